@@ -1,0 +1,135 @@
+"""Does a complete spec fit the data? What does not, with what to write instead; and what one should know."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from models.datasets import Description
+from models.errors import Complaint, Notice
+from models.metrics import METRICS, Task
+from models.preprocessing import task_of
+from models.regularizers import Regularization
+from models.spec import JobSpec
+from models.splits import SPLITS
+
+
+def monitored(regularization: Regularization) -> list[str]:
+    """The series that early stopping watches."""
+    early_stopping = regularization.early_stopping
+    return [monitor.metric for monitor in early_stopping.monitors] if early_stopping else []
+
+
+def complaints_about(
+    spec: JobSpec, asked: JobSpec, description: Description, rows: int
+) -> Iterator[Complaint]:
+    """Everything in a complete spec (and in what was `asked`) that cannot be done with this data."""
+    yield from _split_complaints(spec, description)
+    yield from _metric_complaints(spec, task_of(description))
+    yield from _technique_complaints(spec)
+    yield from _column_complaints(spec, description)
+    if spec.optimizer.kind == "fista" and (asked.training.batch_size or rows) < rows:
+        yield Complaint(
+            "/training/batch_size", "fista works on the full batch", asked.training.batch_size, "leave it out"
+        )
+
+
+def _split_complaints(spec: JobSpec, description: Description) -> Iterator[Complaint]:
+    split = spec.split
+    if split.column is not None:
+        yield from _split_column_complaints(split.column, description)
+    elif description.task == "regression" and split.stratify:
+        yield Complaint("/split/stratify", "a regression has no classes to stratify by", True, "false")
+    if split.column is None and not split.validation and spec.regularization:
+        for index, series in enumerate(monitored(spec.regularization)):
+            if series.startswith("val_"):
+                pointer = f"/regularization/early_stopping/monitors/{index}/metric"
+                instead = "set split.validation above 0, or early_stopping to null and choose max_epochs"
+                yield Complaint(
+                    pointer, f"{series} needs validation rows, and split.validation is 0", series, instead
+                )
+
+
+def _split_column_complaints(name: str, description: Description) -> Iterator[Complaint]:
+    column = description.column(name)
+    if column is None:
+        yield _unknown_column("/split/column", name, description)
+    elif (
+        column.missing
+        or column.levels is None
+        or not set(column.levels) <= set(SPLITS)
+        or "train" not in column.levels
+    ):
+        detail = f"column {name!r} must say train, validation or test in every row"
+        yield Complaint("/split/column", detail, name, "name such a column, or give fractions")
+
+
+def _metric_complaints(spec: JobSpec, task: Task) -> Iterator[Complaint]:
+    fitting = [name for name, metric in METRICS.items() if task in metric.tasks]
+    for index, name in enumerate(spec.metrics or []):
+        if name not in fitting:
+            kind = "regression" if task == "regression" else f"{task} classification"
+            instead = "choose from " + ", ".join(fitting)
+            yield Complaint(f"/metrics/{index}", f"{name} does not measure {kind}", name, instead)
+
+
+def _technique_complaints(spec: JobSpec) -> Iterator[Complaint]:
+    regularization = spec.regularization or Regularization()
+    hidden = spec.network.hidden or []
+    dropout = regularization.dropout
+    if dropout and isinstance(dropout.hidden, list) and len(dropout.hidden) != len(hidden):
+        detail = f"there are {len(dropout.hidden)} rates for {len(hidden)} hidden layers"
+        yield Complaint(
+            "/regularization/dropout/hidden",
+            detail,
+            suggestion="give one rate a hidden layer, or one number for all",
+        )
+    if spec.optimizer.kind == "fista" and dropout and dropout.input:
+        detail = "fista needs an objective that stands still, and dropout is random"
+        yield Complaint("/regularization/dropout", detail, suggestion="use l2, or another optimizer")
+    if regularization.batch_norm and hidden and spec.training.batch_size == 1:
+        detail = "one row has no variance to normalize by"
+        yield Complaint(
+            "/training/batch_size", detail, 1, "16 or more with batch norm, or set batch_norm to null"
+        )
+
+
+def _column_complaints(spec: JobSpec, description: Description) -> Iterator[Complaint]:
+    known = {column.name for column in description.columns}
+    for technique, penalty in (spec.regularization or Regularization()).penalties().items():
+        for name in penalty.feature_weights:
+            if name not in known:
+                escaped = name.replace("~", "~0").replace("/", "~1")
+                yield _unknown_column(
+                    f"/regularization/{technique}/feature_weights/{escaped}", name, description
+                )
+
+
+def _unknown_column(pointer: str, name: str, description: Description) -> Complaint:
+    names = [column.name for column in description.columns]
+    near = difflib.get_close_matches(name, names, n=1)
+    return Complaint(pointer, f"the dataset has no feature column {name!r}", name, near[0] if near else None)
+
+
+def notices_about(spec: JobSpec) -> Iterator[Notice]:
+    """What the asker should know although the job runs."""
+    regularization = spec.regularization or Regularization()
+    linear, batch = not spec.network.hidden, spec.training.batch_size or 0
+    if regularization.batch_norm and not linear and batch < 16:
+        detail = (
+            f"batch statistics of {batch} rows are noisy; use batches of 16 and more, or leave batch norm out"
+        )
+        yield Notice("/regularization/batch_norm", detail)
+    if regularization.batch_norm and linear:
+        yield Notice(
+            "/regularization/batch_norm", "a linear model has no hidden layer to normalize: no effect"
+        )
+    if regularization.l1 and regularization.l1.strength and linear and spec.optimizer.kind != "fista":
+        detail = (
+            "which weights are zero is approximate with mini-batches; optimizer.kind fista finds it exactly"
+        )
+        yield Notice("/regularization/l1", detail)
+    for name, penalty in regularization.penalties().items():
+        if penalty.strength and spec.preprocessing.numeric == "none":
+            detail = "without standardization a penalty weighs columns by their units"
+            yield Notice(f"/regularization/{name}", detail)

@@ -1,0 +1,139 @@
+"""From cells to typed columns: names that can be used, and numbers, booleans, dates where text holds them."""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+
+import polars as pl
+
+from models.errors import DatasetError
+
+MISSING = ("", "na", "n/a", "#n/a", "nan", "null", "?")
+"""Cells, in any case, that hold no value; `None` does so too, while `none` may well be a level."""
+
+MAX_NAME = 200
+
+_DATES = (
+    "%Y-%m-%d",
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M",
+    "%+",
+    "%Y/%m/%d",
+    "%Y/%m/%d %H:%M:%S",
+    "%d.%m.%Y",
+    "%d.%m.%Y %H:%M:%S",
+    "%m/%d/%Y",
+    "%m/%d/%Y %H:%M:%S",
+    "%d/%m/%Y",
+    "%d/%m/%Y %H:%M:%S",
+)
+"""In the order they are tried; `%+` is ISO 8601 with a time zone."""
+
+_LOOKS_LIKE_A_DATE = r"^(\d{4}[-/]\d{1,2}[-/]\d{1,2}|\d{1,2}[./]\d{1,2}[./]\d{4})([ T]\d|$)"
+
+
+def check_names(names: list[str]) -> None:
+    """Refuse columns that could not be told apart, named in a spec or stored."""
+    seen: set[str] = set()
+    for position, name in enumerate(names, start=1):
+        if not name:
+            raise DatasetError(
+                f"column {position} has no name", suggestion="name it in the first line of the file"
+            )
+        if name in seen:
+            raise DatasetError(
+                f"two columns are called {name!r}", suggestion="give every column a name of its own"
+            )
+        if len(name) > MAX_NAME:
+            raise DatasetError(
+                f"the name of column {position}, {name[:40]!r}…, has {len(name)} characters",
+                suggestion=f"column names may have at most {MAX_NAME}; is the first line the column names?",
+            )
+        if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+            raise DatasetError(f"the name of column {position}, {name!r}, contains control characters")
+        seen.add(name)
+
+
+def typed(text: pl.Series, notes: list[str], *, decimal_comma: bool = False) -> pl.Series:
+    """The numbers, booleans or dates that a column of text holds throughout, else the text."""
+    text = without_missing(text)
+    for recognize in (_numbers, _decimal_commas, _booleans) if decimal_comma else (_numbers, _booleans):
+        recognized = recognize(text)
+        if recognized is not None:
+            return finite(recognized, notes)
+    return _dates(text, notes)
+
+
+def without_missing(text: pl.Series) -> pl.Series:
+    """Text without the space around it, and null for what means that there is no value."""
+    stripped = text.str.strip_chars()
+    missing = stripped.str.to_lowercase().is_in(list(MISSING)) | (stripped == "None")
+    return stripped.set(missing.fill_null(True), None)
+
+
+def finite(column: pl.Series, notes: list[str]) -> pl.Series:
+    """Null for NaN and infinities; the latter are worth a note."""
+    if not column.dtype.is_float():
+        return column
+    infinite = int(column.is_infinite().sum())
+    if infinite:
+        notes.append(f"column {column.name!r}: {infinite} infinite values count as missing")
+    return column.set((~column.is_finite()).fill_null(False), None)
+
+
+def index_of_rows(column: pl.Series) -> bool:
+    """Whether a column only counts the rows, from 0 or 1, as programs add it when they write a table."""
+    if not column.dtype.is_integer() or column.null_count() or not len(column):
+        return False
+    return column[0] in (0, 1) and bool((column.cast(pl.Int64).diff().drop_nulls() == 1).all())
+
+
+def near(name: str, known: list[str]) -> str | None:
+    """The known name that is most like it."""
+    return next(iter(difflib.get_close_matches(name, known, 1, 0.0)), None)
+
+
+def _numbers(text: pl.Series) -> pl.Series | None:
+    whole = _cast(text, pl.Int64())
+    return _cast(text, pl.Float64()) if whole is None else whole
+
+
+def _decimal_commas(text: pl.Series) -> pl.Series | None:
+    if not text.drop_nulls().str.contains(r"^[+-]?\d*(,\d+)?([eE][+-]?\d+)?$").all():
+        return None
+    return _cast(text.str.replace(",", ".", literal=True), pl.Float64())
+
+
+def _cast(text: pl.Series, kind: pl.DataType) -> pl.Series | None:
+    cast = text.cast(kind, strict=False)
+    return cast if cast.null_count() == text.null_count() else None
+
+
+def _booleans(text: pl.Series) -> pl.Series | None:
+    lowered = text.str.to_lowercase()
+    if not lowered.drop_nulls().is_in(["true", "false"]).all():
+        return None
+    return lowered == "true"
+
+
+def _dates(text: pl.Series, notes: list[str]) -> pl.Series:
+    """The dates that a column of text holds throughout, else the text."""
+    present = text.drop_nulls()
+    if not len(present) or not present.str.contains(_LOOKS_LIKE_A_DATE).all():
+        return text
+    for form in _DATES:
+        dates = text.str.to_datetime(form, strict=False, time_unit="us")
+        if dates.null_count() == text.null_count():
+            if form.startswith("%m/%d"):
+                notes.append(f"column {text.name!r}: dates are read as month/day/year")
+            return without_zone(dates)
+    return text
+
+
+def without_zone(dates: pl.Series) -> pl.Series:
+    """Points in time as UTC tells them."""
+    zone = getattr(dates.dtype, "time_zone", None)
+    return dates if zone is None else dates.dt.convert_time_zone("UTC").dt.replace_time_zone(None)

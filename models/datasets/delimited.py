@@ -1,0 +1,215 @@
+"""Delimited text: looked over in one pass before any of it is parsed, then typed column by column."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import polars as pl
+
+from models.datasets.columns import check_names, index_of_rows, typed
+from models.datasets.limits import ReadLimits
+from models.errors import DatasetError
+
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+
+_CHUNK = 2**20
+_SAMPLE = 2**20
+_SAMPLED_LINES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What the first lines tell."""
+
+    delimiter: str
+    names: list[str]
+
+
+def read(path: Path, limits: ReadLimits, notes: list[str]) -> pl.DataFrame:
+    """The typed columns of a delimited file."""
+    lines = _looked_over(path, limits)
+    layout = _layout(path)
+    _affordable(len(layout.names), lines, limits)
+    text = _text(path, layout)
+    names, text = _named(layout.names, text, notes)
+    check_names(names)
+    text.columns = names
+    comma = layout.delimiter != ","
+    columns = [typed(column, notes, decimal_comma=comma) for column in text]
+    if layout.delimiter != ",":
+        notes.append(f"columns are separated by {DELIMITERS[layout.delimiter]}")
+    return pl.DataFrame(columns)
+
+
+def _looked_over(path: Path, limits: ReadLimits) -> int:
+    """Count the lines while making sure that this is UTF-8 text whose lines end."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    lines, length = 0, 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            _decodable(decoder, chunk)
+            length = _open_line(chunk, length, limits)
+            lines += chunk.count(b"\n")
+            if lines > limits.max_rows + 1:
+                raise DatasetError(
+                    f"the file has more than {limits.max_rows:,} rows", suggestion="send a sample of it"
+                )
+    _decodable(decoder, b"", final=True)
+    return lines + (length > 0)
+
+
+def _decodable(decoder: codecs.IncrementalDecoder, chunk: bytes, *, final: bool = False) -> None:
+    try:
+        text = decoder.decode(chunk, final)
+    except UnicodeDecodeError as error:
+        raise DatasetError(
+            f"the file is not UTF-8 text: byte 0x{error.object[error.start]:02x} is none of its characters",
+            suggestion="save it again as CSV with the encoding UTF-8",
+        ) from None
+    if "\x00" in text:
+        raise DatasetError(
+            "the file contains NUL bytes, so it is not text", suggestion="save it as UTF-8 CSV"
+        )
+
+
+def _open_line(chunk: bytes, length: int, limits: ReadLimits) -> int:
+    """The length of the line that the chunk leaves open, after making sure that none is too long."""
+    first, *others = (len(piece) for piece in chunk.split(b"\n"))
+    if max(length + first, *others, 0) > limits.max_line_bytes:
+        raise DatasetError(
+            f"a line has more than {limits.max_line_bytes:,} bytes",
+            suggestion="write one row a line, ended by a newline",
+        )
+    return others[-1] if others else length + first
+
+
+def _layout(path: Path) -> _Layout:
+    """Find the delimiter that cuts the first lines most evenly, and the names of the columns."""
+    with path.open("rb") as file:
+        start = file.readline() + file.read(_SAMPLE)
+        whole = not file.read(1)
+    text = start.decode("utf-8-sig", errors="ignore")
+    if not text.strip():
+        raise DatasetError(
+            "the file is empty", suggestion="send a first line of column names, then a row a line"
+        )
+    if "\r" in text and "\n" not in text:
+        raise DatasetError(
+            "lines end with a bare carriage return", suggestion="save it with ordinary line ends"
+        )
+    cuts = {delimiter: _cut(text, delimiter, whole=whole) for delimiter in DELIMITERS}
+    delimiter = max(cuts, key=lambda one: _evenness(cuts[one]))
+    names = [name.strip() for name in cuts[delimiter][0]]
+    _names_not_values(names)
+    return _Layout(delimiter, names)
+
+
+def _cut(text: str, delimiter: str, *, whole: bool) -> list[list[str]]:
+    """The first lines' cells; a sample's last line may be torn and does not count."""
+    try:
+        rows = [
+            row
+            for row in islice(csv.reader(io.StringIO(text), delimiter=delimiter), _SAMPLED_LINES + 1)
+            if row
+        ]
+    except csv.Error:
+        return [[text.split("\n", 1)[0]]]
+    return rows if whole or len(rows) < 2 else rows[:-1]
+
+
+def _evenness(rows: list[list[str]]) -> tuple[float, int]:
+    width = len(rows[0])
+    even = sum(len(row) == width for row in rows) / len(rows)
+    return (round(even, 1) if width > 1 else 0.0, width)
+
+
+def _names_not_values(names: list[str]) -> None:
+    """A first line of numbers is a row, unless it counts the columns as programs do for want of names."""
+    if not all(_is_number(name) for name in names):
+        return
+    if names in ([str(i) for i in range(len(names))], [str(i + 1) for i in range(len(names))]):
+        return
+    raise DatasetError(
+        "the first line holds numbers only, so the columns have no names",
+        suggestion="add a first line such as "
+        + ",".join([f"x{i}" for i in range(1, min(len(names), 4))] + ["y"]),
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _affordable(columns: int, lines: int, limits: ReadLimits) -> None:
+    if columns > limits.max_columns:
+        raise DatasetError(f"the file has {columns:,} columns; at most {limits.max_columns:,} are read")
+    if columns * lines > limits.max_cells:
+        raise DatasetError(
+            f"the file has {columns * lines:,} cells; at most {limits.max_cells:,} are read",
+            suggestion="send a sample of the rows",
+        )
+    if lines < 2:
+        raise DatasetError("the file has column names but no rows")
+
+
+def _text(path: Path, layout: _Layout) -> pl.DataFrame:
+    """Every cell as text; lines without a single value are no rows."""
+    width = len(layout.names)
+    try:
+        frame = pl.read_csv(path, separator=layout.delimiter, infer_schema=False, glob=False)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise _irregular(path, layout) or DatasetError("the file is not regular delimited text") from error
+    if frame.width != width:
+        raise DatasetError(f"the first line has {width} names where {frame.width} are expected")
+    # A line that ends early is read as if its last cells were empty: only then is it worth another pass.
+    if frame[:, -1].null_count() and (complaint := _irregular(path, layout)):
+        raise complaint
+    frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))
+    if frame.is_empty():
+        raise DatasetError("the file has column names but no rows")
+    return frame
+
+
+def _irregular(path: Path, layout: _Layout) -> DatasetError | None:
+    """Find the line that does not have as many cells as there are names."""
+    width = len(layout.names)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, delimiter=layout.delimiter, strict=True)
+        try:
+            for row in reader:
+                if len(row) not in (0, width):
+                    return DatasetError(
+                        f"line {reader.line_num} has {len(row)} cells where there are {width} columns",
+                        suggestion='put cells that contain the delimiter or line ends into "double quotes"',
+                    )
+        except csv.Error as error:
+            return DatasetError(
+                f"line {reader.line_num} cannot be read: {error}",
+                suggestion="close every quoted cell by a quote",
+            )
+    return None
+
+
+def _named(names: list[str], text: pl.DataFrame, notes: list[str]) -> tuple[list[str], pl.DataFrame]:
+    """Drop columns without a name that hold nothing, or only the numbers of the rows."""
+    dropped = [
+        position
+        for position, (name, column) in enumerate(zip(names, text, strict=True))
+        if not name
+        and (not column.null_count() < len(column) or index_of_rows(column.cast(pl.Int64, strict=False)))
+    ]
+    if dropped:
+        notes.append(
+            f"{len(dropped)} column{'s' * (len(dropped) > 1)} without a name left out: empty, or row numbers"
+        )
+    kept = [position for position in range(len(names)) if position not in dropped]
+    return [names[position] for position in kept], text[:, kept]

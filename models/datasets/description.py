@@ -1,0 +1,57 @@
+"""What is known of a dataset without its rows: enough to choose defaults, to cost a job, to show people."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from models.frozen import Frozen
+
+Kind = Literal["numeric", "categorical", "boolean", "datetime"]
+Task = Literal["classification", "regression"]
+
+SHOWN_LEVELS = 50
+
+
+class Column(Frozen):
+    """One column of the file."""
+
+    name: str
+    kind: Kind
+    missing: int
+    """Cells without a value."""
+    cardinality: int
+    """Distinct values, missing ones aside."""
+    constant: bool
+    """It says the same in every row, so it says nothing."""
+    levels: list[str] | None = None
+    """Categorical only: the first fifty levels in alphabetical order."""
+    minimum: float | None = None
+    """Smallest value of a number; dates count in days since 1970-01-01."""
+    maximum: float | None = None
+
+
+class ClassCount(Frozen):
+    """A class of the target and how many rows have it."""
+
+    label: str
+    count: int
+
+
+class Description(Frozen):
+    """A dataset in words."""
+
+    rows: int
+    columns: list[Column]
+    """The features, in the order of the file."""
+    target: Column
+    task: Task
+    task_reason: str
+    """Why this task was inferred."""
+    classes: list[ClassCount] | None
+    """In the order of the network's classes: numbers by size, text by alphabet. None for regression."""
+    notes: list[str]
+    """What was made of the file, said so that nobody is surprised."""
+
+    def column(self, name: str) -> Column | None:
+        """The feature of that name."""
+        return next((column for column in self.columns if column.name == name), None)

@@ -1,0 +1,180 @@
+"""From typed columns to a dataset: which column is the target, which task it sets, what is worth saying."""
+
+from __future__ import annotations
+
+import difflib
+from math import isqrt
+from typing import cast, get_args
+
+import polars as pl
+
+from models.datasets.description import SHOWN_LEVELS, ClassCount, Column, Description, Kind, Task
+from models.datasets.table import Table, as_array, as_labels
+from models.encoding import MAX_LEVELS
+from models.errors import DatasetError
+
+MAX_CLASSES = 1000
+_FEW_VALUES = 20
+
+
+def table(frame: pl.DataFrame, *, target: str | None, task: str | None, notes: list[str]) -> Table:
+    """Describe a typed frame; rows without a target are dropped, a target that teaches nothing is refused."""
+    name = _target_name(frame.columns, target)
+    labelled = frame.filter(frame[name].is_not_null())
+    if len(labelled) < len(frame):
+        notes = [*notes, f"{_count(len(frame) - len(labelled), 'row')} without a target left out"]
+    if not len(labelled):
+        raise DatasetError(f"the target column {name!r} has no value in any row", pointer="/target")
+    chosen, reason = _task(labelled[name], task)
+    columns = [_column(series) for series in labelled.drop(name)]
+    classes = _classes(labelled[name]) if chosen == "classification" else None
+    description = Description(
+        rows=len(labelled),
+        columns=columns,
+        target=_column(labelled[name]),
+        task=chosen,
+        task_reason=reason,
+        classes=classes,
+        notes=[*notes, *_remarks(columns, len(labelled)), *_class_remarks(classes)],
+    )
+    return Table(labelled, description)
+
+
+def kind_of(series: pl.Series) -> Kind:
+    """What a typed column holds."""
+    if series.dtype == pl.String:
+        return "categorical"
+    if series.dtype == pl.Boolean:
+        return "boolean"
+    return "datetime" if series.dtype.is_temporal() else "numeric"
+
+
+def _target_name(names: list[str], target: str | None) -> str:
+    if len(names) < 2:
+        raise DatasetError(
+            "a dataset needs at least two columns, one of them the target",
+            suggestion="separate the columns by commas, semicolons or tabs",
+        )
+    if target is None:
+        return names[-1]
+    if target not in names:
+        near = difflib.get_close_matches(target, names, 1, 0.0)[0]
+        shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+        raise DatasetError(
+            f"there is no column {target!r}; the columns are {shown}", suggestion=near, pointer="/target"
+        )
+    return target
+
+
+def _task(target: pl.Series, asked: str | None) -> tuple[Task, str]:
+    """The task and why, after making sure that the target sets it."""
+    if asked is not None and asked not in get_args(Task):
+        near = difflib.get_close_matches(asked, get_args(Task), 1, 0.0)[0]
+        raise DatasetError(
+            f"there is no task {asked!r}; choose classification or regression",
+            suggestion=near,
+            pointer="/task",
+        )
+    inferred, reason = _inferred(target)
+    task, reason = (cast(Task, asked), "as asked") if asked else (inferred, reason)
+    _learnable(target, task)
+    return task, reason
+
+
+def _inferred(target: pl.Series) -> tuple[Task, str]:
+    kind, distinct, name = kind_of(target), target.n_unique(), target.name
+    if kind in ("categorical", "boolean"):
+        held = "text" if kind == "categorical" else "true or false"
+        return "classification", f"the target {name!r} holds {held}"
+    if kind == "datetime":
+        return "regression", f"the target {name!r} is a date, counted in days"
+    if not (target % 1 == 0).all():
+        return "regression", f"the target {name!r} has fractions"
+    if distinct <= min(_FEW_VALUES, max(2, isqrt(len(target)))) and distinct < len(target):
+        return "classification", f"the target {name!r} has {distinct} different whole numbers"
+    return "regression", f"the target {name!r} has {distinct} different whole numbers, too many for classes"
+
+
+def _learnable(target: pl.Series, task: Task) -> None:
+    name, distinct = target.name, target.n_unique()
+    if distinct == 1:
+        raise DatasetError(
+            f"the target {name!r} is {target[0]!r} in every row: there is nothing to learn",
+            suggestion="name another column as the target",
+            pointer="/target",
+        )
+    if task == "regression" and kind_of(target) == "categorical":
+        raise DatasetError(
+            f"the target {name!r} holds text, which has no distances",
+            suggestion="classification",
+            pointer="/task",
+        )
+    if task == "classification" and (distinct > MAX_CLASSES or distinct == len(target)):
+        raise DatasetError(
+            f"the target {name!r} has {distinct} different values in {len(target)} rows: "
+            f"classes must repeat, and at most {MAX_CLASSES} are allowed",
+            suggestion="regression"
+            if kind_of(target) != "categorical"
+            else "name another column as the target",
+            pointer="/task" if kind_of(target) != "categorical" else "/target",
+        )
+
+
+def _classes(target: pl.Series) -> list[ClassCount]:
+    """Classes by size where they are numbers, by alphabet where they are text, false before true."""
+    counts = target.value_counts(name="rows").sort(target.name)
+    labels = as_labels(counts[target.name])
+    return [ClassCount(label=label, count=rows) for label, rows in zip(labels, counts["rows"], strict=True)]
+
+
+def _column(series: pl.Series) -> Column:
+    kind, present = kind_of(series), series.drop_nulls()
+    distinct = present.n_unique()
+    numbers = as_array(present, kind) if kind in ("numeric", "datetime") and len(present) else None
+    return Column(
+        name=series.name,
+        kind=kind,
+        missing=series.null_count(),
+        cardinality=distinct,
+        constant=distinct == 0 or (distinct == 1 and not series.null_count()),
+        levels=present.unique().sort().head(SHOWN_LEVELS).to_list() if kind == "categorical" else None,
+        minimum=None if numbers is None else float(numbers.min()),
+        maximum=None if numbers is None else float(numbers.max()),
+    )
+
+
+def _remarks(columns: list[Column], rows: int) -> list[str]:
+    """What happens to unusual columns, one sentence a kind however many columns there are."""
+    constant = [column for column in columns if column.constant]
+    dates = [column for column in columns if column.kind == "datetime"]
+    texts = [column for column in columns if column.kind == "categorical"]
+    unique = [
+        column for column in texts if column.cardinality == rows - column.missing and column.cardinality > 50
+    ]
+    many = [column for column in texts if column.cardinality > MAX_LEVELS and column not in unique]
+    findings = [
+        (constant, "the same in every row, which carries no information"),
+        (dates, "a date: used as days since 1970-01-01"),
+        (unique, "different in every row: as a category it says nothing that carries over to new rows"),
+        (many, f"text with more than {MAX_LEVELS} levels: the rarest share one column"),
+    ]
+    return [f"{_named(found)}: {remark}" for found, remark in findings if found]
+
+
+def _class_remarks(classes: list[ClassCount] | None) -> list[str]:
+    single = [repr(one.label) for one in classes or [] if one.count == 1]
+    if not single:
+        return []
+    return [f"class {_some(single)}: a single row, which can be in only one of training, validation and test"]
+
+
+def _named(columns: list[Column]) -> str:
+    return ("column " if len(columns) == 1 else "columns ") + _some([repr(column.name) for column in columns])
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

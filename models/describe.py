@@ -1,0 +1,98 @@
+"""Read a stranger's file in a process of its own: `python -m models.describe FILE --out TABLE`.
+
+A parser that is fed on purpose can take all memory, all time or the process with it. So whoever serves others
+runs this program and reads its one line of JSON: `{"description": {…}, "head": […]}`, with the canonical table in `--out`,
+or `{"error": {"detail", "suggestion", "pointer"}}`. Both are exit status 0; any other one means that the file
+took the process down, as it would have taken the server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from models.datasets import BUNDLED, ReadLimits, Table, bundled, read
+from models.errors import DatasetError
+
+HEAD_CELLS = 20_000
+"""A look at a dataset shows at most so many cells."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    _confine(options.memory_bytes, options.cpu_seconds)
+    sys.stdout.write(json.dumps(_answer(options), allow_nan=False) + "\n")
+    return 0
+
+
+def _answer(options: argparse.Namespace) -> dict[str, Any]:
+    try:
+        table = _table(options)
+        table.save(options.out)
+    except DatasetError as error:
+        return {"error": {"detail": str(error), "suggestion": error.suggestion, "pointer": error.pointer}}
+    except MemoryError:
+        detail = f"reading the file takes more than {options.memory_bytes:,} bytes of memory"
+        return {"error": {"detail": detail, "suggestion": "send a sample of the rows", "pointer": "/file"}}
+    return {"description": table.description.model_dump(mode="json"), "head": _head(table, options.head)}
+
+
+def _head(table: Table, rows: int) -> list[dict[str, Any]]:
+    """The first rows as JSON has them: fewer of a very wide table, and null for what is no number."""
+    fewer = max(1, min(rows, HEAD_CELLS // (len(table.description.columns) + 1)))
+    return [{name: _finite(value) for name, value in row.items()} for row in table.head(fewer)]
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _table(options: argparse.Namespace) -> Table:
+    if options.bundled:
+        return bundled(options.bundled)
+    filename = options.filename or options.file.name
+    limits = ReadLimits.model_validate_json(options.limits)
+    return read(options.file, filename=filename, target=options.target, task=options.task, limits=limits)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m models.describe", description=(__doc__ or "").split("\n")[0]
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("file", nargs="?", type=Path, help="the file to read")
+    source.add_argument("--bundled", choices=BUNDLED, help="a bundled dataset instead of a file")
+    parser.add_argument("--out", type=Path, required=True, help="where the canonical table goes")
+    parser.add_argument("--filename", help="what its owner called the file")
+    parser.add_argument("--target", help="the column to predict; the last one unless named")
+    parser.add_argument("--task", help="classification or regression; inferred unless given")
+    parser.add_argument("--head", type=int, default=0, help="so many rows are printed too, as a look")
+    parser.add_argument("--limits", default="{}", help="ReadLimits as JSON")
+    parser.add_argument("--memory-bytes", type=int, default=4 * 2**30, help="address space of this process")
+    parser.add_argument("--cpu-seconds", type=int, default=300, help="processor time of this process")
+    return parser
+
+
+def _confine(memory_bytes: int, cpu_seconds: int) -> None:
+    """Let the kernel end this process where it takes more than its share."""
+    # Threads take address space, and the allocator of polars complains without end where it gets no more.
+    os.putenv("POLARS_MAX_THREADS", "2")
+    os.putenv("_RJEM_MALLOC_CONF", "background_thread:false")
+    try:
+        import resource
+    except ImportError:  # Windows has no such limits.
+        return
+    for limit, most in ((resource.RLIMIT_AS, memory_bytes), (resource.RLIMIT_CPU, cpu_seconds)):
+        _, hard = resource.getrlimit(limit)
+        soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(limit, (soft, hard))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

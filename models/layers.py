@@ -1,0 +1,44 @@
+"""The layers torch does not have as we need them: dropout that draws from the job's own random stream."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+_LEVELS = 65_536  # masks are drawn as 16-bit integers, a quarter of the bits that a float would take
+
+
+class Randomness:
+    """One network's own stream of random bits for its dropout masks: nobody else draws from it."""
+
+    def __init__(self, seed: int) -> None:
+        # SFC64 is the fastest of NumPy's generators; torch's own CPU masks cost ten times as much.
+        self._bits = np.random.SFC64(np.random.SeedSequence([seed, 0xD0]))
+
+    def integers(self, shape: torch.Size) -> Tensor:
+        """Uniform over all int16 values, on the CPU."""
+        count = shape.numel()
+        raw = self._bits.random_raw((count + 3) // 4)
+        return torch.from_numpy(raw.view(np.int16)[:count]).view(shape)
+
+
+class Dropout(nn.Module):
+    """x · mask / (1 − rate) in training, x in evaluation; `rate` is met to within 1/65536."""
+
+    def __init__(self, rate: float, randomness: Randomness) -> None:
+        super().__init__()
+        dropped = min(round(rate * _LEVELS), _LEVELS - 1)
+        self.rate = rate
+        self._threshold = dropped - _LEVELS // 2
+        self._scale = _LEVELS / (_LEVELS - dropped)
+        self._randomness = randomness
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        kept = self._randomness.integers(x.shape).to(x.device) >= self._threshold
+        return x * kept.to(x.dtype).mul_(self._scale)
+
+    def extra_repr(self) -> str:
+        return f"rate={self.rate}"
