@@ -8,7 +8,7 @@ the rare and one for the missing. A column that does not vary in training become
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from models.frozen import Frozen
@@ -103,7 +103,9 @@ class CategoricalColumn(Frozen):
         levels = [Feature(f"{self.name}={level}", self.name, "level") for level in self.levels]
         rare = [Feature(f"{self.name} (rare)", self.name, "rare")] if self.rare else []
         missing = [Feature(f"{self.name} (missing)", self.name, "missing")] if self.missing else []
-        return levels + rare + missing
+        features = levels + rare + missing
+        # A single input says the same of every training row, and is zero like any column that does not vary.
+        return features if len(features) > 1 else [replace(feature, scale=0.0) for feature in features]
 
     def transform(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """(rows, features)"""

@@ -56,6 +56,7 @@ class Descent:
         self._weights = flat.weights
         self._flat = flat
         self._penalties = penalties
+        self._proximal = [(penalty, strength) for penalty, strength in penalties if penalty.proximal]
         self._schedule = schedule
         self._optimizer = _torch_optimizer(spec, [flat.weights, flat.others])
         self._steps = 0
@@ -75,13 +76,14 @@ class Descent:
         if self._spec.weight_decay:
             self._weights.mul_(1 - rate * self._spec.weight_decay)
         self._optimizer.step()
-        for penalty, strength in self._penalties:
-            penalty.shrink(self._weights.data, strength, self._step_size)
+        if self._proximal:
+            step = self._step_size()
+            for penalty, strength in self._proximal:
+                penalty.shrink(self._weights.data, strength, step)
 
     def epoch_ended(self, history: History) -> None:
         self._schedule.epoch_ended(history)
 
-    @property
     def _step_size(self) -> Tensor | float:
         """How far a steady unit of gradient moves each coordinate in a step.
 
@@ -93,9 +95,9 @@ class Descent:
             return self.learning_rate * (1 - momentum**self._steps) / (1 - momentum)
         group = self._optimizer.param_groups[0]
         second_moment: Tensor = self._optimizer.state[self._weights]["exp_avg_sq"]
-        unbiased = 1 - group["betas"][1] ** self._steps
-        step: Tensor = self.learning_rate / (second_moment.sqrt() / math.sqrt(unbiased) + group["eps"])
-        return step
+        root = math.sqrt(1 - group["betas"][1] ** self._steps)
+        # The same fraction expanded by the bias correction's root, in place: four passes over the weights.
+        return second_moment.sqrt().add_(group["eps"] * root).reciprocal_().mul_(self.learning_rate * root)
 
 
 def _torch_optimizer(spec: OptimizerSpec, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
@@ -112,8 +114,8 @@ class Schedule:
     """The learning rate of each step: a linear warm-up to the peak, then the schedule's course to the end.
 
     `constant` stays; `cosine` falls to 0 (Loshchilov & Hutter 2017); `one_cycle` rises from peak/25 over the
-    first 30 % and falls to peak/10⁴ (Smith & Topin 2019); `reduce_on_plateau` is cut when val_loss (train_loss
-    without validation rows) has not improved for `plateau_patience` epochs.
+    first 30 % and falls to peak/10⁴ (Smith & Topin 2019); `reduce_on_plateau` is cut when val_loss
+    (train_loss without validation rows) has not improved for `plateau_patience` epochs.
     """
 
     def __init__(self, spec: OptimizerSpec, steps_per_epoch: int, max_epochs: int) -> None:

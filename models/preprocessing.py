@@ -52,6 +52,8 @@ class Preprocessor(Frozen):
     """None for classification, and where the target is trained on as it is."""
     classes: list[str] | None
     """In the order of the network's outputs; None for regression."""
+    target_name: str
+    """What is predicted."""
 
     @cached_property
     def features(self) -> list[Feature]:
@@ -118,6 +120,7 @@ def fit(
         columns=columns,
         target=_target_scale(spec, table, rows),
         classes=None if classes is None else [one.label for one in classes],
+        target_name=table.description.target.name,
     )
 
 

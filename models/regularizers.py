@@ -38,6 +38,8 @@ class Regularizer(Frozen):
     """The usual range of its main setting."""
     source: ClassVar[str]
     """The paper it comes from."""
+    proximal: ClassVar[bool] = False
+    """It shrinks the weights after each step."""
 
     def on_input(self, columns: int, randomness: Randomness) -> nn.Module | None:
         """A layer before the first Linear."""
@@ -89,6 +91,7 @@ class L1(Penalty):
         "1e-5 to 1e-2; λ_max (all weights zero) is max|Xᵀ(y − ȳ)|/n for logistic regression"
     )
     source: ClassVar[str] = "Tibshirani 1996; proximal step: Parikh & Boyd 2014, Duchi et al. 2011"
+    proximal: ClassVar[bool] = True
 
     def penalty(self, w: Tensor, strength: Tensor) -> Tensor:
         return (strength * w.abs()).sum(-1)

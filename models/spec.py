@@ -110,7 +110,7 @@ class OptimizerSpec(Frozen):
 
     @model_validator(mode="after")
     def _settings_of_another_kind(self) -> Self:
-        for name, kinds in _ONLY_FOR.items():
+        for name, kinds in ONLY_FOR.items():
             if getattr(self, name) is not None and self.kind not in kinds:
                 raise ValueError(f"{name} is for {' and '.join(kinds)}, not for {self.kind}; leave it out")
         plateau = (self.plateau_factor, self.plateau_patience)
@@ -121,7 +121,7 @@ class OptimizerSpec(Frozen):
         return self
 
 
-_ONLY_FOR = {
+ONLY_FOR = {
     "learning_rate": ("adam", "adamw", "sgd"),
     "weight_decay": ("adam", "adamw", "sgd"),
     "momentum": ("sgd",),

@@ -59,6 +59,10 @@ def check_names(names: list[str]) -> None:
 
 def typed(text: pl.Series, notes: list[str], *, decimal_comma: bool = False) -> pl.Series:
     """The numbers, booleans or dates that a column of text holds throughout, else the text."""
+    # Most columns of most files are numbers and lack none: those are done here.
+    numbers = _numbers(text)
+    if numbers is not None:
+        return finite(numbers, notes)
     text = without_missing(text)
     for recognize in (_numbers, _decimal_commas, _booleans) if decimal_comma else (_numbers, _booleans):
         recognized = recognize(text)
@@ -76,7 +80,7 @@ def without_missing(text: pl.Series) -> pl.Series:
 
 def finite(column: pl.Series, notes: list[str]) -> pl.Series:
     """Null for NaN and infinities; the latter are worth a note."""
-    if not column.dtype.is_float():
+    if not column.dtype.is_float() or column.is_finite().all():
         return column
     infinite = int(column.is_infinite().sum())
     if infinite:

@@ -1,0 +1,116 @@
+"""`python -m models spec.json`: train with no server, and see the epochs go by."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from models.allowed import near_name
+from models.complaints import complaints
+from models.datasets import BUNDLED, Table, bundled, read
+from models.defaults import Completed, complete
+from models.errors import Complaint, DataError, DatasetError, SpecError
+from models.spec import JobSpec
+
+BAD_INPUT = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train what a spec asks for; the exit status is 2 where it asks for something impossible."""
+    options = _parser().parse_args(arguments)
+    try:
+        spec = _spec(options)
+        table = _table(spec, options)
+        return _train(complete(spec, table.description), table, options.weights)
+    except SpecError as error:
+        _complain(error.complaints)
+    except DatasetError as error:
+        _complain([Complaint(error.pointer, str(error), suggestion=error.suggestion)])
+    except DataError as error:
+        _complain([Complaint("/dataset", str(error))])
+    return BAD_INPUT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m models", description="Train a network with no server.")
+    parser.add_argument("spec", help="a job spec as a JSON file; - reads it from the standard input")
+    parser.add_argument("--data", type=Path, help="a file to train on instead of a bundled dataset")
+    parser.add_argument("--target", help="the column of --data to predict; the last one unless named")
+    parser.add_argument("--weights", type=Path, help="where to write the trained network")
+    return parser
+
+
+def _spec(options: argparse.Namespace) -> JobSpec:
+    try:
+        text = sys.stdin.read() if options.spec == "-" else Path(options.spec).read_text(encoding="utf-8")
+        document = json.loads(text)
+    except OSError as error:
+        raise SpecError([Complaint("", f"{options.spec} cannot be read: {error.strerror}")]) from error
+    except (ValueError, RecursionError) as error:
+        raise SpecError([Complaint("", f"{options.spec} is not JSON: {error}")]) from error
+    if options.data and isinstance(document, dict):
+        document = {"dataset": options.data.name[-200:], **document}
+    try:
+        return JobSpec.model_validate(document)
+    except ValidationError as error:
+        raise SpecError(complaints(error, JobSpec, document)) from error
+
+
+def _table(spec: JobSpec, options: argparse.Namespace) -> Table:
+    if options.data:
+        try:
+            return read(options.data, filename=options.data.name, target=options.target)
+        except OSError as error:
+            raise DatasetError(f"{options.data} cannot be read: {error.strerror}") from error
+    if spec.dataset not in BUNDLED:
+        detail = f"there is no bundled dataset {spec.dataset!r}; bundled are {', '.join(BUNDLED)}"
+        near = near_name(spec.dataset, BUNDLED) or "--data FILE"
+        raise SpecError([Complaint("/dataset", detail, spec.dataset, near)])
+    return bundled(spec.dataset)
+
+
+def _train(completed: Completed, table: Table, weights: Path | None) -> int:
+    # Torch takes a second or more to load, which a mistake in the spec need not wait for.
+    from models.preprocessing import prepare
+    from models.training import Training
+    from models.weights import save
+
+    spec = completed.spec
+    for notice in completed.notices:
+        print(f"note {notice.pointer}: {notice.detail}")
+    prepared = prepare(spec, table)
+    training = Training(spec, prepared)
+    for epoch in training:
+        print(epoch)
+    print(f"{training.stop_reason}: {training.stop_detail}")
+    _report(training.result())
+    if weights:
+        state = training.network.state_dict()
+        described = table.description
+        save(
+            weights, network_state=state, spec=spec, preprocessor=prepared.preprocessor, description=described
+        )
+    return 0
+
+
+def _report(result: dict[str, Any]) -> None:
+    print(f"{result['parameters']} parameters, best epoch {result['best_epoch']} of {result['last_epoch']}")
+    for split in ("train", "validation", "test"):
+        if result[split] is not None:
+            print(f"{split:10}  " + "  ".join(f"{name} {value:.4f}" for name, value in result[split].items()))
+
+
+def _complain(found: list[Complaint]) -> None:
+    for complaint in found:
+        instead = f" (try {complaint.suggestion})" if complaint.suggestion else ""
+        print(f"{complaint.pointer or '/'}: {complaint.detail}{instead}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

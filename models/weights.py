@@ -1,0 +1,190 @@
+"""A trained network as a file, and what its weights say.
+
+The file is safetensors: plain tensors, and JSON beside them that holds the spec, the fitted preprocessing and
+the dataset's description, so the network can be rebuilt and used with nothing else. It is never a pickle.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from models.datasets import Description
+from models.encoding import Feature
+from models.errors import WeightsError
+from models.network import Network, build
+from models.preprocessing import Preprocessor, task_of
+from models.spec import JobSpec
+
+FORMAT = "ridgeline-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A network with all that is needed to use it."""
+
+    network: Network
+    spec: JobSpec
+    preprocessor: Preprocessor
+    description: Description
+
+
+def save(
+    path: Path,
+    *,
+    network_state: Mapping[str, Tensor],
+    spec: JobSpec,
+    preprocessor: Preprocessor,
+    description: Description,
+) -> None:
+    """Write a trained network; `load` gives back one that answers the same to the last bit."""
+    # In training they are views into one flat tensor, which the format refuses: give each its own memory.
+    tensors = {
+        name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in network_state.items()
+    }
+    metadata = {
+        "format": FORMAT,
+        "spec": spec.model_dump_json(),
+        "preprocessor": preprocessor.to_json(),
+        "description": description.model_dump_json(),
+    }
+    save_file(tensors, path, metadata=metadata)
+
+
+def load(path: Path) -> Trained:
+    """Rebuild a trained network, in evaluation mode; `WeightsError` where the file is damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (SafetensorError, OSError) as error:
+        raise WeightsError("the weights file is damaged, or is no weights file") from error
+    if metadata.get("format") != FORMAT:
+        raise WeightsError("the weights file was not written by this program")
+    try:
+        spec = JobSpec.model_validate_json(metadata["spec"])
+        preprocessor = Preprocessor.from_json(metadata["preprocessor"])
+        description = Description.model_validate_json(metadata["description"])
+    except (KeyError, ValidationError) as error:
+        raise WeightsError("what the weights file says of its network is damaged") from error
+    return Trained(_rebuilt(spec, preprocessor, description, tensors), spec, preprocessor, description)
+
+
+def summarize(network: Network, spec: JobSpec, preprocessor: Preprocessor) -> dict[str, Any]:
+    """What the weights say: of each layer, of each column, and of a linear model its coefficients."""
+    linears = dict(network.linears())
+    entering = next(iter(linears.values())).weight.detach().double()
+    return {
+        "layers": [_layer(name, layer.weight.detach().double()) for name, layer in linears.items()],
+        "inputs": _inputs(entering, preprocessor.features),
+        "linear": None if spec.network.hidden else _linear(linears["output"], preprocessor),
+    }
+
+
+def _rebuilt(
+    spec: JobSpec, preprocessor: Preprocessor, description: Description, tensors: dict[str, Tensor]
+) -> Network:
+    """A network of the spec's shape with the file's tensors, after a look that the two agree."""
+    task = task_of(description)
+    outputs = len(description.classes or ()) if task == "multiclass" else 1
+    features, hidden = len(preprocessor.features), spec.network.hidden or []
+    names = [*(f"hidden_{index + 1}.weight" for index in range(len(hidden))), "output.weight"]
+    shapes = list(zip([*hidden, outputs], [features, *hidden], strict=True))
+    # Compared before anything is built: a damaged width must not ask for more memory than the file has.
+    if [tuple(tensors[name].shape) if name in tensors else None for name in names] != shapes:
+        raise WeightsError("the weights do not have the shapes that the spec gives them")
+    network = build(spec, features, outputs, spec.training.seed).to(dtype=tensors["output.weight"].dtype)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise WeightsError("the weights do not belong to this network") from error
+    network.eval()
+    return network
+
+
+def _layer(name: str, weight: Tensor) -> dict[str, Any]:
+    zeros = int((weight == 0).sum())
+    return {
+        "name": name,
+        "shape": list(weight.shape),
+        "zeros": zeros,
+        "sparsity": zeros / weight.numel(),
+        "l1_norm": _finite(weight.abs().sum()),
+        "l2_norm": _finite(weight.norm()),
+        "max_abs": _finite(weight.abs().max()),
+    }
+
+
+def _inputs(entering: Tensor, features: list[Feature]) -> list[dict[str, Any]]:
+    """How much of the first layer listens to each column of the file, whatever number of inputs it has."""
+    columns = list(dict.fromkeys(feature.column for feature in features))
+    place = {column: position for position, column in enumerate(columns)}
+    owner = torch.tensor([place[feature.column] for feature in features])
+    # What comes in as zero for every row is not listened to, whatever its weights were initialized to.
+    heard = entering * torch.tensor([float(feature.scale != 0) for feature in features])
+    squares = torch.zeros(len(columns), dtype=torch.float64).index_add_(0, owner, heard.square().sum(0))
+    alive = torch.zeros(len(columns), dtype=torch.int64).index_add_(0, owner, (heard != 0).sum(0))
+    norms = squares.sqrt()
+    shares = norms / norms.sum().clamp(min=torch.finfo(torch.float64).tiny)
+    return [
+        {"column": column, "norm": _finite(norm), "share": _finite(share), "kept": bool(weights)}
+        for column, norm, share, weights in zip(columns, norms, shares, alive, strict=True)
+    ]
+
+
+def _linear(layer: torch.nn.Linear, preprocessor: Preprocessor) -> dict[str, Any]:
+    """Intercept and coefficients, as trained and in the data's own units."""
+    weight, bias = layer.weight.detach().double(), layer.bias.detach().double()
+    features = preprocessor.features
+    trained = _coefficients("trained", weight, bias, preprocessor)
+    curved = [feature.column for feature in features if feature.scale is None]
+    if curved:
+        reason = "numeric columns went through quantiles, so the model is not linear in their own units"
+        return {"trained": trained, "original": None, "reason": reason}
+    # With z = (x − c)/s, or z = 0 where s is 0: b + Σ w·z = (b − Σ w·c/s) + Σ (w/s)·x.
+    inverse = weight.new_tensor([1 / feature.scale if feature.scale else 0.0 for feature in features])
+    centers = weight.new_tensor([feature.center for feature in features])
+    own = weight * inverse
+    intercept = bias - own @ centers
+    if preprocessor.target is not None:
+        own, intercept = (
+            own * preprocessor.target.sd,
+            intercept * preprocessor.target.sd + preprocessor.target.mean,
+        )
+    return {
+        "trained": trained,
+        "original": _coefficients("original", own, intercept, preprocessor),
+        "reason": None,
+    }
+
+
+def _coefficients(space: str, weight: Tensor, bias: Tensor, preprocessor: Preprocessor) -> dict[str, Any]:
+    named = zip(preprocessor.features, weight.T, strict=True)
+    return {
+        "space": space,
+        "outputs": _outputs(preprocessor, len(bias)),
+        "intercept": [_finite(value) for value in bias],
+        "coefficients": {feature.name: [_finite(value) for value in column] for feature, column in named},
+    }
+
+
+def _outputs(preprocessor: Preprocessor, count: int) -> list[str]:
+    """What each output speaks for; of two classes the single logit speaks for the second."""
+    if preprocessor.classes is None:
+        return [preprocessor.target_name]
+    return preprocessor.classes[-1:] if count == 1 else preprocessor.classes
+
+
+def _finite(value: Tensor) -> float | None:
+    """JSON has no NaN; a network that diverged has."""
+    number = float(value)
+    return number if math.isfinite(number) else None
