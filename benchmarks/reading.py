@@ -1,0 +1,71 @@
+"""What a busy dashboard asks: a job, a 500-point curve, and the list at its first page and far down."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from benchmarks.measuring import Row, milliseconds, seconds
+from benchmarks.service import run
+from cli.client import Client
+from store.session import Database
+from store.tables import jobs
+from tests.stacks import embedded
+
+JOBS, PAGE, FAR = 100_000, 50, 1_000
+ROUNDS = 200
+LONG = {"dataset": "iris", "regularization": {"l2": 1e-4}, "training": {"max_epochs": 500, "batch_size": 64}}
+
+
+def measure() -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as folder, embedded(Path(folder)) as stack:
+        client = stack.client
+        run(client, LONG)
+        job = client.get("/v1/jobs?limit=1")["data"][0]["id"]
+        yield _latency("GET /v1/jobs/{id}", client, f"/v1/jobs/{job}")
+        yield _latency("a 500-point curve", client, f"/v1/jobs/{job}/curves")
+        _multiply(stack.settings.database, job)
+        yield _pages(client)
+
+
+def _latency(what: str, client: Client, path: str) -> Row:
+    client.read(path)
+    times = sorted(seconds(lambda: client.read(path)) for _ in range(ROUNDS))
+    median, late = statistics.median(times), times[int(0.99 * ROUNDS)]
+    return Row(what, milliseconds(median), f"p99 {milliseconds(late)}", "", "median < 10 ms", median < 0.010)
+
+
+def _pages(client: Client) -> Row:
+    first = f"/v1/jobs?limit={PAGE}"
+    far = first
+    for _ in range(FAR - 1):
+        far = f"/v1/jobs?limit={PAGE}&cursor={client.get(far)['next']}"
+    pairs = [(seconds(lambda: client.read(first)), seconds(lambda: client.read(far))) for _ in range(ROUNDS)]
+    near_median, far_median = (statistics.median(times) for times in zip(*pairs, strict=True))
+    ratio = statistics.median(b / a for a, b in pairs)
+    return Row(
+        f"page {FAR:,} of {JOBS:,} jobs against page 1",
+        milliseconds(far_median),
+        f"page 1 {milliseconds(near_median)}",
+        f"{ratio:.2f}×",
+        "alike (0.8–1.25×)",
+        0.8 <= ratio <= 1.25,
+    )
+
+
+def _multiply(database_url: str, job_id: str) -> None:
+    """Copies of a finished job, each with an id of its own and a second of its own."""
+    with Database(database_url) as database, database.writing() as tx:
+        row = dict(tx.execute(sa.select(jobs).where(jobs.c.id == job_id)).mappings().one())
+        for start in range(0, JOBS, 5_000):
+            tx.execute(sa.insert(jobs), [row | _own(number, row) for number in range(start, start + 5_000)])
+
+
+def _own(number: int, row: dict[str, Any]) -> dict[str, Any]:
+    return {"id": f"job_{number:032x}", "created_at": row["created_at"] - timedelta(seconds=number)}
