@@ -11,12 +11,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from models.allowed import near_name
 from models.complaints import complaints
 from models.datasets import BUNDLED, Table, bundled, read
 from models.defaults import Completed, complete
 from models.errors import Complaint, DataError, DatasetError, SpecError
 from models.spec import JobSpec
+from models.suggestions import near_name
 
 BAD_INPUT = 2
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from models import allowed
+from models import allowed, suggestions
 from models.errors import Complaint
 
 MOST = 20
@@ -49,7 +49,9 @@ def complaints(error: ValidationError, model: type[BaseModel], given: object) ->
     kept = {path: errors for path, errors in found.items() if not _overruled(path, errors, found)}
     told = [_complaint(schema, path, errors) for path, errors in list(kept.items())[:MOST]]
     if len(kept) > MOST:
-        told.append(Complaint("", f"there is more: {len(kept) - MOST} further places are wrong"))
+        told.append(
+            Complaint("", f"there is more: these are the first {MOST} of {error.error_count()} mistakes")
+        )
     return told
 
 
@@ -105,10 +107,10 @@ def _complaint(schema: allowed.Node, path: _Path, errors: list[_Error]) -> Compl
         )
     if error["type"] == "missing":
         detail = f"{_label(path)} is required: {allowed.phrase(here)}"
-        return Complaint(pointer(path), detail, None, allowed.nearest(here, None))
+        return Complaint(pointer(path), detail, None, suggestions.nearest(here, None))
     here = here if _is_about_kind(error) else allowed.of_kind(here, given)
     detail = f"{_label(path)} must be {allowed.phrase(here)}, not {_said(given)}"
-    return Complaint(pointer(path), detail, _shown(given), allowed.nearest(here, given))
+    return Complaint(pointer(path), detail, _shown(given), suggestions.nearest(here, given))
 
 
 def _bad_name(schema: allowed.Node, path: _Path, error: _Error) -> Complaint:
@@ -123,7 +125,11 @@ def _bad_name(schema: allowed.Node, path: _Path, error: _Error) -> Complaint:
 def _unknown_name(schema: allowed.Node, path: _Path, error: _Error) -> Complaint:
     name, here = str(error["loc"][-1]), allowed.place(schema, error["loc"][:-1])
     known = [one for one in allowed.known_names(here) if one != name]
-    suggestion = allowed.near_name(name, known) or allowed.elsewhere(schema, here, name)
+    suggestion = (
+        suggestions.elsewhere(schema, here, name, likeness=1.0)
+        or suggestions.near_name(name, known)
+        or suggestions.elsewhere(schema, here, name, likeness=0.75)
+    )
     place = f" in {_label(path[:-1])}" if len(path) > 1 else ""
     detail = f"there is no field {_printable(name)!r}{place}; known are {', '.join(known)}"
     return Complaint(pointer(path), detail, _shown(error.get("input")), suggestion)
@@ -137,7 +143,7 @@ def _own_words(path: _Path, error: _Error) -> Complaint:
     choices = re.search(r"choose from (.+)$", detail)
     suggestion = None
     if choices and isinstance(given, str):
-        suggestion = allowed.near_name(given, choices[1].split(", "), likeness=0.3)
+        suggestion = suggestions.near_name(given, choices[1].split(", "), likeness=0.3)
     return Complaint(pointer(path), detail, _shown(given), suggestion)
 
 

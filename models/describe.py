@@ -1,17 +1,17 @@
 """Read a stranger's file in a process of its own: `python -m models.describe FILE --out TABLE`.
 
 A parser that is fed on purpose can take all memory, all time or the process with it. So whoever serves others
-runs this program and reads its one line of JSON: `{"description": {…}, "head": […]}`, with the canonical table in `--out`,
-or `{"error": {"detail", "suggestion", "pointer"}}`. Both are exit status 0; any other one means that the file
-took the process down, as it would have taken the server.
+runs this program and reads its one line of JSON: `{"description": {…}, "head": […]}`, with the canonical
+table in `--out`, or `{"error": {"detail", "suggestion", "pointer"}}`. Both are exit status 0; any other one
+means that the file took the process down, as it would have taken the server.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import math
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,10 +40,10 @@ def _answer(options: argparse.Namespace) -> dict[str, Any]:
     except MemoryError:
         detail = f"reading the file takes more than {options.memory_bytes:,} bytes of memory"
         return {"error": {"detail": detail, "suggestion": "send a sample of the rows", "pointer": "/file"}}
-    return {"description": table.description.model_dump(mode="json"), "head": _head(table, options.head)}
+    return {"description": table.description.model_dump(mode="json"), "head": look(table, options.head)}
 
 
-def _head(table: Table, rows: int) -> list[dict[str, Any]]:
+def look(table: Table, rows: int) -> list[dict[str, Any]]:
     """The first rows as JSON has them: fewer of a very wide table, and null for what is no number."""
     fewer = max(1, min(rows, HEAD_CELLS // (len(table.description.columns) + 1)))
     return [{name: _finite(value) for name, value in row.items()} for row in table.head(fewer)]

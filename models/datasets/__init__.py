@@ -11,7 +11,7 @@ from pathlib import Path
 
 from models.datasets.description import ClassCount, Column, Description
 from models.datasets.limits import ReadLimits
-from models.datasets.table import Table, first_rows
+from models.datasets.table import Table
 
 __all__ = [
     "BUNDLED",
@@ -23,7 +23,6 @@ __all__ = [
     "Table",
     "bundled",
     "bundled_csv",
-    "first_rows",
     "read",
 ]
 

@@ -33,6 +33,8 @@ class _Layout:
 def read(path: Path, limits: ReadLimits, notes: list[str]) -> pl.DataFrame:
     """The typed columns of a delimited file."""
     lines = _looked_over(path, limits)
+    # Python's own reader, which judges the layout, would stop at cells of 128 KiB.
+    csv.field_size_limit(max(limits.max_line_bytes, csv.field_size_limit()))
     layout = _layout(path)
     _affordable(len(layout.names), lines, limits)
     text = _text(path, layout)

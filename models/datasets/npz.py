@@ -35,8 +35,8 @@ def read(path: Path, limits: ReadLimits, notes: list[str]) -> pl.DataFrame:
             x, y = (_array(archive, members[name], name, limits) for name in ("X", "y"))
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, ValueError) as error:
         raise DatasetError("the NPZ file is damaged", suggestion=_HOW) from error
-    x, y = _table_shaped(x, notes), y.reshape(len(y), -1) if y.ndim else y.reshape(0, 0)
-    if y.shape[1:] != (1,) or len(y) != len(x) or not len(x):
+    x = _table_shaped(x, notes)
+    if y.shape not in ((len(x),), (len(x), 1)):
         raise DatasetError(
             f"X has {len(x)} rows and y has the shape {y.shape}", suggestion="one y for each row of X"
         )
@@ -45,7 +45,7 @@ def read(path: Path, limits: ReadLimits, notes: list[str]) -> pl.DataFrame:
             f"X is {x.shape}; at most {limits.max_rows:,} rows and {limits.max_columns:,} columns are read"
         )
     columns = [_column(f"x{position}", x[:, position], notes) for position in range(x.shape[1])]
-    return pl.DataFrame([*columns, _column("y", y[:, 0], notes)])
+    return pl.DataFrame([*columns, _column("y", y.reshape(-1), notes)])
 
 
 def _members(archive: zipfile.ZipFile, limits: ReadLimits) -> dict[str, zipfile.ZipInfo]:
@@ -101,9 +101,7 @@ def _header(file: Any, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]
 
 
 def _table_shaped(x: NDArray[Any], notes: list[str]) -> NDArray[Any]:
-    if x.ndim == 2:
-        return x
-    if x.ndim < 1 or not len(x):
+    if x.ndim < 1 or not x.size:
         raise DatasetError(f"X has the shape {x.shape}, not rows × columns", suggestion=_HOW)
     if x.ndim > 2:
         notes.append(f"X of shape {x.shape} is laid flat to {math.prod(x.shape[1:])} columns")

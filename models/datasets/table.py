@@ -68,13 +68,6 @@ class Table:
         return cls(frame, Description.model_validate_json(described))
 
 
-def first_rows(path: Path, limit: int) -> list[dict[str, Any]]:
-    """The first rows of a canonical file, without reading the others."""
-    import polars as pl
-
-    return _plain(pl.read_parquet(path, n_rows=limit, glob=False))
-
-
 def as_array(series: pl.Series, kind: Kind) -> NDArray[Any]:
     """A typed column as NumPy has it: float64 with NaN for missing, or objects (text or None)."""
     import polars as pl

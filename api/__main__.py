@@ -1,0 +1,57 @@
+"""`python -m api`: the web server on the settings' address.
+
+It tells the application of a signal at once, so that event streams and long polls end instead of holding the
+shutdown up; whatever still hangs after `DRAIN_SECONDS` is cut off.
+"""
+
+from __future__ import annotations
+
+import math
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from api import logs
+from api.app import create_app
+from store.settings import Settings
+
+
+class AttentiveServer(uvicorn.Server):
+    """uvicorn's server, which passes signals on to the application."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._app.state.server.stopping.set()
+        super().handle_exit(sig, frame)
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C."""
+    logs.configure(settings.log_level)
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        timeout_keep_alive=10,
+        timeout_graceful_shutdown=math.ceil(min(settings.drain_seconds, 10)),
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    AttentiveServer(config, app).run()
+
+
+def main() -> None:
+    """The settings come from the environment."""
+    serve(Settings())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""The web's door: `uvicorn --factory api.app:create_app`, or `python -m api`, which stops more gracefully.
+
+Importing this loads no torch, NumPy, polars, matplotlib or scikit-learn, and opens nothing; the application
+opens its database and broker when it starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from fastapi import Depends, FastAPI
+from fastapi.concurrency import run_in_threadpool
+
+from api import errors, openapi
+from api.bundles import Bundles
+from api.conditional import ConditionalAnswers
+from api.deps import Server, known_queries_only
+from api.describing import Describer
+from api.hosts import LoopbackHostsOnly, is_loopback
+from api.keeping import sweep_workspaces
+from api.limits import BodyLimits
+from api.metering import Meter, Metered
+from api.queue import Nudges
+from api.requests import RequestIdentity
+from api.routes import catalog, curves, datasets, events, operation, weights
+from api.routes import jobs as job_routes
+from store import jobs, migrate
+from store.errors import DatabaseUnavailable
+from store.files import Files
+from store.session import Database
+from store.settings import Settings
+
+_DESCRIPTION = """
+Send a job spec, get a trained, regularized network and its learning curve.
+
+1. `POST /v1/datasets` a file, or name a bundled dataset: `iris`, `wine`, `breast_cancer`, `digits`,
+   `diabetes`.
+2. `POST /v1/jobs` a spec; only `dataset` is required.
+3. Watch `GET /v1/jobs/{id}/events`, read `GET /v1/jobs/{id}`, draw `GET /v1/jobs/{id}/curves?format=png`.
+
+Errors are problem documents (RFC 9457) that point to what is wrong and say what to write instead.
+"""
+
+_TAGS = [
+    {"name": "datasets", "description": "What networks are trained on."},
+    {"name": "jobs", "description": "Networks to train: submit, watch, steer."},
+    {"name": "curves", "description": "How training went, epoch by epoch."},
+    {"name": "events", "description": "What happened to a job, live."},
+    {"name": "weights", "description": "What a network learned."},
+    {"name": "catalog", "description": "What may be written into a spec."},
+    {"name": "operation", "description": "For those who run the service."},
+]
+
+log = structlog.get_logger(__name__)
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """An application by its settings; those of the environment by default."""
+    settings = settings or Settings()
+    app = FastAPI(
+        title="Ridgeline",
+        version=operation.ridgeline_version(),
+        description=_DESCRIPTION.strip(),
+        openapi_url=None,
+        openapi_tags=_TAGS,
+        redirect_slashes=False,
+        dependencies=[Depends(known_queries_only)],
+        lifespan=_lifespan,
+    )
+    app.state.server = _server(settings)
+    for routes in (datasets, job_routes, curves, events, weights, catalog, operation):
+        app.include_router(routes.router)
+    openapi.install(app)
+    errors.install(app)
+    _wrap(app, app.state.server)
+    return app
+
+
+def _server(settings: Settings) -> Server:
+    database, files, describer = Database(settings.database), Files(settings.files), Describer(settings)
+    return Server(
+        settings=settings,
+        database=database,
+        files=files,
+        nudges=Nudges(settings.broker, settings.broker_options),
+        meter=Meter(),
+        describer=describer,
+        bundles=Bundles(settings, database, files, describer),
+        stopping=asyncio.Event(),
+    )
+
+
+def _wrap(app: FastAPI, server: Server) -> None:
+    """The layers around the routes, from the innermost to the outermost."""
+    settings = server.settings
+    app.add_middleware(
+        BodyLimits,
+        body_bytes=settings.max_body_bytes,
+        upload_bytes=settings.max_upload_bytes,
+        upload_path="/v1/datasets",
+    )
+    app.add_middleware(Metered, meter=server.meter)
+    app.add_middleware(ConditionalAnswers)
+    if settings.auth == "off" and is_loopback(settings.host):
+        app.add_middleware(LoopbackHostsOnly)
+    app.add_middleware(RequestIdentity)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    server: Server = app.state.server
+    await run_in_threadpool(_open, server)
+    server.nudges.start()
+    preparing = asyncio.create_task(_prepare(server))
+    try:
+        yield
+    finally:
+        server.stopping.set()
+        preparing.cancel()
+        await asyncio.gather(preparing, return_exceptions=True)
+        await server.bundles.stop()
+        await run_in_threadpool(server.nudges.stop)
+        await run_in_threadpool(server.database.close)
+
+
+def _open(server: Server) -> None:
+    server.settings.data_dir.mkdir(parents=True, exist_ok=True)
+    sweep_workspaces(server.settings)
+    for note in server.database.notes:
+        log.warning(note)
+    with contextlib.suppress(DatabaseUnavailable):
+        migrate.upgrade(server.database)
+    server.meter.count_jobs_by(lambda: _counts(server.database))
+
+
+async def _prepare(server: Server) -> None:
+    """What the first request would wait for otherwise; tried again for as long as the database is away."""
+    while True:
+        try:
+            await run_in_threadpool(migrate.upgrade, server.database)
+            await server.bundles.need_all()
+        except (DatabaseUnavailable, errors.UnavailableError) as error:
+            log.warning("not ready yet", reason=str(error))
+            await asyncio.sleep(2)
+        else:
+            return
+
+
+def _counts(database: Database) -> dict[str, int]:
+    """Jobs by status; none while the database is away, when the other counters are wanted most of all."""
+    with contextlib.suppress(DatabaseUnavailable), database.reading() as tx:
+        return {str(status): number for status, number in jobs.counts(tx).items()}
+    return {}

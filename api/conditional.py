@@ -1,0 +1,73 @@
+"""HEAD, and GET with `ETag`: an answer that the client already has is not sent again.
+
+The tag is a hash of the bytes, so it says truthfully whether anything changed, for JSON and for pictures
+alike. What comes in several pieces (an event stream) passes as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class ConditionalAnswers:
+    """Tags the answers to GET and HEAD, and answers 304 where the client's tag is still right."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
+            await self.app(scope, receive, send)
+            return
+        answer = _Tagged(send, Headers(scope=scope).get("if-none-match", ""), scope["method"] == "HEAD")
+        inner = scope if scope["method"] == "GET" else {**scope, "method": "GET"}
+        await self.app(inner, receive, answer.send)
+
+
+class _Tagged:
+    """One answer on its way out: its start is held back until its body is known."""
+
+    def __init__(self, send: Send, known_tags: str, is_head: bool) -> None:
+        self._send = send
+        self._known = known_tags
+        self._is_head = is_head
+        self._start: Message | None = None
+        self._is_over = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._start = message
+        elif not self._is_over:
+            await self._send_body(message)
+
+    async def _send_body(self, message: Message) -> None:
+        start, self._start = self._start, None
+        if start is not None:
+            message = self._tagged(start, message)
+            await self._send(start)
+        if self._is_head:
+            message = {**message, "body": b"", "more_body": False}
+        self._is_over = not message.get("more_body")
+        await self._send(message)
+
+    def _tagged(self, start: Message, message: Message) -> Message:
+        """Give a whole answer its tag; the message that goes on, emptied for a 304."""
+        if start["status"] != 200 or message.get("more_body"):
+            return message
+        tag = f'"{hashlib.sha256(message.get("body", b"")).hexdigest()[:32]}"'
+        headers = MutableHeaders(scope=start)
+        headers["ETag"] = tag
+        headers.setdefault("Cache-Control", "no-cache")
+        if not _matches(self._known, tag):
+            return message
+        start["status"] = 304
+        del headers["Content-Length"]
+        return {**message, "body": b""}
+
+
+def _matches(known: str, tag: str) -> bool:
+    tags = (each.strip().removeprefix("W/") for each in known.split(","))
+    return known.strip() == "*" or tag in tags

@@ -1,0 +1,115 @@
+"""Stored curves in each of the forms that a client may ask for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from api import charts, negotiation
+from api.charts import Curve
+from api.schemas import CurveAnswer, Marker, Sampling
+from models.metrics import direction
+from store.curves import Curve as StoredCurve
+from store.jobs import Job
+
+Format = Literal["json", "csv", "png", "svg", "txt"]
+
+MEDIA_TYPES: Final[dict[Format, str]] = {
+    "json": "application/json",
+    "csv": "text/csv",
+    "png": "image/png",
+    "svg": "image/svg+xml",
+    "txt": "text/plain",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a chart should look; only those for a terminal heed it."""
+
+    width: int = 80
+    height: int = 24
+    color: bool = False
+
+
+def chosen_format(accept: str, asked: Format | None) -> Format:
+    """`?format=` decides, else the Accept header."""
+    if asked is not None:
+        return asked
+    kind = negotiation.chosen(accept, list(MEDIA_TYPES.values()))
+    return next(name for name, media_type in MEDIA_TYPES.items() if media_type == kind)
+
+
+def drawn(curves: Sequence[Curve], series: Sequence[str] | None, form: Format, look: Look) -> bytes:
+    """Curves as anything but JSON."""
+    draw: dict[Format, Callable[[], str | bytes]] = {
+        "csv": lambda: charts.to_csv(curves),
+        "png": lambda: charts.to_png(curves, series),
+        "svg": lambda: charts.to_svg(curves, series),
+        "txt": lambda: charts.to_text(curves, series, width=look.width, height=look.height, color=look.color),
+    }
+    content = draw[form]()
+    return content.encode() if isinstance(content, str) else content
+
+
+def curve_of(job: Job, stored: StoredCurve, *, whole: bool = True) -> Curve:
+    """A stored curve as the charts take it; `whole` says that it begins at the first epoch."""
+    series = {name: list(values) for name, values in stored.series.items()}
+    row_of = {epoch: row for row, epoch in enumerate(stored.epochs)} if stored.nonfinite else {}
+    for name, kinds in stored.nonfinite.items():
+        for epoch, kind in kinds.items():
+            series[name][row_of[epoch]] = float(kind)
+    best = job.result.get("best_epoch") if job.result else _best_so_far(job, stored) if whole else None
+    stopped = (job.epoch, job.stop_reason or job.status) if job.is_final and job.epoch else None
+    return Curve(job.id, job.name or "", stored.epochs, series, best, stopped)
+
+
+def judge_of(spec: dict[str, Any]) -> str:
+    """The series that says which epoch is best: the first monitor's."""
+    early_stopping = (spec.get("regularization") or {}).get("early_stopping") or {}
+    monitors = early_stopping.get("monitors") or [{"metric": "val_loss"}]
+    return str(monitors[0]["metric"])
+
+
+def _best_so_far(job: Job, stored: StoredCurve) -> int | None:
+    name = judge_of(job.spec)
+    sign = -1.0 if direction(name) == "higher" else 1.0
+    measured = zip(stored.series.get(name, ()), stored.epochs, strict=False)
+    return min(
+        ((sign * value, epoch) for value, epoch in measured if value is not None), default=(0.0, None)
+    )[1]
+
+
+def answer_of(curve: Curve, max_points: int) -> CurveAnswer:
+    """A curve in columns, thinned where it has more points than asked for."""
+    thinned, sampling = charts.thin(curve, max_points)
+    columns = {name: _split(values, thinned.epochs) for name, values in thinned.series.items()}
+    return CurveAnswer(
+        job_id=curve.job_id,
+        epochs=thinned.epochs,
+        series={name: values for name, (values, _) in columns.items()},
+        nonfinite={name: kinds for name, (_, kinds) in columns.items() if kinds},
+        markers=_markers(curve),
+        sampling=Sampling(**sampling),
+    )
+
+
+def _split(values: list[float | None], epochs: list[int]) -> tuple[list[float | None], dict[int, str]]:
+    """Numbers that JSON can carry, and by epoch what the others are."""
+    broken = {
+        row: value for row, value in enumerate(values) if value is not None and not math.isfinite(value)
+    }
+    if not broken:
+        return values, {}
+    kept = [None if row in broken else value for row, value in enumerate(values)]
+    return kept, {epochs[row]: str(value) for row, value in broken.items()}
+
+
+def _markers(curve: Curve) -> list[Marker]:
+    best = [] if curve.best_epoch is None else [Marker(epoch=curve.best_epoch, kind="best")]
+    if curve.stopped is None:
+        return best
+    epoch, reason = curve.stopped
+    return [*best, Marker(epoch=epoch, kind="stopped", reason=reason)]

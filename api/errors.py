@@ -1,0 +1,237 @@
+"""Every exception that a client may cause or meet, and the status it becomes: one table, one handler.
+
+The science and the memory raise in their own words and know no statuses; the exceptions below are the web's
+own. A docstring is the title of the problem, the name is its code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.addresses import allowed
+from api.problems import Kind, Report, respond
+from models import errors as science
+from models.errors import Complaint
+from store import errors as memory
+
+
+class WebError(science.RidgelineError):
+    """The request cannot be answered."""
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        errors: Sequence[Complaint] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail or "; ".join(error.detail for error in errors[:3]) or None)
+        self.errors = errors
+        self.headers = headers or {}
+
+
+class MalformedRequestError(WebError):
+    """The request cannot be read."""
+
+
+class UnknownAddressError(WebError):
+    """There is nothing at this address."""
+
+
+class NoWeightsError(WebError):
+    """This job has no weights."""
+
+
+class MethodNotAllowedError(WebError):
+    """This address does not answer that method."""
+
+
+class NotAcceptableError(WebError):
+    """None of the media types that were asked for is to be had here."""
+
+
+class BodyTimeoutError(WebError):
+    """The body did not arrive in time."""
+
+
+class BodyTooLargeError(WebError):
+    """The body is larger than this server takes."""
+
+
+class UnsupportedMediaTypeError(WebError):
+    """The body is of a media type that is not understood here."""
+
+
+class MisdirectedRequestError(WebError):
+    """The Host header names another server."""
+
+
+class InvalidInputError(WebError):
+    """Something in the request is wrong."""
+
+
+class BundledDatasetError(WebError):
+    """A bundled dataset stays."""
+
+
+class UnavailableError(WebError):
+    """Something the server needs is away."""
+
+
+class InternalError(WebError):
+    """A fault of the server."""
+
+
+STATUSES: Final[dict[type[Exception], int]] = {
+    MalformedRequestError: 400,
+    memory.NotFound: 404,
+    UnknownAddressError: 404,
+    NoWeightsError: 404,
+    MethodNotAllowedError: 405,
+    NotAcceptableError: 406,
+    BodyTimeoutError: 408,
+    memory.ActionNotAllowed: 409,
+    memory.DatasetInUse: 409,
+    BundledDatasetError: 409,
+    memory.IdempotencyInFlight: 409,
+    BodyTooLargeError: 413,
+    UnsupportedMediaTypeError: 415,
+    MisdirectedRequestError: 421,
+    memory.BadCursor: 422,
+    memory.IdempotencyMismatch: 422,
+    memory.UnstorableValue: 422,
+    science.SpecError: 422,
+    science.TooExpensiveError: 422,
+    science.DatasetError: 422,
+    science.DataError: 422,
+    InvalidInputError: 422,
+    InternalError: 500,
+    memory.DatabaseUnavailable: 503,
+    memory.FilesUnavailable: 503,
+    memory.SchemaOutdated: 503,
+    UnavailableError: 503,
+    memory.FilesFull: 507,
+}
+"""The one table of statuses. What is not in it is a fault of ours: 500."""
+
+RETRY_AFTER: Final[dict[type[Exception], str]] = {
+    memory.IdempotencyInFlight: "1",
+    memory.DatabaseUnavailable: "5",
+    memory.FilesUnavailable: "5",
+    memory.SchemaOutdated: "5",
+    UnavailableError: "5",
+    memory.FilesFull: "60",
+}
+"""Seconds after which it is worth while to ask again."""
+
+_FRAMEWORK: Final[dict[int, type[WebError]]] = {
+    400: MalformedRequestError,
+    404: UnknownAddressError,
+    405: MethodNotAllowedError,
+}
+"""What the framework says by number, in our words."""
+
+
+def kind_of(error: type[Exception]) -> Kind:
+    """The kind of problem an exception is, by the nearest of its classes in the table."""
+    known = next((each for each in error.__mro__ if each in STATUSES), InternalError)
+    words = re.sub(r"(?<!^)(?=[A-Z])", "-", known.__name__.removesuffix("Error")).lower()
+    title = (known.__doc__ or "").strip().splitlines()[0].removesuffix(".")
+    return Kind(words, title, STATUSES[known])
+
+
+def kinds() -> list[Kind]:
+    """Every kind of problem there is."""
+    return [kind_of(error) for error in STATUSES]
+
+
+def report(error: Exception) -> Report:
+    """What to tell the client of an exception."""
+    kind = kind_of(type(error))
+    detail = "the server's log says more under this request_id" if kind.status == 500 else str(error)
+    retry = {"Retry-After": seconds} if (seconds := RETRY_AFTER.get(type(error))) else {}
+    headers = error.headers if isinstance(error, WebError) else {}
+    return Report(kind, detail, _input_errors(error), _more(error), {**retry, **headers})
+
+
+def _input_errors(error: Exception) -> Sequence[Complaint]:
+    match error:
+        case WebError():
+            return error.errors
+        case science.SpecError():
+            return error.complaints
+        case science.DatasetError():
+            return [Complaint(error.pointer, str(error), suggestion=error.suggestion)]
+        case memory.BadCursor():
+            return [Complaint("/query/cursor", str(error), suggestion="take `next` of a page as it is")]
+        case memory.IdempotencyMismatch():
+            return [Complaint("/header/idempotency-key", str(error), suggestion="use a fresh key")]
+        case _:
+            return ()
+
+
+def _more(error: Exception) -> dict[str, Any]:
+    return {"allowed_actions": error.allowed} if isinstance(error, memory.ActionNotAllowed) else {}
+
+
+def answer(request: Request, error: Exception) -> Response:
+    """The problem document for an exception."""
+    return respond(report(error), request.scope)
+
+
+def _from_framework(request: Request, error: Exception) -> Response:
+    """404, 405 and the like, which the router raises by number."""
+    raised = cast("HTTPException", error)
+    if raised.status_code == 405 and request.method == "OPTIONS":
+        return Response(status_code=204, headers={"Allow": ", ".join(allowed(request))})
+    ours = _FRAMEWORK.get(raised.status_code, MalformedRequestError)
+    headers = {"Allow": ", ".join(allowed(request))} if ours is MethodNotAllowedError else raised.headers
+    return answer(request, ours(_said_of_address(ours, request), headers=headers))
+
+
+def _said_of_address(kind: type[WebError], request: Request) -> str | None:
+    path = request.url.path
+    if kind is MethodNotAllowedError:
+        return f"{path} does not answer {request.method}"
+    if kind is UnknownAddressError:
+        slash = "; addresses here do not end in a slash" if path.endswith("/") and path != "/" else ""
+        return f"there is nothing at {path}{slash}; /docs lists what there is"
+    return None
+
+
+def _from_parameters(request: Request, error: Exception) -> Response:
+    """What FastAPI found wrong with path, query or headers."""
+    raised = cast("RequestValidationError", error)
+    return answer(request, InvalidInputError(errors=[_parameter_complaint(each) for each in raised.errors()]))
+
+
+def _parameter_complaint(error: Mapping[str, Any]) -> Complaint:
+    """FastAPI's error about a parameter in our words; bounds and choices become suggestions."""
+    given, context = error.get("input"), error.get("ctx", {})
+    name, said = str(error["loc"][-1]), str(error["msg"]).removeprefix("Value error, ")
+    detail = f"{name}: {said[:1].lower()}{said[1:]}"
+    bounds = (context[bound] for bound in ("le", "ge", "expected") if bound in context)
+    pointer = "/" + "/".join(str(part) for part in error["loc"])
+    return Complaint(
+        pointer, detail, given if isinstance(given, str) and len(given) <= 80 else None, _words(*bounds)
+    )
+
+
+def _words(value: object = None, *_: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every exception of the table with its problem document."""
+    for error in STATUSES:
+        app.add_exception_handler(error, answer)
+    app.add_exception_handler(HTTPException, _from_framework)
+    app.add_exception_handler(RequestValidationError, _from_parameters)

@@ -1,0 +1,104 @@
+"""The OpenAPI document, and a page to read and try it that needs nothing from other hosts."""
+
+from __future__ import annotations
+
+import html
+import importlib.util
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from starlette.requests import Request
+
+from api import errors
+from api.problems import Problem
+from api.uploads import UploadFields
+from models.spec import JobSpec
+
+ADDRESS: Final = "/v1/openapi.json"
+_REFERENCE: Final = "#/components/schemas/{model}"
+_PAGE: Final = Path(__file__).with_name("docs")
+_ASSETS: Final = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
+_POLICY: Final = {
+    # Swagger UI styles its elements in place and carries its icons as data.
+    "Content-Security-Policy": (
+        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
+    )
+}
+
+
+def install(app: FastAPI) -> None:
+    """Serve the document and its pages."""
+    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
+    app.add_api_route(ADDRESS, _show_document, include_in_schema=False)
+    app.add_api_route("/docs", _show_page, include_in_schema=False)
+    app.add_api_route("/docs/problems", _show_problems, include_in_schema=False)
+    app.add_api_route("/docs/{name}", _show_asset, include_in_schema=False)
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            tags=app.openapi_tags,
+        )
+        schemas = document["components"]["schemas"]
+        for model in (JobSpec, Problem, UploadFields):
+            schemas |= _schemas(model)
+        for answer in ("JobAnswer", "Validation"):
+            schemas[answer]["properties"]["spec"]["$ref"] = _REFERENCE.format(model="JobSpec")
+        # What FastAPI says of its own 422 is not what is answered here.
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _schemas(model: Any) -> dict[str, Any]:
+    """A model's schema and those of its parts, by name."""
+    schema = model.model_json_schema(ref_template=_REFERENCE)
+    return {**schema.pop("$defs", {}), model.__name__: schema}
+
+
+async def _show_document(request: Request) -> JSONResponse:
+    return JSONResponse(request.app.openapi())
+
+
+async def _show_page() -> HTMLResponse:
+    return HTMLResponse((_PAGE / "index.html").read_text(), headers=_POLICY)
+
+
+async def _show_problems() -> HTMLResponse:
+    """What every `type` of a problem document means."""
+    rows = "\n".join(
+        f'<tr id="{kind.code}"><td><code>{kind.code}</code></td>'
+        f"<td>{kind.status}</td><td>{html.escape(kind.title)}</td></tr>"
+        for kind in errors.kinds()
+    )
+    return HTMLResponse((_PAGE / "problems.html").read_text().replace("<!-- rows -->", rows), headers=_POLICY)
+
+
+async def _show_asset(name: str) -> FileResponse:
+    own = {"start.js": "text/javascript", "page.css": "text/css"}
+    if name in own:
+        return FileResponse(_PAGE / name, media_type=own[name])
+    if name not in _ASSETS:
+        raise errors.UnknownAddressError(f"there is nothing at /docs/{name[:80]}")
+    return FileResponse(_vendored() / name, media_type=_ASSETS[name])
+
+
+@cache
+def _vendored() -> Path:
+    """Where Swagger UI lies: the package `fastapi-offline` carries it, and nothing else of it is used."""
+    found = importlib.util.find_spec("fastapi_offline")
+    if found is None or found.origin is None:
+        raise errors.UnavailableError(
+            "Swagger UI is not installed; the OpenAPI document is at /v1/openapi.json"
+        )
+    return Path(found.origin).parent / "static"

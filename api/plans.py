@@ -1,0 +1,92 @@
+"""From a submitted spec to what would be done: complete, checked against the data, and affordable."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from api.schemas import description_of
+from models import cost
+from models.datasets import BUNDLED
+from models.defaults import Completed, complete
+from models.errors import Complaint, SpecError, TooExpensiveError
+from models.spec import JobSpec
+from store import datasets
+from store.datasets import Dataset
+from store.errors import NotFound
+from store.session import Connection
+from store.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A job that could be run."""
+
+    dataset: Dataset
+    completed: Completed
+    cost: cost.Cost
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The full spec as JSON."""
+        return self.completed.spec.model_dump(mode="json")
+
+    @property
+    def warnings(self) -> list[dict[str, str]]:
+        return [asdict(notice) for notice in self.completed.notices]
+
+    @property
+    def queue(self) -> str:
+        """Who may take it: jobs that insist on CUDA wait for a worker that has it."""
+        return "gpu" if self.completed.spec.training.device == "cuda" else "cpu"
+
+
+def plan(tx: Connection, spec: JobSpec, settings: Settings) -> Plan:
+    """Complete a spec with what the data suggest; raises `SpecError` where it fits neither data nor means."""
+    dataset = _dataset(tx, spec.dataset)
+    description = description_of(dataset)
+    completed = complete(spec, description)
+    estimate = cost.estimate(completed.spec, description)
+    _affordable(estimate, completed.spec, settings)
+    return Plan(dataset, completed, estimate)
+
+
+def limits(settings: Settings) -> cost.Limits:
+    """What one job may cost here."""
+    return cost.Limits(
+        parameters=settings.max_parameters,
+        operations=int(settings.max_operations),
+        memory_bytes=settings.max_memory_bytes,
+    )
+
+
+def _dataset(tx: Connection, word: str) -> Dataset:
+    """A dataset by id, or a bundled one by name."""
+    if word in BUNDLED and (found := datasets.find_bundled(tx, word)):
+        return found
+    try:
+        return datasets.get(tx, word)
+    except NotFound:
+        near = difflib.get_close_matches(word, BUNDLED, n=1)
+        detail = f"there is no dataset {word!r}; name an id (ds_…) or one of {', '.join(BUNDLED)}"
+        raise SpecError([Complaint("/dataset", detail, word[:80], near[0] if near else None)]) from None
+
+
+def _affordable(estimate: cost.Cost, spec: JobSpec, settings: Settings) -> None:
+    complaints = [*cost.complaints_about(estimate, limits(settings)), *_too_long(estimate, spec, settings)]
+    if complaints:
+        raise TooExpensiveError(complaints)
+
+
+def _too_long(estimate: cost.Cost, spec: JobSpec, settings: Settings) -> Iterator[Complaint]:
+    epochs = spec.training.max_epochs or 0
+    if epochs > settings.max_epochs:
+        detail = f"{epochs:,} epochs are more than the {settings.max_epochs:,} that a job may take"
+        yield Complaint("/training/max_epochs", detail, epochs, str(settings.max_epochs))
+    if estimate.steps > settings.max_steps:
+        detail = (
+            f"this job would take {estimate.steps:,} optimizer steps; the limit is {settings.max_steps:,}"
+        )
+        yield Complaint("/training/batch_size", detail, suggestion="use larger batches or fewer epochs")

@@ -1,0 +1,147 @@
+"""Problem documents (RFC 9457): the one shape in which this server says that something went wrong.
+
+This module knows the shape and how to send it; which exception has which status is `api.errors`' table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, ConfigDict
+from starlette.responses import Response
+from starlette.types import Scope
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class InputError(BaseModel):
+    """One thing that is wrong with what was sent."""
+
+    pointer: str
+    """Where, as a JSON Pointer: into the body (`/network/hidden/0`), or `/query/limit`, `/header/prefer`."""
+    detail: str
+    """What was wrong, and what is allowed."""
+    given: str | float | int | bool | None = None
+    """The offending value where it is short and printable."""
+    suggestion: str | None = None
+    """What to write instead."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class Problem(BaseModel):
+    """Why a request was not carried out."""
+
+    type: str
+    """Names the kind of problem for good, and leads to its description."""
+    title: str
+    """The kind of problem in words; the same for every problem of this type."""
+    status: int
+    """The HTTP status, repeated."""
+    detail: str
+    """What went wrong this time."""
+    instance: str
+    """The path that was asked for."""
+    request_id: str
+    """Names this request in the server's log."""
+    errors: list[InputError] | None = None
+    """Each thing that is wrong with the input; present for bad input."""
+    allowed_actions: list[str] | None = None
+    """What may be done with the job instead; present where an action made no sense (409)."""
+
+    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of problem: a status with a name and a meaning."""
+
+    code: str
+    title: str
+    status: int
+
+    @property
+    def type(self) -> str:
+        return f"/docs/problems#{self.code}"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A problem as it happened, before it is written down."""
+
+    kind: Kind
+    detail: str
+    errors: Sequence[Any] = ()
+    """Anything with pointer, detail, given and suggestion."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """Further members of the document."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def respond(report: Report, scope: Scope) -> Response:
+    """The HTTP answer that carries a report."""
+    document = {
+        "type": report.kind.type,
+        "title": report.kind.title,
+        "status": report.kind.status,
+        "detail": report.detail,
+        "instance": printable(scope["path"]),
+        "request_id": scope.get("state", {}).get("request_id", ""),
+        **({"errors": [_written(error) for error in report.errors]} if report.errors else {}),
+        **report.more,
+    }
+    content = orjson.dumps(document, default=str)
+    return Response(content, report.kind.status, headers=dict(report.headers), media_type=MEDIA_TYPE)
+
+
+def _written(error: Any) -> dict[str, Any]:
+    parts = {name: _sayable(getattr(error, name)) for name in ("pointer", "detail", "given", "suggestion")}
+    return {name: value for name, value in parts.items() if value is not None}
+
+
+def _sayable(value: Any) -> Any:
+    """What JSON can carry of a value that a client sent; None for what it cannot."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, int | float):
+        return value if abs(value) < 2**63 else None
+    return None
+
+
+def printable(text: str, *, longest: int = 2000) -> str:
+    """Text that can be echoed in JSON whatever a client put into it."""
+    clean = "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
+    return clean if len(clean) <= longest else clean[:longest] + "…"
+
+
+_MEANINGS = {
+    400: "The request cannot be read.",
+    404: "There is no such thing.",
+    405: "This address does not answer that method; `Allow` names those it does.",
+    406: "None of the media types that were asked for is to be had here.",
+    408: "The body did not arrive in time.",
+    409: "It clashes with how things stand.",
+    413: "The body is larger than this server takes.",
+    415: "The body is of a media type that is not understood here.",
+    421: "The Host header names another server.",
+    422: "The request was read, and something in it is wrong; `errors` says what.",
+    500: "A fault of the server; the log has it under `request_id`.",
+    503: "Something the server needs is away; try again after `Retry-After` seconds.",
+    507: "No room is left on the disk.",
+}
+
+EVERY_ROUTE = (400, 404, 405, 406, 413, 421, 422, 500, 503)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What a route says in the OpenAPI document about the problems it may answer with."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {"description": _MEANINGS[status], "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in sorted({*EVERY_ROUTE, *statuses})
+    }

@@ -1,0 +1,56 @@
+"""`Idempotency-Key`: who asks to create the same thing again is told again what was created.
+
+The store keeps the first answer. Here is what of an answer is kept, and what makes two requests the same.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+from fastapi import Request
+from starlette.responses import Response
+
+from api.errors import InvalidInputError
+from models.errors import Complaint
+from store import idempotency
+from store.idempotency import Answer, Ticket
+from store.session import Connection
+from store.settings import Settings
+
+HEADER = "Idempotency-Key"
+_KEPT = ("content-type", "location", "retry-after")
+_ACCEPTABLE = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+def key_of(request: Request) -> str | None:
+    """The request's key, or None."""
+    key = request.headers.get(HEADER)
+    if key is None or _ACCEPTABLE.fullmatch(key):
+        return key
+    detail = "a key has 1 to 255 printable ASCII characters and no spaces"
+    raise InvalidInputError(errors=[Complaint("/header/idempotency-key", detail, suggestion="a random UUID")])
+
+
+def begin(tx: Connection, request: Request, content: Any, settings: Settings) -> Ticket | Answer | None:
+    """None without a key; a ticket for the first request with it; for later ones the answer that it got."""
+    key = key_of(request)
+    if key is None:
+        return None
+    written = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    same = idempotency.fingerprint(request.method, request.url.path, written)
+    return idempotency.begin(tx, key, same, keep_seconds=settings.idempotency_hours * 3600)
+
+
+def finish(tx: Connection, ticket: Ticket | None, answer: Response) -> None:
+    """Keep an answer, in the transaction that creates what it tells of."""
+    if ticket is None:
+        return
+    headers = {name: value for name, value in answer.headers.items() if name in _KEPT}
+    idempotency.finish(tx, ticket, Answer(answer.status_code, headers, bytes(answer.body)))
+
+
+def replayed(answer: Answer) -> Response:
+    """The first answer, once more."""
+    return Response(answer.body, answer.status, headers={**answer.headers, "Idempotent-Replayed": "true"})

@@ -1,0 +1,147 @@
+"""Learning curves: of one job, or of several laid over each other, as data, picture or text."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import Field
+
+from api.charts import Curve
+from api.deps import Server, ServerDep
+from api.drawing import MEDIA_TYPES, Format, Look, answer_of, chosen_format, curve_of, drawn
+from api.errors import InvalidInputError
+from api.paging import Number
+from api.problems import documented
+from api.schemas import CurveAnswer, Overlay
+from models.errors import Complaint
+from models.metrics import METRICS
+from models.spec import Text
+from store import curves, jobs
+from store.session import Connection
+
+router = APIRouter(tags=["curves"])
+
+ALWAYS: Final = (
+    *("objective", "train_loss", "val_loss", "penalty_l1", "penalty_l2"),
+    *("learning_rate", "weight_norm", "sparsity", "epoch_seconds"),
+)
+"""Series that every job records; a job's metrics come on top, as `train_<metric>` and `val_<metric>`."""
+
+MOST_OVERLAID = 20
+
+Names = Annotated[
+    Annotated[str, Field(min_length=1, max_length=4000)],
+    Query(description="Series, with commas between: `val_loss,train_loss`."),
+]
+MaxPoints = Annotated[
+    int | None, Query(ge=2, le=10_000_000, description="Thin the curve to at most so many epochs.")
+]
+Columns = Annotated[int, Query(ge=40, le=400, description="`txt` only: columns of the terminal.")]
+Lines = Annotated[int, Query(ge=12, le=400, description="`txt` only: lines of the terminal.")]
+
+_FORMS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "The curve, in the form that `format` or `Accept` asks for.",
+        "content": {kind: {} for kind in MEDIA_TYPES.values() if kind != "application/json"},
+    }
+}
+
+
+@router.get(
+    "/v1/jobs/{job_id}/curves",
+    response_model=CurveAnswer,
+    responses=documented() | _FORMS,
+    response_class=Response,
+)
+def show(
+    request: Request,
+    job_id: str,
+    server: ServerDep,
+    series: Names | None = None,
+    after: Number = 0,
+    max_points: MaxPoints = None,
+    format: Format | None = None,  # noqa: A002 - the contract's word
+    width: Columns = 80,
+    height: Lines = 24,
+    color: bool = False,
+) -> Response:
+    """A job's learning curve behind epoch `after`."""
+    form = chosen_format(request.headers.get("accept", ""), format)
+    names = _names(series)
+    with server.database.reading() as tx:
+        curve = _curve(tx, job_id, names, after)
+    if form == "json":
+        return _json(answer_of(curve, _points(server, max_points)))
+    return _picture(drawn([curve], names, form, Look(width, height, color)), form)
+
+
+@router.get("/v1/curves", response_model=Overlay, responses=documented() | _FORMS, response_class=Response)
+def overlay(
+    request: Request,
+    server: ServerDep,
+    jobs: Annotated[
+        Text | Annotated[str, Field(max_length=4000)], Query(description="Ids, with commas between.")
+    ],
+    series: Names = "val_loss",
+    after: Number = 0,
+    max_points: MaxPoints = None,
+    format: Format | None = None,  # noqa: A002
+    width: Columns = 80,
+    height: Lines = 24,
+    color: bool = False,
+) -> Response:
+    """Several jobs' curves, laid over each other."""
+    form = chosen_format(request.headers.get("accept", ""), format)
+    names = _names(series)
+    with server.database.reading() as tx:
+        found = [_curve(tx, job_id, names, after) for job_id in _ids(jobs)]
+    if form == "json":
+        return _json(Overlay(curves=[answer_of(curve, _points(server, max_points)) for curve in found]))
+    return _picture(drawn(found, names, form, Look(width, height, color)), form)
+
+
+def _curve(tx: Connection, job_id: str, names: list[str] | None, after: int) -> Curve:
+    job = jobs.get(tx, job_id)
+    return curve_of(job, curves.read(tx, job_id, after=after, series=names), whole=not after)
+
+
+def _names(series: str | None) -> list[str] | None:
+    """The series asked for, each of which some job might have."""
+    if series is None:
+        return None
+    names = [name.strip() for name in series.split(",")]
+    known = [*ALWAYS, *(f"{split}_{metric}" for metric in METRICS for split in ("train", "val"))]
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            detail = f"there is no series {name[:80]!r}; there are {', '.join(known)}"
+            raise InvalidInputError(
+                errors=[Complaint("/query/series", detail, name[:80], near[0] if near else None)]
+            )
+    return list(dict.fromkeys(names))
+
+
+def _ids(word: str) -> list[str]:
+    ids = list(dict.fromkeys(part.strip() for part in word.split(",")))
+    if len(ids) > MOST_OVERLAID:
+        detail = f"at most {MOST_OVERLAID} jobs can be laid over each other, and these are {len(ids)}"
+        raise InvalidInputError(errors=[Complaint("/query/jobs", detail)])
+    return ids
+
+
+def _points(server: Server, asked: int | None) -> int:
+    return min(asked or server.settings.max_points, server.settings.max_points)
+
+
+def _json(answer: CurveAnswer | Overlay) -> Response:
+    return Response(answer.model_dump_json(), media_type="application/json", headers={"Vary": "Accept"})
+
+
+def _picture(content: bytes, form: Format) -> Response:
+    # An SVG that is opened by itself is a document, and styles itself.
+    policy = (
+        {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"} if form == "svg" else {}
+    )
+    return Response(content, media_type=MEDIA_TYPES[form], headers={"Vary": "Accept", **policy})

@@ -1,0 +1,183 @@
+"""Datasets: upload a file, look at it, delete it; the bundled ones are there from the start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from api import repeating, uploads
+from api.deps import Server, ServerDep
+from api.describing import Described
+from api.errors import BundledDatasetError
+from api.keeping import Origin, discard, keep, workspace
+from api.negotiation import ANSWERS_JSON
+from api.paging import Cursor, Limit, link_next
+from api.problems import documented
+from api.schemas import DatasetDetail, DatasetSummary, Listing, Rows
+from api.uploads import Upload
+from models.datasets import BUNDLED
+from models.spec import Text
+from store import datasets, idempotency
+from store.datasets import Dataset
+from store.idempotency import Answer, Ticket
+from store.pages import Sort
+from store.session import Connection
+
+router = APIRouter(tags=["datasets"], dependencies=[ANSWERS_JSON])
+
+_FORM = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "allOf": [{"$ref": "#/components/schemas/UploadFields"}],
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "CSV, CSV.gz, Parquet, or NPZ with `X` and `y`.",
+                        }
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@router.post(
+    "/v1/datasets",
+    status_code=201,
+    response_model=DatasetDetail,
+    responses=documented(408, 409, 415, 507)
+    | {200: {"model": DatasetDetail, "description": "It was here already."}},
+    openapi_extra=_FORM,
+)
+async def upload(request: Request, server: ServerDep) -> Response:
+    """Upload a file. The same bytes, target and task give the dataset that is already there (200)."""
+    repeating.key_of(request)
+    with workspace(server.settings) as folder:
+        received = await uploads.receive(request, folder, server.settings.max_upload_bytes)
+        ticket = await run_in_threadpool(_begin, request, server, received)
+        if isinstance(ticket, Answer):
+            return repeating.replayed(ticket)
+        try:
+            return await _described_and_kept(server, received, folder, ticket)
+        except BaseException:
+            await run_in_threadpool(_abandon, server, ticket)
+            raise
+
+
+def _begin(request: Request, server: Server, received: Upload) -> Ticket | Answer | None:
+    # Committed on its own: reading the file takes long, and a repetition meanwhile is told so.
+    said = {"sha256": received.sha256, **received.fields.model_dump()}
+    with server.database.writing() as tx:
+        return repeating.begin(tx, request, said, server.settings)
+
+
+def _abandon(server: Server, ticket: Ticket | None) -> None:
+    if ticket is not None:
+        with server.database.writing() as tx:
+            idempotency.abandon(tx, ticket)
+
+
+async def _described_and_kept(
+    server: Server, received: Upload, folder: Path, ticket: Ticket | None
+) -> Response:
+    fields = received.fields
+    described = await server.describer.file(
+        received.path,
+        filename=received.filename,
+        target=fields.target,
+        task=fields.task,
+        table=folder / "table.parquet",
+    )
+    origin = Origin(
+        name=fields.name or received.filename,
+        filename=received.filename,
+        sha256=received.sha256,
+        size=received.bytes,
+    )
+    return await run_in_threadpool(_kept, server, origin, described, ticket)
+
+
+def _kept(server: Server, origin: Origin, described: Described, ticket: Ticket | None) -> Response:
+    def remember(tx: Connection, dataset: Dataset, created: bool) -> None:
+        repeating.finish(tx, ticket, _created(dataset, created))
+
+    return _created(*keep(server.database, server.files, origin, described, also=remember))
+
+
+def _created(dataset: Dataset, created: bool) -> Response:
+    return Response(
+        DatasetDetail.of(dataset).model_dump_json(),
+        201 if created else 200,
+        headers={"Location": f"/v1/datasets/{dataset.id}"},
+        media_type="application/json",
+    )
+
+
+@router.get("/v1/datasets", responses=documented())
+async def page(
+    request: Request,
+    response: Response,
+    server: ServerDep,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    name: Text | None = None,
+    sort: Sort = "-created_at",
+) -> Listing[DatasetSummary]:
+    """Every dataset, the newest first."""
+    await server.bundles.need_all()
+
+    def read() -> Listing[DatasetSummary]:
+        with server.database.reading() as tx:
+            found = datasets.page(tx, name=name, sort=sort, cursor=cursor, limit=limit)
+        return Listing(data=[DatasetSummary.of(dataset) for dataset in found.rows], next=found.next)
+
+    listing = await run_in_threadpool(read)
+    link_next(request, response, listing.next)
+    return listing
+
+
+@router.get("/v1/datasets/{dataset_id}", responses=documented())
+async def show(dataset_id: str, server: ServerDep) -> DatasetDetail:
+    """A dataset with its columns and classes; a bundled one also by its name."""
+    return DatasetDetail.of(await _found(server, dataset_id))
+
+
+@router.get("/v1/datasets/{dataset_id}/rows", responses=documented())
+async def rows(dataset_id: str, server: ServerDep, limit: Annotated[int, Query(ge=1, le=100)] = 10) -> Rows:
+    """The first rows, as a look; of very wide datasets fewer than were asked for."""
+    dataset = await _found(server, dataset_id)
+    head: list[dict[str, Any]] = dataset.description["head"]
+    return Rows(columns=list(head[0]) if head else [], data=head[:limit], total=dataset.rows)
+
+
+@router.delete(
+    "/v1/datasets/{dataset_id}", status_code=204, response_class=Response, responses=documented(409)
+)
+def delete(dataset_id: str, server: ServerDep) -> None:
+    """Delete a dataset that no job uses."""
+    with server.database.writing() as tx:
+        if dataset_id in BUNDLED or datasets.get(tx, dataset_id).bundled:
+            raise BundledDatasetError
+        keys = datasets.delete(tx, dataset_id)
+    discard(server.files, keys)
+
+
+async def _found(server: Server, word: str) -> Dataset:
+    """A dataset by its id, or a bundled one by its name."""
+    await server.bundles.need(word)
+
+    def read() -> Dataset:
+        with server.database.reading() as tx:
+            return (datasets.find_bundled(tx, word) if word in BUNDLED else None) or datasets.get(tx, word)
+
+    return await run_in_threadpool(read)

@@ -1,0 +1,1 @@
+"""The command line: speaks HTTP to a server, and starts the processes that make one."""

@@ -1,0 +1,180 @@
+"""A Ridgeline server as an object: JSON comes out, problems are raised, live events are iterated."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpx2
+
+RECONNECT_SECONDS = 60.0
+"""A live stream that was cut is taken up again for as long as this, without losing or repeating an event."""
+SILENCE_SECONDS = 45.0
+"""The server writes something at least every few seconds; a stream this silent is dead."""
+RECONNECT_PAUSE_SECONDS = 0.3
+NOTHING_MORE = 204
+"""The status of a stream whose job has ended and whose events have all been told."""
+TRIES = 3
+
+
+class RidgelineError(Exception):
+    """Something is wrong between this command and the server."""
+
+
+class UnreachableError(RidgelineError):
+    """The server does not answer."""
+
+    def __init__(self, server: str, why: str) -> None:
+        super().__init__(f"no answer from {server} ({why})")
+        self.server = server
+
+
+class RefusedError(RidgelineError):
+    """The server answered with a problem document (RFC 9457)."""
+
+    def __init__(self, status: int, problem: dict[str, Any]) -> None:
+        super().__init__(str(problem.get("detail") or problem.get("title") or f"status {status}"))
+        self.status = status
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a job, with its number in the job's log."""
+
+    number: int
+    kind: str
+    data: dict[str, Any]
+
+
+class Client:
+    """A connection to one server; close it, or use it as a context."""
+
+    def __init__(self, server: str, *, timeout: float = 60.0) -> None:
+        self.server = server.rstrip("/")
+        self._http = httpx2.Client(
+            base_url=self.server,
+            timeout=httpx2.Timeout(timeout, connect=5.0),
+            headers={"User-Agent": "ridgeline-cli"},
+            trust_env=not _is_loopback(self.server),  # A proxy has no business between two local processes.
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._http.close()
+
+    def get(self, path: str, **query: Any) -> Any:
+        """The JSON at a path."""
+        return self._send("GET", path, params=_given(query)).json()
+
+    def read(self, path: str, **query: Any) -> bytes:
+        """What lies at a path in the format that the query names."""
+        return self._send("GET", path, params=_given(query)).content
+
+    def post(self, path: str, document: Any = None) -> Any:
+        """Post a JSON document."""
+        return self._send("POST", path, json=document).json()
+
+    def delete(self, path: str) -> None:
+        """Delete what lies at a path."""
+        self._send("DELETE", path)
+
+    def create(self, path: str, body: bytes, media_type: str) -> Any:
+        """Post a body that makes something; repeated where the answer is lost, and still made only once."""
+        headers = {"Content-Type": media_type, "Idempotency-Key": str(uuid.uuid4())}
+        return self._send("POST", path, content=body, headers=headers).json()
+
+    def upload(self, file: Path, **fields: str | None) -> Any:
+        """Send a dataset; it is read from the disk as it goes out."""
+        with file.open("rb") as content:
+            form = {"files": {"file": (file.name, content)}, "data": _given(fields)}
+            timeout = httpx2.Timeout(None, connect=5.0)  # Reading a large file takes the server its time.
+            return self._send("POST", "/v1/datasets", tries=1, timeout=timeout, **form).json()
+
+    def listing(self, path: str, limit: int, **query: Any) -> Iterator[dict[str, Any]]:
+        """The first `limit` entries of a list, page by page."""
+        cursor: str | None = None
+        while limit > 0:
+            page = self.get(path, limit=min(limit, 200), cursor=cursor, **query)
+            yield from page["data"]
+            limit, cursor = limit - len(page["data"]), page["next"]
+            if cursor is None:
+                return
+
+    def events(
+        self, job_id: str, after: int = 0, on_cut: Callable[[], None] | None = None
+    ) -> Iterator[Event]:
+        """Everything that happened to a job and happens from now on, until its end; each event once."""
+        deadline = time.monotonic() + RECONNECT_SECONDS
+        while True:
+            try:
+                with self._stream(job_id, after) as response:
+                    for event in _told(response):
+                        after, deadline = event.number, time.monotonic() + RECONNECT_SECONDS
+                        yield event
+                        if event.kind == "end":
+                            return
+                    if response.status_code == NOTHING_MORE:
+                        return
+            except httpx2.TransportError as error:
+                if time.monotonic() > deadline:
+                    raise UnreachableError(self.server, str(error)) from error
+                if on_cut:
+                    on_cut()
+            time.sleep(RECONNECT_PAUSE_SECONDS)
+
+    def _stream(self, job_id: str, after: int) -> AbstractContextManager[httpx2.Response]:
+        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
+        timeout = httpx2.Timeout(SILENCE_SECONDS, connect=5.0)
+        return self._http.stream("GET", f"/v1/jobs/{job_id}/events", headers=headers, timeout=timeout)
+
+    def _send(self, method: str, path: str, *, tries: int = TRIES, **options: Any) -> httpx2.Response:
+        """Send a request, and send it again when its answer is lost: all that come here may be repeated."""
+        try:
+            response = self._http.request(method, path, **options)
+        except httpx2.TransportError as error:
+            if tries > 1 and not isinstance(error, httpx2.ConnectError):
+                return self._send(method, path, tries=tries - 1, **options)
+            raise UnreachableError(self.server, str(error) or type(error).__name__) from error
+        return _checked(response)
+
+
+def _told(response: httpx2.Response) -> Iterator[Event]:
+    """The events of a stream, as they come in."""
+    if _checked(response).status_code == NOTHING_MORE:
+        return
+    for event in httpx2.EventSource(response):
+        if event.data:
+            yield Event(int(event.id), event.event, json.loads(event.data))
+
+
+def _checked(response: httpx2.Response) -> httpx2.Response:
+    if response.is_success:
+        return response
+    response.read()
+    try:
+        problem = response.json()
+    except ValueError:
+        problem = None
+    raise RefusedError(response.status_code, problem if isinstance(problem, dict) else {})
+
+
+def _given(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _is_loopback(server: str) -> bool:
+    return urlsplit(server).hostname in ("127.0.0.1", "::1", "localhost")

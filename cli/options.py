@@ -1,0 +1,71 @@
+"""What many commands take, and where they print."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from cli.client import Client
+from cli.occupancy import occupant
+from cli.views import as_json
+from store.settings import Settings
+
+Server = Annotated[
+    str | None,
+    typer.Option(
+        "--server",
+        envvar="RIDGELINE_SERVER",
+        metavar="URL",
+        help="The server to ask; by default the one that runs on the data folder, else http://127.0.0.1:8000.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the server's answer as JSON.")]
+Job = Annotated[str, typer.Argument(metavar="JOB", help="A job's id, or `last` for the newest.")]
+
+WIDTH_WITHOUT_A_TERMINAL = 160
+
+
+def connect(server: str | None) -> Client:
+    """A connection to the server that was named, or to the one that `ridgeline up` started here."""
+    return Client(server or _running_here() or "http://127.0.0.1:8000")
+
+
+def _running_here() -> str | None:
+    found = occupant(Settings().data_dir)
+    return found.address if found else None
+
+
+def job_id(client: Client, job: str) -> str:
+    """The id that the user meant."""
+    if job != "last":
+        return job
+    newest = client.get("/v1/jobs", limit=1)["data"]
+    if not newest:
+        raise typer.BadParameter("there are no jobs yet")
+    return str(newest[0]["id"])
+
+
+def terminal(*, stderr: bool = False) -> Console:
+    """Where people read: a terminal as it is, or a pipe with room for whole lines."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        stderr=stderr, highlight=False, width=None if stream.isatty() else WIDTH_WITHOUT_A_TERMINAL
+    )
+
+
+def show(picture: RenderableType, document: Any, *, raw: bool) -> None:
+    """The picture for people, or the document for programs."""
+    if raw:
+        sys.stdout.write(as_json(document) + "\n")
+    else:
+        terminal().print(picture)
+
+
+def note(line: str, style: str = "") -> None:
+    """A remark for people that is no part of the output."""
+    terminal(stderr=True).print(Text(line, style), soft_wrap=True)

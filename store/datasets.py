@@ -1,0 +1,158 @@
+"""Datasets: what was uploaded or bundled, what it holds, and where its table lies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from store import ids
+from store.columns import now
+from store.errors import DatasetInUse, NotFound
+from store.files import Stored
+from store.pages import Page, Sort, paged, to_page
+from store.session import Connection
+from store.tables import DEFAULT_PROJECT, datasets, jobs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A dataset as lists show it."""
+
+    id: str
+    project_id: str
+    name: str
+    filename: str | None
+    bundled: bool
+    sha256: str
+    """Of the uploaded bytes."""
+    bytes: int
+    target: str
+    task: str
+    rows: int
+    features: int
+    table_key: str
+    """Where the table lies in the file store, as the workers read it."""
+    table_sha256: str
+    table_bytes: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset(Listed):
+    """A dataset with its description: columns, classes, notes."""
+
+    description: dict[str, Any]
+
+
+_LISTED = [datasets.c[field.name] for field in fields(Listed)]
+
+
+def table_key(dataset_id: str) -> str:
+    """Where a dataset's table goes in the file store."""
+    return f"datasets/{dataset_id}.parquet"
+
+
+def add(
+    tx: Connection,
+    *,
+    name: str,
+    sha256: str,
+    size: int,
+    target: str,
+    task: str,
+    rows: int,
+    features: int,
+    description: Mapping[str, Any],
+    table: Stored,
+    dataset_id: str | None = None,
+    filename: str | None = None,
+    bundled: bool = False,
+    project_id: str = DEFAULT_PROJECT,
+) -> tuple[Dataset, bool]:
+    """A new dataset and True; or the one that the same bytes, target and task gave before, and False.
+
+    Take `dataset_id` from `ids.new("ds")` beforehand: the table is stored under it before the row is written,
+    so that a row never points to a file that is not there.
+    """
+    identity = {"project_id": project_id, "sha256": sha256, "target": target, "task": task}
+    described = {"rows": rows, "features": features, "description": dict(description), "bytes": size}
+    where = {"table_key": table.key, "table_sha256": table.sha256, "table_bytes": table.bytes}
+    values = {**identity, **described, **where, "name": name, "filename": filename, "bundled": bundled}
+    insert = (sqlite if tx.dialect.name == "sqlite" else postgresql).insert(datasets)
+    fresh = insert.values(id=dataset_id or ids.new("ds"), created_at=now(), **values).on_conflict_do_nothing()
+    created = bool(tx.execute(fresh).rowcount)
+    same = [datasets.c[column] == value for column, value in identity.items()]
+    return Dataset(**tx.execute(sa.select(datasets).where(*same)).one()._mapping), created
+
+
+def get(tx: Connection, dataset_id: str, *, project_id: str = DEFAULT_PROJECT) -> Dataset:
+    """A dataset by its id; `NotFound` where there is none in this project."""
+    mine = (datasets.c.id == dataset_id, datasets.c.project_id == project_id)
+    row = tx.execute(sa.select(datasets).where(*mine)).one_or_none() if ids.possible(dataset_id) else None
+    if row is None:
+        raise NotFound("dataset", dataset_id)
+    return Dataset(**row._mapping)
+
+
+def same(
+    tx: Connection, *, sha256: str, target: str, task: str, project_id: str = DEFAULT_PROJECT
+) -> Dataset | None:
+    """The dataset that these bytes gave before with this target and task."""
+    identity = {"project_id": project_id, "sha256": sha256, "target": target, "task": task}
+    row = tx.execute(sa.select(datasets).filter_by(**identity)).one_or_none()
+    return None if row is None else Dataset(**row._mapping)
+
+
+def find_bundled(tx: Connection, name: str, *, project_id: str = DEFAULT_PROJECT) -> Dataset | None:
+    """The bundled dataset of this name, once it has been stored."""
+    mine = (datasets.c.project_id == project_id, datasets.c.name == name, datasets.c.bundled)
+    row = tx.execute(sa.select(datasets).where(*mine).limit(1)).one_or_none()
+    return None if row is None else Dataset(**row._mapping)
+
+
+def page(
+    tx: Connection,
+    *,
+    name: str | None = None,
+    sort: Sort = "-created_at",
+    cursor: str | None = None,
+    limit: int = 50,
+    project_id: str = DEFAULT_PROJECT,
+) -> Page[Listed]:
+    """One page of a project's datasets, without their descriptions."""
+    statement = sa.select(*_LISTED).where(datasets.c.project_id == project_id)
+    if name is not None:
+        statement = statement.where(datasets.c.name == name)
+    rows = tx.execute(
+        paged(statement, datasets.c.created_at, datasets.c.id, sort=sort, cursor=cursor, limit=limit)
+    )
+    return to_page([Listed(**row._mapping) for row in rows], limit, lambda row: (row.created_at, row.id))
+
+
+def delete(tx: Connection, dataset_id: str, *, project_id: str = DEFAULT_PROJECT) -> list[str]:
+    """Delete a dataset that no job uses. Answers the keys of its files, to be deleted after the commit."""
+    mine = (datasets.c.id == dataset_id, datasets.c.project_id == project_id)
+    # The lock keeps jobs from being added to it between the count and the deletion.
+    held = sa.select(datasets.c.table_key).where(*mine).with_for_update()
+    key = tx.execute(held).scalar() if ids.possible(dataset_id) else None
+    if key is None:
+        raise NotFound("dataset", dataset_id)
+    uses = tx.execute(
+        sa.select(sa.func.count()).select_from(jobs).where(jobs.c.dataset_id == dataset_id)
+    ).scalar_one()
+    if uses:
+        raise DatasetInUse(dataset_id, uses)
+    tx.execute(datasets.delete().where(datasets.c.id == dataset_id))
+    return [key]
+
+
+def known(tx: Connection, keys: Iterable[str]) -> set[str]:
+    """Those of the keys that a row points to; a file under any other is an orphan."""
+    return set(
+        tx.execute(sa.select(datasets.c.table_key).where(datasets.c.table_key.in_(list(keys)))).scalars()
+    )

@@ -1,0 +1,92 @@
+"""What can go wrong with the memory. The class's docstring is the message, its name is the code."""
+# ruff: noqa: N818 - a name says what happened, and as a code it reads better without "Error".
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy.exc import DontWrapMixin
+
+
+class StoreError(Exception):
+    """Something went wrong in the store."""
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail or (type(self).__doc__ or "").strip())
+
+
+class NotFound(StoreError):
+    """There is nothing with this id."""
+
+    def __init__(self, noun: str, name: str) -> None:
+        super().__init__(f"there is no {noun} {name!r}" if len(name) <= 80 else f"there is no such {noun}")
+        self.noun = noun
+        self.name = name
+
+
+class ActionNotAllowed(StoreError):
+    """This action makes no sense in the job's present state."""
+
+    def __init__(self, action: str, status: str, allowed: Sequence[str]) -> None:
+        choices = f"allowed now: {', '.join(allowed)}" if allowed else "nothing is allowed now"
+        super().__init__(f"a job that is {status} cannot take {action!r}; {choices}")
+        self.action = action
+        self.status = status
+        self.allowed = list(allowed)
+
+
+class DatasetInUse(StoreError):
+    """Jobs use this dataset; delete them first."""
+
+    def __init__(self, dataset_id: str, jobs: int) -> None:
+        those = "1 job, delete it" if jobs == 1 else f"{jobs} jobs, delete them"
+        super().__init__(f"dataset {dataset_id!r} is used by {those} first")
+        self.dataset_id = dataset_id
+        self.jobs = jobs
+
+
+class IdempotencyMismatch(StoreError):
+    """This idempotency key was used before with another request."""
+
+
+class IdempotencyInFlight(StoreError):
+    """A request with this idempotency key is still being answered."""
+
+
+class BadCursor(StoreError):
+    """The cursor is not one that a page of this list gave out."""
+
+
+class UnstorableValue(StoreError, DontWrapMixin, ValueError):
+    """A database cannot hold this value.
+
+    SQLAlchemy leaves it unwrapped although it is raised while a statement's parameters are prepared.
+    """
+
+
+class GapInCurve(StoreError):
+    """These epochs do not follow the last one recorded."""
+
+
+class FileMissing(StoreError):
+    """The file is not there."""
+
+
+class FileDamaged(StoreError):
+    """The file's bytes are not the ones that were stored."""
+
+
+class DatabaseUnavailable(StoreError):
+    """The database cannot be reached or is too busy."""
+
+
+class FilesUnavailable(StoreError):
+    """The file store cannot be reached or refuses the request."""
+
+
+class FilesFull(StoreError):
+    """There is no space left for files."""
+
+
+class SchemaOutdated(StoreError):
+    """The database's schema is not the one this version needs; run `ridgeline database upgrade`."""

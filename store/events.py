@@ -1,0 +1,103 @@
+"""A job's numbered log, and the stream that merges it with the curve.
+
+Events and epochs share one sequence of numbers per job, `jobs.last_event`. A number is taken by an UPDATE of
+the job's row, which stays locked until that transaction commits: whoever sees a number sees all before it,
+so a reader that goes on from the last number it saw loses and repeats nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from store.columns import now
+from store.session import Connection
+from store.tables import events, jobs, points
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something to be told: `status`, `warning`, `rewound`, `end`, …"""
+
+    kind: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that was told, with its number in the job's sequence."""
+
+    number: int
+    kind: str
+    at: datetime
+    data: dict[str, Any]
+
+
+def write(tx: Connection, job_id: str, last: int, entries: Sequence[Entry]) -> None:
+    """Write entries under numbers already taken, the highest of which is `last`."""
+    first = last - len(entries) + 1
+    rows = [
+        {"job_id": job_id, "number": number, "kind": entry.kind, "data": entry.data}
+        for number, entry in enumerate(entries, first)
+    ]
+    tx.execute(events.insert().values(at=now()), rows)
+
+
+def append(tx: Connection, job_id: str, entry: Entry, *, fence: int) -> int | None:
+    """Tell the log something while running it; None where the job is no longer yours."""
+    mine = (jobs.c.id == job_id, jobs.c.fence == fence, jobs.c.status == "running")
+    taken = jobs.update().where(*mine).values(last_event=jobs.c.last_event + 1).returning(jobs.c.last_event)
+    last = tx.execute(taken).scalar_one_or_none()
+    if last is not None:
+        write(tx, job_id, last, [entry])
+    return last
+
+
+def log(tx: Connection, job_id: str, *, after: int = 0, limit: int = 200) -> list[Event]:
+    """The log without the epochs, from behind number `after`."""
+    chosen = (
+        sa.select(events.c.number, events.c.kind, events.c.at, events.c.data)
+        .where(events.c.job_id == job_id, events.c.number > after)
+        .order_by(events.c.number)
+        .limit(limit)
+    )
+    return [Event(**row._mapping) for row in tx.execute(chosen)]
+
+
+def stream_after(tx: Connection, job_id: str, after: int, *, limit: int = 500) -> list[Event]:
+    """Log and epochs merged by number, from behind number `after`, at most `limit` of them.
+
+    One statement, hence one snapshot: two could miss what is committed between them. An epoch's data are
+    `{"epoch": 3, "values": {"val_loss": 0.1}, "nonfinite": {}}`.
+    """
+    told = sa.select(
+        events.c.number,
+        events.c.kind,
+        events.c.at,
+        events.c.data,
+        sa.null().label("epoch"),
+        sa.null().label("nonfinite"),
+    ).where(events.c.job_id == job_id, events.c.number > after)
+    recorded = sa.select(
+        points.c.event,
+        sa.literal("epoch"),
+        points.c.at,
+        points.c["values"],
+        points.c.epoch,
+        points.c.nonfinite,
+    ).where(points.c.job_id == job_id, points.c.event > after)
+    merged = sa.union_all(recorded, told).subquery()
+    rows = tx.execute(sa.select(merged).order_by(merged.c.event).limit(limit))
+    return [_event(*row) for row in rows]
+
+
+def _event(
+    number: int, kind: str, at: datetime, data: dict[str, Any], epoch: int | None, nonfinite: Any
+) -> Event:
+    if epoch is not None:
+        data = {"epoch": epoch, "values": data, "nonfinite": nonfinite or {}}
+    return Event(number, kind, at, data)

@@ -1,0 +1,41 @@
+"""Jobs: the row that is the truth, its state machine, who has it, and what may be asked of it.
+
+`arrows` is the state machine and alone writes `status`; `leases` is what a worker and the reconciler do with
+time; `actions` is what people ask; `reading` only looks. Every function takes the transaction first.
+"""
+
+from store.jobs.actions import delete, request_cancel, request_finish
+from store.jobs.arrows import add, cancelled, claim, fail, release, succeed
+from store.jobs.leases import Beat, Expired, beat, expire
+from store.jobs.reading import Filters, Glance, Waiting, counts, get, glance, page, waiting
+from store.jobs.row import FINAL, UNFINISHED, Action, Job, Status, allowed_actions
+
+__all__ = [
+    "FINAL",
+    "UNFINISHED",
+    "Action",
+    "Beat",
+    "Expired",
+    "Filters",
+    "Glance",
+    "Job",
+    "Status",
+    "Waiting",
+    "add",
+    "allowed_actions",
+    "beat",
+    "cancelled",
+    "claim",
+    "counts",
+    "delete",
+    "expire",
+    "fail",
+    "get",
+    "glance",
+    "page",
+    "release",
+    "request_cancel",
+    "request_finish",
+    "succeed",
+    "waiting",
+]

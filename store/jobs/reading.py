@@ -1,0 +1,162 @@
+"""Looking at jobs: one, a page of many, or how many wait."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, cast
+
+import sqlalchemy as sa
+
+from store import ids
+from store.columns import now
+from store.errors import NotFound
+from store.jobs.labels import digest
+from store.jobs.row import Action, Job, Status, select_jobs, to_job
+from store.pages import Page, Sort, paged, to_page
+from store.session import Connection
+from store.tables import DEFAULT_PROJECT, datasets, jobs, labels
+
+
+def get(tx: Connection, job_id: str, *, project_id: str = DEFAULT_PROJECT) -> Job:
+    """A job by its id, in one query; `NotFound` where there is none in this project."""
+    chosen = select_jobs().where(jobs.c.id == job_id, jobs.c.project_id == project_id)
+    row = tx.execute(chosen).one_or_none() if ids.possible(job_id) else None
+    if row is None:
+        raise NotFound("job", job_id)
+    return to_job(row)
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """The little that changes while somebody waits for a job."""
+
+    status: Status
+    requested_action: Action | None
+    last_event: int
+
+
+def glance(tx: Connection, job_id: str, *, project_id: str = DEFAULT_PROJECT) -> Glance:
+    """What a waiting request or an event stream asks again and again; cheaper than the whole job."""
+    columns = (jobs.c.status, jobs.c.requested_action, jobs.c.last_event)
+    chosen = sa.select(*columns).where(jobs.c.id == job_id, jobs.c.project_id == project_id)
+    row = tx.execute(chosen).one_or_none() if ids.possible(job_id) else None
+    if row is None:
+        raise NotFound("job", job_id)
+    return Glance(*row)
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What a list of jobs may be narrowed by; None and empty mean any."""
+
+    status: Sequence[str] = ()
+    stop_reason: Sequence[str] = ()
+    dataset: str | None = None
+    """A dataset's id or name."""
+    study: str | None = None
+    name: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+def page(
+    tx: Connection,
+    filters: Filters | None = None,
+    *,
+    sort: Sort = "-created_at",
+    cursor: str | None = None,
+    limit: int = 50,
+    project_id: str = DEFAULT_PROJECT,
+) -> Page[Job]:
+    """One page of a project's jobs; page 1,000 costs what page 1 does."""
+    filters = filters or Filters()
+    statement, created_at, id_ = _ordered(filters, project_id)
+    narrowed = statement.where(
+        jobs.c.project_id == project_id, *_conditions(tx, filters, created_at, project_id)
+    )
+    rows = tx.execute(paged(narrowed, created_at, id_, sort=sort, cursor=cursor, limit=limit))
+    return to_page([to_job(row) for row in rows], limit, lambda job: (job.created_at, job.id))
+
+
+def _ordered(
+    filters: Filters, project_id: str
+) -> tuple[sa.Select[Any], sa.ColumnElement[datetime], sa.ColumnElement[str]]:
+    """The statement, and whose order its pages follow: the jobs' own, or that of the first label asked for.
+
+    A rare label is then found by its index, and the jobs of a common one need not be sorted.
+    """
+    digests = [digest(key, value) for key, value in filters.metadata.items()]
+    if not digests:
+        return select_jobs(), jobs.c.created_at, jobs.c.id
+    statement = select_jobs().join(labels, labels.c.job_id == jobs.c.id)
+    statement = statement.where(labels.c.project_id == project_id, labels.c.digest == digests[0])
+    for other in digests[1:]:
+        also = labels.alias()
+        statement = statement.where(
+            sa.exists().where(
+                also.c.project_id == project_id,
+                also.c.digest == other,
+                also.c.created_at == jobs.c.created_at,
+                also.c.job_id == jobs.c.id,
+            )
+        )
+    return statement, labels.c.created_at, labels.c.job_id
+
+
+def _conditions(
+    tx: Connection, filters: Filters, created_at: sa.ColumnElement[datetime], project_id: str
+) -> list[sa.ColumnElement[bool]]:
+    found = [
+        _one_of(jobs.c.status, filters.status) if filters.status else None,
+        _one_of(jobs.c.stop_reason, filters.stop_reason) if filters.stop_reason else None,
+        _one_of(jobs.c.dataset_id, _datasets_called(tx, filters.dataset, project_id))
+        if filters.dataset is not None
+        else None,
+        jobs.c.study_id == filters.study if filters.study is not None else None,
+        jobs.c.name == filters.name if filters.name is not None else None,
+        created_at > filters.created_after if filters.created_after else None,
+        created_at < filters.created_before if filters.created_before else None,
+    ]
+    return [condition for condition in found if condition is not None]
+
+
+def _one_of(column: sa.ColumnElement[str], values: Sequence[str]) -> sa.ColumnElement[bool]:
+    """Equality where it can be: an index then gives the rows in the page's order."""
+    return column == values[0] if len(values) == 1 else column.in_(values)
+
+
+def _datasets_called(tx: Connection, word: str, project_id: str) -> list[str]:
+    named = datasets.c.name == word
+    if ids.possible(word):
+        named = sa.or_(named, datasets.c.id == word)
+    return list(
+        tx.execute(sa.select(datasets.c.id).where(datasets.c.project_id == project_id, named)).scalars()
+    )
+
+
+def counts(tx: Connection) -> dict[Status, int]:
+    """How many jobs are in each status; those with none are left out."""
+    counted = sa.select(jobs.c.status, sa.func.count()).group_by(jobs.c.status)
+    return {cast("Status", status): count for status, count in tx.execute(counted)}
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What a queue holds that is due."""
+
+    jobs: int
+    oldest_seconds: float
+
+
+def waiting(tx: Connection) -> dict[str, Waiting]:
+    """Queued jobs that are due, by queue: what the reconciler nudges."""
+    due = (jobs.c.status == "queued", jobs.c.due_at <= now())
+    chosen = sa.select(jobs.c.queue, sa.func.count(), sa.func.min(jobs.c.due_at), now()).where(*due)
+    rows = tx.execute(chosen.group_by(jobs.c.queue))
+    return {
+        queue: Waiting(count, max(0.0, (clock - oldest).total_seconds()))
+        for queue, count, oldest, clock in rows
+    }

@@ -1,0 +1,186 @@
+"""Connections: one `Database`, and the two ways in, `reading()` and `writing()`.
+
+Everything a function of the store does happens on the connection it is handed, inside the caller's
+transaction; only the caller's `with` commits. Nothing is opened before the first use.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from types import ModuleType, TracebackType
+from typing import Any, Self
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from store.columns import now
+from store.errors import DatabaseUnavailable
+
+__all__ = ["Connection", "Database", "now"]
+
+Connection = sa.Connection
+
+_SAFE_SQLITE = (3, 51, 3)
+_WRITES = "ridgeline_writes"
+
+
+def _sqlite_driver() -> ModuleType:
+    """pysqlite3 brings a current SQLite of its own; the interpreter's may have the WAL-reset bug."""
+    try:
+        import pysqlite3
+    except ImportError:
+        return sqlite3
+    driver: ModuleType = pysqlite3
+    return driver
+
+
+def _dumps(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+class Database:
+    """A database by its URL: `sqlite:///file` or `postgresql://…`."""
+
+    def __init__(self, url: str, *, pool_size: int = 10, busy_seconds: float = 15.0) -> None:
+        self.url = _with_driver(sa.make_url(url))
+        self._pool_size = pool_size
+        self._busy_seconds = busy_seconds
+        self._pid = os.getpid()
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self.url.get_backend_name()
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What whoever runs this should know of the driver."""
+        if self.dialect != "sqlite":
+            return []
+        driver = _sqlite_driver()
+        if driver.sqlite_version_info >= _SAFE_SQLITE:
+            return []
+        return [
+            f"SQLite {driver.sqlite_version} has a bug that can damage a database in WAL mode; "
+            "install pysqlite3 0.6.1 or newer, or use PostgreSQL."
+        ]
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that sees one snapshot on SQLite, one for each statement on PostgreSQL."""
+        with _outages_named(), self._alive().connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that commits where the block ends, and leaves no trace where it raises.
+
+        On SQLite it takes the write lock at once (`BEGIN IMMEDIATE`): a transaction that reads first and
+        writes later would fail with "database is locked" as soon as there are two of them.
+        """
+        with _outages_named(), self._alive().connect() as connection:
+            writer = connection.execution_options(**{_WRITES: True})
+            with writer.begin():
+                yield writer
+
+    def ping(self) -> None:
+        """Raise `DatabaseUnavailable` unless the database answers."""
+        with self.reading() as tx:
+            tx.execute(sa.text("SELECT 1"))
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _alive(self) -> sa.Engine:
+        """The engine; a forked child lets go of its parent's connections before it uses any."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._engine.dispose(close=False)
+        return self._engine
+
+    @cached_property
+    def _engine(self) -> sa.Engine:
+        options: dict[str, Any] = {"json_serializer": _dumps, "json_deserializer": orjson.loads}
+        if self.dialect == "sqlite":
+            return _sqlite_engine(self.url, self._busy_seconds, self._pool_size, options)
+        return _postgresql_engine(self.url, self._pool_size, options)
+
+
+def _with_driver(url: sa.URL) -> sa.URL:
+    """People write `postgresql://` or `postgres://`; SQLAlchemy wants the driver named."""
+    backend = "postgresql" if url.drivername == "postgres" else url.get_backend_name()
+    if backend == "postgresql":
+        return url.set(drivername="postgresql+psycopg")
+    if backend == "sqlite":
+        return url
+    raise ValueError(f"the database must be sqlite or postgresql, not {url.drivername}")
+
+
+def _sqlite_engine(url: sa.URL, busy_seconds: float, pool_size: int, options: dict[str, Any]) -> sa.Engine:
+    engine = sa.create_engine(
+        url,
+        module=_sqlite_driver(),
+        connect_args={"timeout": busy_seconds, "check_same_thread": False},
+        pool_size=pool_size,
+        max_overflow=4 * pool_size,
+        **options,
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: ConnectionPoolEntry) -> None:
+        # The driver's own transaction handling is switched off; `begin` below says how one begins.
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgresql_engine(url: sa.URL, pool_size: int, options: dict[str, Any]) -> sa.Engine:
+    return sa.create_engine(
+        url,
+        # A worker that is paused in mid-transaction would hold its rows' locks for ever.
+        connect_args={"connect_timeout": 5, "options": "-c idle_in_transaction_session_timeout=15000"},
+        pool_size=pool_size,
+        max_overflow=4 * pool_size,
+        pool_pre_ping=True,
+        **options,
+    )
+
+
+@contextmanager
+def _outages_named() -> Iterator[None]:
+    """Turn a driver's ways of saying "not now" into one error of the store."""
+    try:
+        yield
+    except (exc.OperationalError, exc.TimeoutError) as error:
+        raise DatabaseUnavailable(f"the database cannot be used now: {_reason(error)}") from error
+    except exc.DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        raise DatabaseUnavailable(f"the connection to the database broke: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

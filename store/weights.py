@@ -1,0 +1,63 @@
+"""Where a job's trained weights lie, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from store import ids
+from store.columns import now
+from store.errors import NotFound
+from store.files import Stored
+from store.nonfinite import finite
+from store.session import Connection
+from store.tables import DEFAULT_PROJECT, jobs, weights
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A job's weights file and its summary."""
+
+    job_id: str
+    key: str
+    sha256: str
+    bytes: int
+    summary: dict[str, Any]
+    created_at: datetime
+
+
+def key(job_id: str, fence: int) -> str:
+    """Where an attempt's weights go: with the fence in it, a stale worker overwrites nobody's."""
+    return f"weights/{job_id}.{fence}.safetensors"
+
+
+def put(tx: Connection, job_id: str, fence: int, stored: Stored, summary: Mapping[str, Any]) -> bool:
+    """Point to the weights of a running job; False where the job is no longer yours."""
+    mine = (jobs.c.id == job_id, jobs.c.fence == fence, jobs.c.status == "running")
+    if tx.execute(sa.select(jobs.c.id).where(*mine).with_for_update()).one_or_none() is None:
+        return False
+    tx.execute(weights.delete().where(weights.c.job_id == job_id))
+    values = {"key": stored.key, "sha256": stored.sha256, "bytes": stored.bytes, "summary": finite(summary)}
+    tx.execute(weights.insert().values(job_id=job_id, created_at=now(), **values))
+    return True
+
+
+def get(tx: Connection, job_id: str, *, project_id: str = DEFAULT_PROJECT) -> Weights:
+    """A job's weights; `NotFound` where there are none, or no such job."""
+    its = jobs.c.id == weights.c.job_id
+    chosen = (
+        sa.select(weights).join(jobs, its).where(weights.c.job_id == job_id, jobs.c.project_id == project_id)
+    )
+    row = tx.execute(chosen).one_or_none() if ids.possible(job_id) else None
+    if row is None:
+        raise NotFound("weights of job", job_id)
+    return Weights(**row._mapping)
+
+
+def known(tx: Connection, keys: Iterable[str]) -> set[str]:
+    """Those of the keys that a row points to; a file under any other is an orphan."""
+    return set(tx.execute(sa.select(weights.c.key).where(weights.c.key.in_(list(keys)))).scalars())

@@ -1,0 +1,68 @@
+"""A real application on a real SQLite with the bundled datasets, for every module a fresh copy of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from api import logs
+from api.app import create_app
+from api.deps import Server
+from store.settings import Settings
+from tests.api.acting import Worker
+
+HOME = "http://localhost"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quiet() -> None:
+    """Log as a server does, in lines, and only what matters."""
+    logs.configure("error")
+
+
+@pytest.fixture(scope="session")
+def prepared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder as a server leaves it that has been started once."""
+    folder = tmp_path_factory.mktemp("prepared")
+    with TestClient(create_app(Settings(data_dir=folder)), HOME) as client:
+        # Who needs a bundled dataset before it has been stored waits for it.
+        assert client.post("/v1/jobs/validate", json={"dataset": "digits"}).status_code == 200
+        assert len(client.get("/v1/datasets").json()["data"]) == 5
+    return folder
+
+
+@pytest.fixture(scope="module")
+def settings(prepared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The defaults, on a copy of the prepared folder."""
+    folder = tmp_path_factory.mktemp("server") / "data"
+    shutil.copytree(prepared_folder, folder)
+    return Settings(data_dir=folder)
+
+
+@pytest.fixture(scope="module")
+def app(settings: Settings) -> FastAPI:
+    return create_app(settings)
+
+
+@pytest.fixture(scope="module")
+def client(app: FastAPI) -> Iterator[TestClient]:
+    """A client of the running application; what the application does not foresee would be raised here."""
+    with TestClient(app, HOME) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def server(app: FastAPI) -> Server:
+    found: Server = app.state.server
+    return found
+
+
+@pytest.fixture(scope="module")
+def worker(server: Server) -> Worker:
+    """Takes jobs and tells what a real one would."""
+    return Worker(server.database)

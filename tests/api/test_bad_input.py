@@ -1,0 +1,324 @@
+"""Every field of the spec given what it does not take, and every POST route given bodies that are none.
+
+Each is a 4xx problem document with a pointer, and the server answers the next request as if nothing had been.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from models.spec import JobSpec
+from tests.api.acting import pointers, problem, submit
+
+SCHEMA = JobSpec.model_json_schema()
+LIMIT = 1024**2
+
+# A spec in which every part is present, so that each field's parent is there to put a mistake into.
+WHOLE: dict[str, Any] = {
+    "dataset": "iris",
+    "name": "whole",
+    "split": {},
+    "preprocessing": {},
+    "network": {"hidden": [8]},
+    "regularization": {
+        "l1": {"strength": 0.001},
+        "l2": {"strength": 0.001},
+        "dropout": {},
+        "batch_norm": {},
+        "early_stopping": {"monitors": [{}]},
+    },
+    "optimizer": {},
+    "training": {},
+    "metadata": {},
+}
+
+
+def resolved(node: dict[str, Any]) -> dict[str, Any]:
+    """A schema without its reference."""
+    while "$ref" in node:
+        node = SCHEMA["$defs"][node["$ref"].rpartition("/")[2]]
+    return node
+
+
+def branches(node: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a place may hold."""
+    node = resolved(node)
+    return [branch for option in node["anyOf"] for branch in branches(option)] if "anyOf" in node else [node]
+
+
+def inside(value: Any, node: dict[str, Any]) -> dict[str, Any]:
+    """The properties of an object schema that fits a value that is an object."""
+    if not isinstance(value, dict):
+        return {}
+    known = (branch.get("properties", {}) for branch in branches(node))
+    return next((properties for properties in known if set(value) <= set(properties)), {})
+
+
+def fields(
+    value: Any, node: dict[str, Any], path: tuple[Any, ...] = ()
+) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Every field of the spec, with its schema."""
+    for name, property_ in inside(value, node).items():
+        yield (*path, name), property_
+        yield from fields(value.get(name), property_, (*path, name))
+    if isinstance(value, list) and value:
+        for branch in branches(node):
+            if resolved(branch.get("items", {})).get("properties"):
+                yield from fields(value[0], branch["items"], (*path, 0))
+
+
+FIELDS = list(fields(WHOLE, SCHEMA))
+
+
+def with_value(path: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    """The whole spec with one value put somewhere."""
+    spec = copy.deepcopy(WHOLE)
+    place: Any = spec
+    for part in path[:-1]:
+        place = place[part]
+    place[path[-1]] = value
+    return spec
+
+
+def pointer(path: tuple[Any, ...]) -> str:
+    return "".join(f"/{part}" for part in path)
+
+
+def kinds(node: dict[str, Any]) -> set[str]:
+    """The JSON types that a place takes."""
+    return {branch.get("type", "string") for branch in branches(node)} | {
+        "integer" for branch in branches(node) if branch.get("type") == "number"
+    }
+
+
+OF_TYPE: dict[str, Any] = {
+    "string": "certainly not",
+    "integer": 123_456_789_123,
+    "number": 0.123,
+    "boolean": True,
+    "object": {"certainly": {"not": []}},
+    "array": [[{}]],
+    "null": None,
+}
+
+
+def wrong_types() -> Iterator[Any]:
+    for path, node in FIELDS:
+        free = pointer(path) == "/metadata"
+        for kind in sorted(set(OF_TYPE) - kinds(node)):
+            if not (kind == "number" and "integer" in kinds(node) and "number" in kinds(node)):
+                yield pytest.param(path, OF_TYPE[kind], id=f"{pointer(path)} {kind}")
+        for kind in ("object", "array"):
+            if kind in kinds(node) and not free:
+                yield pytest.param(path, OF_TYPE[kind], id=f"{pointer(path)} {kind} of nonsense")
+
+
+@pytest.mark.parametrize(("path", "value"), list(wrong_types()))
+def test_a_value_of_the_wrong_type_is_pointed_at(
+    client: TestClient, path: tuple[Any, ...], value: Any
+) -> None:
+    document = problem(client.post("/v1/jobs/validate", json=with_value(path, value)), 422)
+    assert any(each.startswith(pointer(path)) for each in pointers(document)), document["errors"]
+    assert all(error["detail"] for error in document["errors"])
+
+
+def beyond(node: dict[str, Any]) -> Iterator[Any]:
+    """Values just outside, and far outside, of what every branch takes."""
+    numeric = [branch for branch in branches(node) if branch.get("type") in ("integer", "number")]
+    if not numeric or any(
+        branch.get("type") not in ("integer", "number", "null") for branch in branches(node)
+    ):
+        return
+    for branch in numeric:
+        step = 1 if branch["type"] == "integer" else 1e-9
+        if "minimum" in branch:
+            yield branch["minimum"] - step
+        if "maximum" in branch and branch["maximum"] < 2**62:
+            yield branch["maximum"] + max(step, branch["maximum"] * 1e-9 if branch["type"] == "number" else 1)
+        yield from (branch[bound] for bound in ("exclusiveMinimum", "exclusiveMaximum") if bound in branch)
+    yield from (-1e300 if numeric[0]["type"] == "number" else -(2**63), 1.7e308, 2**64, 10**25)
+
+
+OUT_OF_RANGE = [(path, value) for path, node in FIELDS for value in beyond(node)]
+
+
+@pytest.mark.parametrize(("path", "value"), OUT_OF_RANGE, ids=lambda part: str(part))
+def test_a_value_out_of_range_is_pointed_at(client: TestClient, path: tuple[Any, ...], value: Any) -> None:
+    document = problem(client.post("/v1/jobs/validate", json=with_value(path, value)), 422)
+    assert pointer(path) in pointers(document), document["errors"]
+
+
+@pytest.mark.parametrize("path", [path for path, _ in FIELDS], ids=pointer)
+def test_a_misspelt_name_hears_the_right_one(client: TestClient, path: tuple[Any, ...]) -> None:
+    misspelt = (*path[:-1], f"{path[-1]}x")
+    document = problem(client.post("/v1/jobs/validate", json=with_value(misspelt, 1)), 422)
+    complaint = next(error for error in document["errors"] if error["pointer"] == pointer(misspelt))
+    assert complaint["suggestion"] == path[-1]
+
+
+HUGE: list[tuple[str, Any]] = [
+    ("text", "x" * 500_000),
+    ("list", [1] * 200_000),
+    ("object", {f"key{number}": number for number in range(30_000)}),
+    ("nul", "a\x00b"),
+    ("emoji", "\N{GRINNING FACE}" * 1000),
+    ("right to left", "\u202e" * 100),
+]
+
+
+@pytest.mark.parametrize("path", [path for path, _ in FIELDS], ids=pointer)
+@pytest.mark.parametrize(("kind", "value"), HUGE, ids=[kind for kind, _ in HUGE])
+def test_a_huge_or_hostile_value_does_no_harm(
+    client: TestClient, path: tuple[Any, ...], kind: str, value: Any
+) -> None:
+    if kind == "right to left" and pointer(path) == "/name":
+        return  # a name may be written in any direction
+    document = problem(client.post("/v1/jobs/validate", json=with_value(path, value)), 422)
+    assert any(each.startswith(pointer(path)) for each in pointers(document))
+    assert len(document["errors"]) <= 21
+
+
+def test_every_field_was_found() -> None:
+    found = {pointer(path) for path, _ in FIELDS}
+    assert len(found) > 50
+    assert {
+        "/dataset",
+        "/split/column",
+        "/network/hidden",
+        "/regularization/l1/feature_weights",
+        "/regularization/early_stopping/monitors/0/min_delta",
+        "/optimizer/betas",
+        "/training/max_runtime_seconds",
+        "/priority",
+    } <= found
+
+
+DEEP = 100_000
+BODIES: dict[str, bytes] = {
+    "empty": b"",
+    "white": b" \n\t",
+    "nan": b'{"dataset": "iris", "priority": NaN}',
+    "infinity": b'{"dataset": "iris", "priority": Infinity}',
+    "minus infinity": b'{"dataset": "iris", "priority": -Infinity}',
+    "bare nan": b"NaN",
+    "overflow": b'{"dataset": "iris", "optimizer": {"learning_rate": 1e400}}',
+    "surrogate": b'{"dataset": "\\ud800"}',
+    "surrogate name": b'{"\\udfff": 1}',
+    "nul": b'{"dataset": "\\u0000"}',
+    "nul name": b'{"\\u0000": 1}',
+    "raw nul": b'{"dataset": "a\x00b"}',
+    "deep list": b"[" * DEEP,
+    "deep list closed": b"[" * DEEP + b"]" * DEEP,
+    "deep object": b'{"a":' * DEEP,
+    "deep within": b'{"dataset": ' + b"[" * 900 + b"]" * 900 + b"}",
+    "binary": bytes(range(256)),
+    "utf-16": '{"dataset": "iris"}'.encode("utf-16"),
+    "latin-1": '{"dataset": "grö"}'.encode("latin-1"),
+    "bom": b'\xef\xbb\xbf{"dataset": 1}',
+    "truncated": b'{"dataset": "iris"',
+    "trailing": b'{"dataset": "iris"} {}',
+    "comma": b'{"dataset": "iris",}',
+    "single quotes": b"{'dataset': 'iris'}",
+    "list": b'["iris"]',
+    "string": b'"iris"',
+    "number": b"12",
+    "null": b"null",
+    "huge number": b'{"dataset": "iris", "priority": ' + b"9" * 100_000 + b"}",
+    "huge exponent": b'{"dataset": "iris", "priority": 1e999999999}',
+    "many names": b"{" + b",".join(b'"n%d":1' % number for number in range(50_000)) + b"}",
+    "too large": b'{"dataset": "' + b"x" * LIMIT + b'"}',
+    "form": b"dataset=iris",
+    "html": b"<html></html>",
+}
+FINE_YAML = ("comma", "single quotes", "empty", "white")
+EMPTY = ("empty", "white")
+ROUTES = ("/v1/jobs", "/v1/jobs/validate", "/v1/datasets", "/v1/jobs/{job}/cancel", "/v1/jobs/{job}/finish")
+TYPES = ("application/json", "application/yaml", "multipart/form-data; boundary=x", "text/plain", None)
+
+
+@pytest.fixture(scope="module")
+def queued(client: TestClient) -> str:
+    """A job that stays where it is."""
+    return str(submit(client)["id"])
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("name", BODIES)
+def test_a_body_that_is_none_is_a_problem(client: TestClient, queued: str, route: str, name: str) -> None:
+    for media_type in TYPES:
+        headers = {"Content-Type": media_type} if media_type else {}
+        response = client.post(route.format(job=queued), content=BODIES[name], headers=headers)
+        # YAML takes some of what JSON does not, and actions take an empty body.
+        if response.is_success and name in (FINE_YAML if media_type == "application/yaml" else EMPTY):
+            assert name not in EMPTY or route.endswith("/cancel")
+            continue
+        assert 400 <= response.status_code < 500, (media_type, response.text[:300])
+        problem(response, response.status_code)
+    assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("media_type", "status"),
+    [
+        ("application/json; charset=utf-16", 415),
+        ("application/json; charset=latin-1", 415),
+        ("application/xml", 415),
+        ("application/x-www-form-urlencoded", 415),
+        ("", 415),
+        ("\x01", 415),
+        ("application/json", 202),
+        ("application/json; charset=UTF-8", 202),
+        ("Application/JSON", 202),
+        ("text/yaml", 202),
+        ("application/x-yaml; charset=utf-8", 202),
+    ],
+)
+def test_a_media_type_is_understood_or_refused(client: TestClient, media_type: str, status: int) -> None:
+    response = client.post("/v1/jobs", content=b'{"dataset": "iris"}', headers={"Content-Type": media_type})
+    assert response.status_code == status
+    if status == 415:
+        document = problem(response, 415)
+        assert "application/json" in document["detail"] or "UTF-8" in document["detail"]
+        assert "application/json" in response.headers["accept"]
+
+
+def test_packed_bodies_are_not_unpacked(client: TestClient) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    problem(client.post("/v1/jobs", content=b"\x1f\x8b", headers=headers), 415)
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/jobs/%ff", "/v1/jobs/%ed%a0%80", "/v1/datasets/..%2f..%2fetc%2fpasswd", "/v1/jobs/%0a"]
+)
+def test_an_address_of_odd_bytes_is_a_404(client: TestClient, path: str) -> None:
+    assert client.get(path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=%ff", "name=%ed%a0%80", "limit=%00", "&&&=&", "cursor=" + "A" * 5000]
+)
+def test_a_query_of_odd_bytes_does_no_harm(client: TestClient, query: str) -> None:
+    response = client.get(f"/v1/jobs?{query}")
+    assert response.status_code in (200, 422)
+
+
+def test_a_hostile_field_name_is_echoed_harmlessly(client: TestClient) -> None:
+    name = "\u202e\x07~/\N{GRINNING FACE}" + "x" * 1000
+    document = problem(client.post("/v1/jobs", json={"dataset": "iris", name: 1}), 422)
+    assert "\x07" not in str(document)
+    assert "\u202e" not in str(document)
+    assert len(document["errors"][0]["pointer"]) < 300
+
+
+def test_numbers_that_yaml_can_write_and_json_cannot(client: TestClient) -> None:
+    for number in (".nan", ".inf", "-.inf", "1e999"):
+        text = f"dataset: iris\noptimizer: {{learning_rate: {number}}}\n"
+        response = client.post("/v1/jobs", content=text, headers={"Content-Type": "application/yaml"})
+        assert pointers(problem(response, 422)) == ["/optimizer/learning_rate"]
+    assert math.isinf(float("1e999"))

@@ -1,0 +1,30 @@
+"""The examples in the OpenAPI document are sent as they stand, and work."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from starlette.testclient import TestClient
+
+from api.examples import SPECS
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_an_example_works_when_sent(client: TestClient, name: str) -> None:
+    document = client.get("/v1/openapi.json").json()
+    body = document["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]
+    spec = body["application/json"]["examples"][name]["value"]
+    assert client.post("/v1/jobs", json=spec).status_code == 202
+    assert client.post("/v1/jobs/validate", json=spec).json()["parameters"] > 0
+    headers = {"Content-Type": "application/yaml"}
+    assert client.post("/v1/jobs", content=yaml.safe_dump(spec), headers=headers).status_code == 202
+
+
+def test_examples_are_valid_by_the_schema_beside_them(client: TestClient) -> None:
+    from jsonschema import Draft202012Validator
+
+    document = client.get("/v1/openapi.json").json()
+    schema = {"$ref": "#/components/schemas/JobSpec", "components": document["components"]}
+    validator = Draft202012Validator(schema)
+    for name, (_, spec) in SPECS.items():
+        assert list(validator.iter_errors(spec)) == [], name

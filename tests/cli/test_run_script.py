@@ -1,0 +1,220 @@
+"""`./run` finds a Python, makes an environment once, and gets out of the way.
+
+The projects it installs here are empty ones that build themselves, so that no test waits for a download.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PYPROJECT = """
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+
+[project]
+name = "nothing"
+version = "1"
+
+[project.optional-dependencies]
+train = []
+test = []
+check = []
+"""
+
+BACKEND = '''
+"""Builds an editable wheel of a project whose one package is `cli`, with what the standard library has."""
+import pathlib
+import zipfile
+
+METADATA = "Metadata-Version: 2.1\\nName: nothing\\nVersion: 1\\n"
+for extra in ("train", "test", "check"):
+    METADATA += f"Provides-Extra: {extra}\\n"
+WHEEL = "Wheel-Version: 1.0\\nGenerator: backend\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
+
+
+def build_editable(wheel_directory, config_settings=None, metadata_directory=None):
+    name = "nothing-1-py3-none-any.whl"
+    with zipfile.ZipFile(pathlib.Path(wheel_directory) / name, "w") as wheel:
+        wheel.writestr("nothing.pth", str(pathlib.Path(__file__).parent))
+        wheel.writestr("nothing-1.dist-info/METADATA", METADATA)
+        wheel.writestr("nothing-1.dist-info/WHEEL", WHEEL)
+        wheel.writestr("nothing-1.dist-info/RECORD", "")
+    return name
+
+
+build_wheel = build_editable
+'''
+
+PROGRAM = "import os, sys; print('ran', sys.argv[1:], 'in', os.getcwd())"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A project in a folder with spaces, after its first `./run`; and what that said."""
+    project = empty_project(tmp_path_factory.mktemp("a place with spaces"))
+    done = run(project, "demo", "--keep")
+    assert done.returncode == 0, done.stderr
+    return project, done.stdout + done.stderr
+
+
+def empty_project(folder: Path) -> Path:
+    shutil.copy(ROOT / "run", folder)
+    (folder / "constraints.txt").write_text("# nothing\n")
+    (folder / "pyproject.toml").write_text(PYPROJECT)
+    (folder / "backend.py").write_text(BACKEND)
+    (folder / "cli").mkdir()
+    (folder / "cli" / "__main__.py").write_text(PROGRAM)
+    return folder
+
+
+def run(project: Path, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [project / "run", *arguments], cwd=cwd, capture_output=True, text=True, timeout=100, check=False
+    )
+
+
+def the_script() -> ModuleType:
+    loader = importlib.machinery.SourceFileLoader("run_script", str(ROOT / "run"))
+    spec = importlib.util.spec_from_loader("run_script", loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+def test_alone_it_prints_what_it_can_do() -> None:
+    told = run(ROOT).stdout
+    script = the_script()
+    assert [line.split()[1] for line in told.splitlines() if line.startswith("  ./run")] == list(
+        script.TARGETS
+    )
+    assert script.CPU_INDEX in told
+
+
+def test_every_module_it_runs_exists() -> None:
+    """A target that leads nowhere must not be listed."""
+    script = the_script()
+    commands = [command for commands in script.CHECKS.values() for command in commands]
+    modules = {command[1] for command in [*commands, script.PYTEST] if command[0] == "-m"} | {"cli"}
+    assert [name for name in modules if importlib.util.find_spec(name) is None] == []
+
+
+def test_a_misspelt_target_is_answered_with_the_nearest() -> None:
+    done = run(ROOT, "chek")
+    assert (done.returncode, done.stderr.strip()) == (2, "./run has no 'chek'; did you mean check?")
+
+
+def test_the_first_run_makes_the_environment_and_then_does_its_work(made: tuple[Path, str]) -> None:
+    project, said = made
+    assert "Making an environment in .venv" in said
+    assert "ran ['demo', '--keep']" in said
+    assert json.loads((project / ".venv" / "ridgeline.json").read_text())["extras"] == ["train"]
+
+
+def test_the_second_run_is_silent_and_quick(made: tuple[Path, str]) -> None:
+    began = time.monotonic()
+    done = run(made[0], "up", "--port", "0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("ran ['up', '--port', '0']")
+    assert time.monotonic() - began < 2
+
+
+def test_it_works_in_the_callers_folder_and_takes_nothing_from_there(
+    made: tuple[Path, str], tmp_path: Path
+) -> None:
+    (tmp_path / "cli").mkdir()
+    (tmp_path / "cli" / "__main__.py").write_text("print('an impostor')")
+    assert run(made[0], "up", cwd=tmp_path).stdout.strip() == f"ran ['up'] in {tmp_path}"
+
+
+def test_changed_pins_are_installed_anew(made: tuple[Path, str]) -> None:
+    project, _ = made
+    (project / "constraints.txt").write_text(f"# changed at {time.time()}\n")
+    assert "Bringing the environment in .venv up to date." in run(project, "up").stderr
+    assert run(project, "up").stderr == ""
+
+
+def test_two_at_once_make_one_environment_out_of_half_a_one(tmp_path: Path) -> None:
+    project = empty_project(tmp_path)
+    (project / ".venv" / "bin").mkdir(parents=True)
+    (project / ".venv" / "bin" / "python").symlink_to("/nowhere/python3.11")
+    both = [
+        subprocess.Popen([project / "run", "up"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=100) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert sum("Making an environment" in errors for _, errors in said) == 1
+    assert all(output.startswith("ran ['up']") for output, _ in said)
+
+
+def test_pip_hears_the_callers_variables_and_its_words_are_shown_when_it_fails(
+    made: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = empty_project(tmp_path)
+    (project / ".venv").symlink_to(made[0] / ".venv")
+    broken = "import os; raise SystemExit('no luck with ' + os.environ['PIP_EXTRA_INDEX_URL'])"
+    (project / "backend.py").write_text(broken)
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://cpu.example/whl")
+    before = (made[0] / ".venv" / "ridgeline.json").read_text()
+    done = run(project, "up")
+    assert done.returncode == 1
+    assert "no luck with https://cpu.example/whl" in done.stderr
+    assert (made[0] / ".venv" / "ridgeline.json").read_text() == before
+
+
+def test_it_takes_the_python_that_fits_and_is_whole() -> None:
+    script = the_script()
+    found = {
+        "a": script.Found("a", (3, 9), True),
+        "b": None,
+        "c": script.Found("c", (3, 12), False),
+        "d": script.Found("d", (3, 15), True),
+        "e": script.Found("e", (3, 13), True),
+    }
+    script.candidates, script.ask = lambda: list(found), found.get
+    assert script.find_python().path == "e"
+
+
+def test_it_says_the_one_line_that_mends_a_python_without_ensurepip() -> None:
+    script = the_script()
+    script.candidates, script.ask = lambda: ["c"], lambda path: script.Found(path, (3, 12), False)
+    with pytest.raises(SystemExit, match=r"sudo apt-get install -y python3\.12-venv"):
+        script.find_python()
+
+
+def test_it_says_which_python_it_needs_where_there_is_none() -> None:
+    script = the_script()
+    script.candidates, script.ask = lambda: ["c"], lambda path: script.Found(path, (3, 9), True)
+    with pytest.raises(SystemExit, match=r"needs Python 3\.11 to 3\.14; found: 3\.9\. On Debian"):
+        script.find_python()
+
+
+def test_a_name_that_leads_nowhere_is_no_python(tmp_path: Path) -> None:
+    shim = tmp_path / "python3.12"
+    shim.write_text("#!/bin/sh\nexit 127\n")
+    shim.chmod(0o755)
+    script = the_script()
+    assert script.ask(str(shim)) is None
+    assert script.ask(str(tmp_path / "missing")) is None
+    assert script.ask(sys.executable).version == sys.version_info[:2]
+
+
+def test_it_is_executable() -> None:
+    assert os.access(ROOT / "run", os.X_OK)
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)

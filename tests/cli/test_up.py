@@ -1,0 +1,196 @@
+"""`ridgeline up` for real: one address, one Ctrl-C, no second start, nothing left behind, nobody stays dead."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cli import up as module
+from cli.client import Client, UnreachableError
+from cli.occupancy import occupant
+from cli.processes import ROOMS, StartError, room
+from cli.supervisor import Supervisor
+from store.settings import Settings
+
+pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("ridgeline up")]
+PARTS = {"api", "worker", "reconciler", "broker"}
+
+
+@dataclass
+class Running:
+    """A `ridgeline up`, its folder and what it prints."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+    output: Path
+
+    def said(self) -> str:
+        return self.output.read_text()
+
+    @property
+    def address(self) -> str | None:
+        found = occupant(self.folder)
+        return found.address if found else None
+
+    def parts(self) -> dict[str, int]:
+        """Its children by name, as the kernel knows them."""
+        kernel = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
+        return {name_of(int(pid)): int(pid) for pid in Path(kernel).read_text().split()}
+
+
+def name_of(pid: int) -> str:
+    command = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+    return command[2].rpartition(".")[2] if "-m" in command else "broker"
+
+
+def eventually(condition: Callable[[], object], excuse: Callable[[], str], seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, excuse()
+        time.sleep(0.05)
+
+
+@contextmanager
+def ridgeline_up(folder: Path, *arguments: str) -> Iterator[Running]:
+    folder.mkdir(parents=True, exist_ok=True)
+    output = folder.parent / "said"
+    environment = Settings(data_dir=folder, port=0, concurrency=1).environment()
+    with output.open("wb") as file:
+        command = [*room("cli"), "up", *arguments]
+        process = subprocess.Popen(command, cwd=ROOMS, env=environment, stdout=file, stderr=file)
+    running = Running(process, folder, output)
+    try:
+        yield running
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with ridgeline_up(tmp_path_factory.mktemp("up with a space") / "da ta") as found:
+        eventually(lambda: "ready " in found.said(), found.said)
+        yield found
+
+
+def test_it_prints_its_address_and_answers_there(running: Running) -> None:
+    assert f"api       {running.address}" in running.said()
+    assert running.address is not None
+    with Client(running.address) as client:
+        assert client.get("/readyz")["status"] == "ready"
+
+
+def test_everything_it_started_is_its_child(running: Running) -> None:
+    assert set(running.parts()) == PARTS
+
+
+def test_a_second_one_on_the_same_folder_is_refused(running: Running) -> None:
+    environment = Settings(data_dir=running.folder, port=0).environment()
+    second = subprocess.run(
+        [*room("cli"), "up"],
+        cwd=ROOMS,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert f"Ridgeline already runs on {running.folder} at {running.address}" in second.stderr
+
+
+def test_a_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with ridgeline_up(tmp_path / "data", "--port", str(port)) as refused:
+            assert refused.process.wait(60) == 1
+    assert refused.said() == (
+        f"✗ port {port} is in use; choose another with --port, or --port 0 for a free one\n"
+    )
+
+
+@pytest.mark.parametrize("name", sorted(PARTS))
+def test_a_part_that_is_killed_comes_back(running: Running, name: str) -> None:
+    before = running.parts()[name]
+    os.kill(before, signal.SIGKILL)
+    eventually(lambda: running.parts().get(name, before) != before, running.said)
+    assert f"{name} ended (SIGKILL); starting it again in 0.5 s" in running.said()
+    assert running.address is not None
+    with Client(running.address) as client:
+        eventually(lambda: is_ready(client), running.said)
+
+
+def is_ready(client: Client) -> bool:
+    try:
+        return client.read("/readyz") != b""
+    except Exception:
+        return False
+
+
+def test_one_ctrl_c_stops_everything_within_seconds(running: Running) -> None:
+    parts = running.parts()
+    began = time.monotonic()
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(30) == 0
+    assert time.monotonic() - began < 15
+    assert not [name for name, pid in parts.items() if Path(f"/proc/{pid}").exists()]
+    assert occupant(running.folder) is None
+    with Client("http://127.0.0.1:1") as client, pytest.raises(UnreachableError):
+        client.get("/healthz")
+
+
+def test_nothing_outlives_one_that_is_killed(tmp_path: Path) -> None:
+    with ridgeline_up(tmp_path / "data") as killed:
+        eventually(lambda: set(killed.parts()) == PARTS, killed.said)
+        parts = killed.parts()
+        killed.process.kill()
+        killed.process.wait()
+        gone = lambda: not [pid for pid in parts.values() if Path(f"/proc/{pid}").exists()]  # noqa: E731
+        eventually(gone, lambda: f"some of {parts} live on", 40)
+
+
+def test_where_no_broker_works_a_folder_carries_the_messages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.broker.server", lambda: None)
+    told: list[str] = []
+    with Supervisor(lambda _: None) as supervisor:
+        settings = module.start_broker(
+            supervisor,
+            Settings(data_dir=tmp_path, broker_url=""),
+            lambda what, about: told.append(f"{what}: {about}"),
+        )
+    assert settings.broker == f"filesystem://{tmp_path}/broker"
+    assert {path.name for path in (tmp_path / "broker").iterdir()} == {"messages", "queues"}
+    assert told == [
+        "broker: none of valkey-server and redis-server works here: a folder carries the messages"
+    ]
+
+
+def test_a_host_that_is_not_here_is_told() -> None:
+    with pytest.raises(StartError, match=r"cannot listen on 192\.0\.2\.1:0"):
+        module.with_free_port(Settings(host="192.0.2.1", port=0))
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("127.0.0.1", "http://127.0.0.1:8"), ("0.0.0.0", "http://127.0.0.1:8"), ("::", "http://[::1]:8")],  # noqa: S104
+)
+def test_the_address_is_one_that_this_machine_reaches(host: str, address: str) -> None:
+    assert module.address_of(Settings(host=host, port=8)) == address
+
+
+def test_passwords_are_not_shown() -> None:
+    assert module.without_password("postgresql://u:secret@h/d") == "postgresql://u:…@h/d"
+    assert module.without_password("sqlite:///a b.db") == "sqlite:///a b.db"

@@ -1,0 +1,100 @@
+"""What every test may ask for: real databases and a real broker, private to this run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from store import migrate
+from store.session import Database
+from store.tables import metadata
+from tests import servers
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A PostgreSQL of this process (each xdist worker), or what RIDGELINE_TEST_DATABASE_URL names."""
+    named = os.environ.get("RIDGELINE_TEST_DATABASE_URL")
+    if named:
+        yield named
+        return
+    with servers.postgres() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_databases(postgres_server: str) -> Iterator[servers.Databases]:
+    databases = servers.Databases(postgres_server)
+    yield databases
+    databases.close()
+
+
+@pytest.fixture
+def postgres_url(postgres_databases: servers.Databases) -> Iterator[str]:
+    """The URL of a fresh database with the newest schema, on PostgreSQL."""
+    with postgres_databases.fresh() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with the newest schema, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "ridgeline.db"
+    with Database(f"sqlite:///{path}") as database:
+        migrate.upgrade(database)
+    return path
+
+
+@pytest.fixture
+def sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
+    """The URL of a fresh database with the newest schema, on SQLite."""
+    path = tmp_path / "ridgeline.db"
+    shutil.copyfile(migrated_sqlite, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture(scope="session")
+def kept_postgresql(postgres_databases: servers.Databases) -> Iterator[Database]:
+    """One database for the many tests that only need it empty: emptying is cheaper than making."""
+    with postgres_databases.fresh() as url, Database(url) as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def kept_sqlite(migrated_sqlite: Path) -> Iterator[Database]:
+    """The same on SQLite."""
+    path = migrated_sqlite.with_name("kept.db")
+    shutil.copyfile(migrated_sqlite, path)
+    with Database(f"sqlite:///{path}") as database:
+        yield database
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Database:
+    """The same test on both: an empty database with the newest schema."""
+    kept: Database = request.getfixturevalue(f"kept_{request.param}")
+    with kept.writing() as tx:
+        for table in reversed(metadata.sorted_tables):
+            tx.execute(table.delete())
+    return kept
+
+
+@pytest.fixture
+def database_url(database: Database) -> str:
+    """The same test on both: the URL of an empty database with the newest schema."""
+    return database.url.render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def broker_server() -> Iterator[str]:
+    """A Valkey of this process (of each xdist worker), or what RIDGELINE_TEST_BROKER_URL names."""
+    named = os.environ.get("RIDGELINE_TEST_BROKER_URL")
+    if named:
+        yield named
+        return
+    with servers.valkey() as url:
+        yield url

@@ -1,0 +1,108 @@
+"""`python -m models`: the science with no server."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models import weights
+from models.__main__ import main
+from models.datasets import bundled_csv
+
+
+def write(folder: Path, document: Any) -> str:
+    path = folder / "a spec.json"
+    path.write_text(document if isinstance(document, str) else json.dumps(document), encoding="utf-8")
+    return str(path)
+
+
+def test_it_trains_and_prints_the_epochs_in_a_process_of_its_own(tmp_path: Path) -> None:
+    spec = write(tmp_path, {"dataset": "iris", "training": {"max_epochs": 3}, "regularization": {}})
+    command = [sys.executable, "-m", "models", spec, "--weights", str(tmp_path / "w.safetensors")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert [line.split()[:2] for line in lines[:3]] == [["epoch", "1"], ["epoch", "2"], ["epoch", "3"]]
+    assert all("train_loss" in line and "val_loss" in line for line in lines[:3])
+    assert lines[3].startswith("max_epochs: ")
+    assert [line.split()[0] for line in lines[-3:]] == ["train", "validation", "test"]
+    assert weights.load(tmp_path / "w.safetensors").spec.dataset == "iris"
+
+
+def test_it_trains_on_a_file_and_needs_no_dataset_in_the_spec(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundled_csv("diabetes", tmp_path / "some data.csv")
+    spec = write(tmp_path, {"training": {"max_epochs": 2}})
+    assert main([spec, "--data", str(tmp_path / "some data.csv"), "--target", "bmi"]) == 0
+    assert "val_rmse" in capsys.readouterr().out
+
+
+def test_it_reads_a_spec_from_the_standard_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO('{"dataset": "wine", "training": {"max_epochs": 1}}'))
+    assert main(["-"]) == 0
+    assert "epoch    1" in capsys.readouterr().out
+
+
+def test_it_prints_what_one_should_know(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = {"dataset": "iris", "training": {"max_epochs": 1, "batch_size": 4}}
+    assert main([write(tmp_path, asked | {"regularization": {"batch_norm": True}})]) == 0
+    assert "note /regularization/batch_norm: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"dataset": "iris", "trainin": {}}, "/trainin: there is no field 'trainin'"),
+        ({"dataset": "iris", "trainin": {}}, "(try training)"),
+        ({"dataset": "irs"}, "/dataset: there is no bundled dataset 'irs'"),
+        ({"dataset": "irs"}, "(try iris)"),
+        ({"dataset": "iris", "metrics": ["rmse"]}, "/metrics/0: "),
+        ({"dataset": "iris", "split": {"column": "fold"}}, "/split/column: "),
+        ({}, "/dataset: dataset is required"),
+        ("[1, 2", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ('{"dataset": "iris", "optimizer": {"learning_rate": NaN}}', "/optimizer/learning_rate: "),
+        ("[]", "/: the document must be an object"),
+    ],
+)
+def test_a_bad_spec_is_explained_and_exits_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], document: Any, said: str
+) -> None:
+    assert main([write(tmp_path, document)]) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert printed.out == ""
+
+
+@pytest.mark.parametrize(
+    ("data", "arguments", "said"),
+    [
+        (None, [], "cannot be read"),
+        ("a,y\n1,2\n2,3\n", ["--target", "z"], "/target: there is no column 'z'"),
+        ("no table", [], "/file: "),
+        ("fold,y\ntrain,1.5\ntest,2.5\n", [], "no columns are left"),
+    ],
+)
+def test_bad_data_is_explained_and_exits_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], data: str | None, arguments: list[str], said: str
+) -> None:
+    path = tmp_path / "data.csv"
+    if data is not None:
+        path.write_text(data)
+    spec = write(tmp_path, {"split": {"column": "fold"}} if data and "fold" in data else {})
+    assert main([spec, "--data", str(path), *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_spec_that_is_not_there_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["/nowhere/spec.json"]) == 2
+    assert "cannot be read: No such file" in capsys.readouterr().err

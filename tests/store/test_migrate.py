@@ -1,0 +1,141 @@
+"""Migrations: they build exactly the tables that the code sees, once, whoever runs them and from wherever."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from store import migrate
+from store.errors import SchemaOutdated
+from store.session import Database
+from store.tables import metadata
+from tests.servers import Databases
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without any table."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/a folder/empty.db"
+        return
+    databases: Databases = request.getfixturevalue("postgres_databases")
+    with databases.fresh(migrated=False) as url:
+        yield url
+
+
+@pytest.fixture
+def empty(empty_url: str, tmp_path: Path) -> Iterator[Database]:
+    (tmp_path / "a folder").mkdir()
+    with Database(empty_url) as database:
+        yield database
+
+
+def _tables(database: Database) -> set[str]:
+    with database.reading() as tx:
+        return set(sa.inspect(tx).get_table_names())
+
+
+def _definitions(database: Database) -> set[str]:
+    """Every table, column, index and constraint, in the database's own words."""
+    if database.dialect == "sqlite":
+        queries = ["SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE '%alembic%'"]
+    else:
+        queries = [
+            "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'",
+            "SELECT conrelid::regclass || conname || pg_get_constraintdef(oid) FROM pg_constraint"
+            " WHERE connamespace = 'public'::regnamespace AND conrelid <> 'alembic_version'::regclass",
+            "SELECT concat_ws(' ', table_name, column_name, ordinal_position, data_type, is_nullable,"
+            " character_maximum_length) FROM information_schema.columns"
+            " WHERE table_schema = 'public' AND table_name <> 'alembic_version'",
+        ]
+    with database.reading() as tx:
+        found = [text for query in queries for text in tx.exec_driver_sql(query).scalars()]
+    # The clauses of a table may come in any order.
+    return {"\n".join(sorted(line.strip(" ,\t") for line in text.splitlines())) for text in found}
+
+
+def test_migrations_build_what_the_code_sees(empty: Database) -> None:
+    migrate.upgrade(empty)
+    with empty.reading() as tx:
+        assert compare_metadata(MigrationContext.configure(tx), metadata) == []
+    migrated = _definitions(empty)
+    with empty.writing() as tx:
+        metadata.drop_all(tx)
+    with empty.writing() as tx:
+        metadata.create_all(tx)
+    assert migrated == _definitions(empty)
+    assert len(migrated) > len(metadata.tables)
+
+
+def test_upgrading_again_changes_nothing(empty: Database) -> None:
+    migrate.upgrade(empty)
+    before = _definitions(empty)
+    migrate.upgrade(empty)
+    assert _definitions(empty) == before
+
+
+def test_an_old_schema_is_told_from_the_newest(empty: Database) -> None:
+    with pytest.raises(SchemaOutdated, match="ridgeline database upgrade"):
+        migrate.check(empty)
+    migrate.upgrade(empty)
+    migrate.check(empty)
+
+
+def test_a_database_of_a_later_version_is_left_alone(empty: Database) -> None:
+    migrate.upgrade(empty)
+    with empty.writing() as tx:
+        tx.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(SchemaOutdated):
+        migrate.check(empty)
+    with pytest.raises(SchemaOutdated, match="another version"):
+        migrate.upgrade(empty)
+
+
+def test_an_upgrade_that_breaks_off_leaves_nothing(empty: Database) -> None:
+    """As a kill in the middle would: tables and version are one transaction, on SQLite as well."""
+
+    def upgrade_and_raise() -> None:
+        with empty.writing() as tx:
+            command.upgrade(migrate._config(tx), "head")
+            assert "jobs" in sa.inspect(tx).get_table_names()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        upgrade_and_raise()
+    assert _tables(empty) == set()
+    migrate.upgrade(empty)
+    migrate.check(empty)
+
+
+def test_several_processes_upgrade_at_once(empty: Database, tmp_path: Path) -> None:
+    """Started from another folder too, as an installed package is."""
+    url = empty.url.render_as_string(hide_password=False)
+    settings = {"RIDGELINE_DATABASE_URL": url, "RIDGELINE_DATA_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "store.migrate"],
+            cwd=tmp_path,
+            env={**os.environ, **settings},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for process in processes:
+        said, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+        assert "is up to date" in said
+    migrate.check(empty)
+    assert _tables(empty) == {*metadata.tables, "alembic_version"}

@@ -1,0 +1,211 @@
+"""Connections: what commits, what does not, and what happens when the database is away."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from store import jobs
+from store.errors import DatabaseUnavailable
+from store.session import Database
+from tests.store.examples import add_job, look, snapshot, together
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_block_commits_where_it_ends(database: Database) -> None:
+    job = add_job(database)
+    assert look(database, job) == job
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_a_block_that_raises_leaves_no_trace(database: Database, error: type[BaseException]) -> None:
+    before = snapshot(database)
+
+    def add_and_raise() -> None:
+        with database.writing() as tx:
+            tx.execute(
+                sa.text("INSERT INTO workers VALUES ('w', 'h', 1, '[]', NULL, '2026-01-01', '2026-01-01')")
+            )
+            raise error
+
+    with pytest.raises(error):
+        add_and_raise()
+    assert snapshot(database) == before
+
+
+def test_reading_does_not_wait_for_writing(database: Database) -> None:
+    job = add_job(database)
+    with database.writing() as writing:
+        jobs.request_cancel(writing, job.id)
+        assert look(database, job).status == "queued"
+    assert look(database, job).status == "cancelled"
+
+
+def test_writers_that_read_first_wait_for_each_other(database: Database) -> None:
+    """The reason for BEGIN IMMEDIATE: with a deferred one, these fail at once with "database is locked"."""
+    job = add_job(database)
+
+    def raise_priority() -> None:
+        for _ in range(10):
+            with database.writing() as tx:
+                chosen = sa.text("SELECT priority FROM jobs WHERE id = :id" + _for_update(database))
+                found = tx.execute(chosen, {"id": job.id}).scalar_one()
+                tx.execute(
+                    sa.text("UPDATE jobs SET priority = :p WHERE id = :id"), {"p": found + 1, "id": job.id}
+                )
+
+    together([raise_priority] * 4)
+    assert look(database, job).priority == 40
+
+
+def _for_update(database: Database) -> str:
+    return " FOR UPDATE" if database.dialect == "postgresql" else ""
+
+
+def test_sqlite_is_set_up_to_lose_nothing(sqlite_url: str) -> None:
+    with Database(sqlite_url, busy_seconds=7) as database, database.reading() as tx:
+        pragmas = {
+            name: tx.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+        version = tx.exec_driver_sql("SELECT sqlite_version()").scalar_one()
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 7000}
+    assert tuple(map(int, version.split("."))) >= (3, 51, 3)
+    assert database.notes == []
+
+
+def test_without_its_own_sqlite_it_says_what_may_happen(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pysqlite3", None)
+    with Database(sqlite_url) as database:
+        job = add_job(database)
+        assert look(database, job) == job
+        with database.reading() as tx:
+            assert tx.exec_driver_sql("SELECT sqlite_version()").scalar() == sqlite3.sqlite_version
+        old = sqlite3.sqlite_version_info < (3, 51, 3)
+        assert [sqlite3.sqlite_version in note and "pysqlite3" in note for note in database.notes] == [
+            True
+        ] * old
+
+
+def test_a_writer_that_waits_too_long_is_told(sqlite_url: str) -> None:
+    with Database(sqlite_url) as first, Database(sqlite_url, busy_seconds=0.05) as second, first.writing():
+        with pytest.raises(DatabaseUnavailable, match="locked"), second.writing():
+            pass
+        second.ping()
+
+
+def test_a_database_that_is_away(tmp_path: Path) -> None:
+    for url in ("postgresql://nobody@127.0.0.1:1/none", f"sqlite:///{tmp_path}/no/such/folder/file.db"):
+        with Database(url) as database, pytest.raises(DatabaseUnavailable):
+            database.ping()
+
+
+def test_a_password_is_not_told(tmp_path: Path) -> None:
+    with Database("postgresql://me:s3cret@127.0.0.1:1/none") as database:
+        with pytest.raises(DatabaseUnavailable) as outage:
+            database.ping()
+        assert "s3cret" not in str(outage.value)
+
+
+def test_only_two_kinds_of_database() -> None:
+    with pytest.raises(ValueError, match="sqlite or postgresql"):
+        Database("mysql://root@localhost/x")
+    assert Database("postgres://u@h/d").dialect == "postgresql"
+
+
+def test_nothing_is_opened_before_the_first_use(tmp_path: Path) -> None:
+    Database(f"sqlite:///{tmp_path}/later.db").close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_broken_connection_is_replaced(postgres_url: str) -> None:
+    """PostgreSQL restarts: the running transaction is told, the next one works."""
+
+    def break_in_the_middle() -> None:
+        with database.writing() as tx:
+            _terminate(other, tx.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+            tx.exec_driver_sql("SELECT 1")
+
+    with Database(postgres_url) as database, Database(postgres_url) as other:
+        with pytest.raises(DatabaseUnavailable):
+            break_in_the_middle()
+        with database.reading() as tx:
+            backend = tx.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+        _terminate(other, backend)
+        database.ping()
+
+
+def _terminate(database: Database, backend: int) -> None:
+    with database.writing() as tx:
+        assert tx.execute(sa.text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": backend}).scalar()
+
+
+def test_whoever_is_paused_in_a_transaction_lets_go_in_time(postgres_url: str) -> None:
+    with Database(postgres_url) as database, database.reading() as tx:
+        assert tx.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar() == "15s"
+
+
+def test_a_forked_child_takes_connections_of_its_own(database_url: str) -> None:
+    """In a process of its own, for a fork is only safe where no threads are."""
+    script = f"""
+import os
+from store.session import Database
+database = Database({database_url!r})
+database.ping()
+parent = id(database._engine.pool)
+child = os.fork()
+if not child:
+    database.ping()
+    os._exit(0 if id(database._engine.pool) != parent else 3)
+assert os.waitpid(child, 0)[1] == 0
+database.ping()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@contextmanager
+def _writer(url: str) -> Iterator[multiprocessing.process.BaseProcess]:
+    process = multiprocessing.get_context("spawn").Process(target=_write_for_ever, args=(url,), daemon=True)
+    process.start()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join()
+
+
+def _write_for_ever(url: str) -> None:
+    with Database(url) as database:
+        while True:
+            add_job(database, warnings=[{"pointer": "", "detail": "x"}] * 5)
+
+
+def test_sigkill_while_writing_leaves_whole_transactions(database: Database, database_url: str) -> None:
+    with _writer(database_url) as process:
+        deadline = time.monotonic() + 30
+        while len(snapshot(database)["jobs"]) < 5:
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.01)
+        process.kill()
+        process.join()
+    rows = snapshot(database)
+    assert len(rows["jobs"]) >= 5
+    assert len(rows["datasets"]) == len(rows["jobs"])
+    assert len(rows["events"]) == 6 * len(rows["jobs"])
+    assert add_job(database).status == "queued"

@@ -1,0 +1,42 @@
+"""`celery -A tests.worker.sabotaged`: the real worker, but for jobs whose name says what goes wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from celery import signals
+
+from worker import app as real
+
+app = real.app
+
+
+def _start_child(**_: Any) -> None:
+    from models.history import Epoch
+    from models.training import Training
+    from worker import child
+
+    class Sabotaged(Training):
+        def pulses(self) -> Iterator[Epoch | None]:
+            for epoch in super().pulses():
+                yield epoch
+                sabotage(self.spec.name)
+
+    child.start(real.queues(), begin=Sabotaged)
+
+
+def sabotage(name: str | None) -> None:
+    if name == "exit":
+        sys.exit(3)
+    if name == "memory":
+        raise MemoryError
+    if name == "segfault":
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+signals.worker_process_init.disconnect(real._start_child)
+signals.worker_process_init.connect(_start_child)

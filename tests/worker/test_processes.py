@@ -1,0 +1,318 @@
+"""Real workers on a real broker: jobs run, processes are killed, and nothing is lost or done twice."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from store import jobs, workers
+from store.attempts import of
+from store.files import Files
+from store.jobs import Job
+from store.session import Database
+from store.settings import Settings
+from store.workers import Worker
+from tests.worker.building import SHORT, Workshop, noise
+
+ROOT = Path(__file__).parents[2]
+WORKER = ("-m", "worker")
+RECONCILER = ("-m", "worker.reconciler")
+PATIENCE = 60.0
+
+SOME_SECONDS = {
+    "network": {"hidden": [16]},
+    "regularization": {"dropout": 0.2},
+    "training": {"max_epochs": 40, "batch_size": 8},
+}
+"""On a few thousand rows: many epochs, each long enough to be killed in."""
+LONG_EPOCHS = {"network": {"hidden": [16]}, "training": {"max_epochs": 3, "batch_size": 1}}
+
+
+@dataclass
+class Installation(Workshop):
+    """A workshop whose jobs are worked off by processes of their own."""
+
+    environment: dict[str, str] = field(default_factory=dict)
+    folder: Path = Path()
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, *arguments: str, **settings: str) -> subprocess.Popen[bytes]:
+        """A process of ours, in a folder that is not the checkout's."""
+        changed = {f"RIDGELINE_{name.upper()}": value for name, value in settings.items()}
+        with (self.folder / "log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, *arguments],
+                env=self.environment | changed,
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+            )
+        self.processes.append(process)
+        return process
+
+    def worker(self) -> subprocess.Popen[bytes]:
+        """A running worker: the one there is, or a new one."""
+        running = [
+            process for process in self.processes if process.poll() is None and process.args[1:] == [*WORKER]
+        ]
+        if running:
+            return running[0]
+        self.processes = [process for process in self.processes if process.poll() is None]
+        started = self.start(*WORKER)
+        self.until(lambda: any(one.quiet_seconds < 0.5 for one in self.present()))
+        return started
+
+    def nudge(self) -> None:
+        """As the API does it: by the task's name, from an app that knows nothing of the workers."""
+        with Celery(broker=self.environment["RIDGELINE_BROKER_URL"], set_as_current=False) as app:
+            app.send_task("ridgeline.work", queue="cpu", ignore_result=True)
+
+    def present(self) -> list[Worker]:
+        with self.database.reading() as tx:
+            return workers.alive(tx, 10)
+
+    def until(self, true: Callable[[], Any], seconds: float = PATIENCE) -> float:
+        """Wait until something is so, and say how long that took."""
+        began_at = time.monotonic()
+        while not true():
+            took = time.monotonic() - began_at
+            assert took < seconds, (self.folder / "log").read_text()[-6000:]
+            time.sleep(0.02)
+        return time.monotonic() - began_at
+
+    def until_final(self, job: Job) -> Job:
+        self.until(lambda: self.look(job).is_final)
+        return self.look(job)
+
+    def until_epoch(self, job: Job, epoch: int) -> Job:
+        self.until(lambda: self.look(job).epoch >= epoch)
+        return self.look(job)
+
+    def attempts(self, job: Job) -> list[str | None]:
+        with self.database.reading() as tx:
+            return [attempt.outcome for attempt in of(tx, job.id)]
+
+    def stop(self) -> None:
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            process.wait(20)
+        super().stop()
+
+
+@contextmanager
+def installed(database_url: str, broker: str, folder: Path) -> Iterator[Installation]:
+    data = folder / "data folder"
+    data.mkdir()
+    settings = {
+        "DATA_DIR": str(data),
+        "DATABASE_URL": database_url,
+        "BROKER_URL": broker,
+        "CONCURRENCY": "1",
+        "LEASE_SECONDS": "3",
+        "RECONCILE_SECONDS": "0.2",
+        "BACKOFF_SECONDS": "0",
+    }
+    environment = {f"RIDGELINE_{name}": value for name, value in settings.items()}
+    with Database(database_url) as database:
+        made = Installation(
+            database,
+            Files(Settings(data_dir=data).files),
+            environment={**os.environ, **environment, "PYTHONPATH": str(ROOT)},
+            folder=folder,
+        )
+        try:
+            yield made
+        finally:
+            made.stop()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def watched(
+    request: pytest.FixtureRequest, broker_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """With a reconciler, on both databases."""
+    with ExitStack() as stack:
+        folder = tmp_path_factory.mktemp("watched")
+        if request.param == "sqlite":
+            copied = shutil.copyfile(request.getfixturevalue("migrated_sqlite"), folder / "ridgeline.db")
+            url = f"sqlite:///{copied}"
+        else:
+            url = stack.enter_context(request.getfixturevalue("postgres_databases").fresh())
+        made = stack.enter_context(installed(url, broker_server, folder))
+        made.start(*RECONCILER)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def unwatched(
+    migrated_sqlite: Path, broker_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """Without a reconciler: what a worker does by itself."""
+    folder = tmp_path_factory.mktemp("unwatched")
+    copied = shutil.copyfile(migrated_sqlite, folder / "ridgeline.db")
+    with installed(f"sqlite:///{copied}", broker_server, folder) as made:
+        yield made
+
+
+def assert_whole(installation: Installation, job: Job) -> None:
+    """It ended well, and its curve has each epoch once."""
+    done = installation.look(job)
+    assert done.status == "succeeded", done.error
+    epochs = installation.curve(job).epochs
+    assert epochs == list(range(1, (done.result or {})["last_epoch"] + 1))
+    kinds = installation.kinds(job)
+    assert kinds.count("end") == 1
+    assert kinds[-1] == "end"
+
+
+# ── a worker by itself ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_one_nudge_is_enough_for_all_that_waits(unwatched: Installation) -> None:
+    unwatched.worker()
+    waiting = [unwatched.add_job(**SHORT) for _ in range(3)]
+    unwatched.nudge()
+    for job in waiting:
+        unwatched.until_final(job)
+        assert_whole(unwatched, job)
+    assert [unwatched.attempts(job) for job in waiting] == [["succeeded"]] * 3
+
+
+def test_a_warm_worker_begins_within_moments(unwatched: Installation) -> None:
+    unwatched.worker()
+    job = unwatched.add_job(**SHORT)
+    unwatched.nudge()
+    assert unwatched.until(lambda: unwatched.look(job).status != "queued") < 1
+    unwatched.until_final(job)
+
+
+def test_a_network_that_no_memory_holds_fails_its_job_alone(unwatched: Installation) -> None:
+    worker = unwatched.worker()
+    huge = unwatched.add_job(noise(100, 64), network={"hidden": [2**40]}, training={"max_epochs": 1})
+    good = unwatched.add_job(**SHORT)
+    unwatched.nudge()
+    assert unwatched.until_final(huge).stop_reason == "out_of_memory"
+    unwatched.until_final(good)
+    assert_whole(unwatched, good)
+    assert worker.poll() is None
+
+
+def test_a_worker_that_is_told_to_stop_puts_its_job_back(unwatched: Installation) -> None:
+    worker = unwatched.worker()
+    job = unwatched.add_job(noise(2000), **SOME_SECONDS)
+    unwatched.nudge()
+    unwatched.until_epoch(job, 3)
+    worker.terminate()
+    assert unwatched.until(lambda: unwatched.look(job).status == "queued") < 3
+    assert worker.wait(15) == 0
+    assert unwatched.present() == []
+    assert unwatched.look(job).lost == 0
+    unwatched.worker()
+    unwatched.nudge()
+    unwatched.until_final(job)
+    assert_whole(unwatched, job)
+    assert unwatched.attempts(job) == ["released", "succeeded"]
+
+
+def test_an_idle_worker_that_is_told_to_stop_is_gone_at_once(unwatched: Installation) -> None:
+    worker = unwatched.worker()
+    worker.terminate()
+    assert worker.wait(10) == 0
+    assert unwatched.present() == []
+
+
+# ── with a reconciler ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_cancel_acts_within_two_seconds_of_a_long_epoch(watched: Installation) -> None:
+    watched.worker()
+    job = watched.add_job(noise(60_000), **LONG_EPOCHS)
+    watched.until(lambda: watched.look(job).status == "running")
+    time.sleep(1)
+    watched.ask("cancel", job)
+    assert watched.until(lambda: watched.look(job).is_final) < 2
+    assert watched.look(job).status == "cancelled"
+    assert watched.look(job).epoch == 0
+
+
+def test_a_killed_child_costs_no_job(watched: Installation) -> None:
+    worker = watched.worker()
+    job = watched.add_job(noise(2000), **SOME_SECONDS)
+    begun = watched.until_epoch(job, 5)
+    (child,) = (one for one in watched.present() if one.id == begun.worker_id)
+    os.kill(child.pid, signal.SIGKILL)
+    watched.until_final(job)
+    assert_whole(watched, job)
+    assert watched.attempts(job) == ["lost", "succeeded"]
+    assert worker.poll() is None
+
+
+def test_a_killed_worker_takes_its_children_along(watched: Installation) -> None:
+    """Else the child would end the job by itself, and nothing would be lost."""
+    worker = watched.worker()
+    job = watched.add_job(noise(2000), **SOME_SECONDS)
+    watched.until_epoch(job, 5)
+    worker.kill()
+    worker.wait()
+    watched.worker()
+    watched.until_final(job)
+    assert_whole(watched, job)
+    assert watched.attempts(job) == ["lost", "succeeded"]
+    assert "rewound" in watched.kinds(job)
+
+
+def test_two_workers_never_run_one_job_twice(watched: Installation) -> None:
+    """One started as `python -m worker`, one by Celery's own command."""
+    watched.worker()
+    watched.start("-m", "celery", "-A", "worker.app", "worker", "-Q", "cpu", "-c", "2")
+    watched.until(lambda: len([one for one in watched.present() if one.quiet_seconds < 6]) >= 3)
+    waiting = [watched.add_job(**SHORT) for _ in range(20)]
+    for _ in range(40):
+        watched.nudge()
+    for job in waiting:
+        watched.until_final(job)
+        assert_whole(watched, job)
+        assert watched.attempts(job) == ["succeeded"]
+
+
+@pytest.fixture
+def sabotaged(sqlite_url: str, broker_server: str, tmp_path: Path) -> Iterator[Installation]:
+    with installed(sqlite_url, broker_server, tmp_path) as made:
+        made.start(*RECONCILER)
+        made.start("-m", "celery", "-A", "tests.worker.sabotaged", "worker", "-Q", "cpu", "-c", "1")
+        yield made
+
+
+def test_bad_jobs_take_no_worker_down(sabotaged: Installation) -> None:
+    bad = {name: sabotaged.add_job(name=name, **SHORT) for name in ("exit", "memory", "segfault")}
+    good = sabotaged.add_job(**SHORT)
+    reasons = {name: sabotaged.until_final(job).stop_reason for name, job in bad.items()}
+    assert reasons == {"exit": "internal_error", "memory": "out_of_memory", "segfault": "worker_lost"}
+    assert sabotaged.attempts(bad["segfault"]) == ["lost"] * 3
+    sabotaged.until_final(good)
+    assert_whole(sabotaged, good)
+    assert [process.poll() for process in sabotaged.processes] == [None, None]
+
+
+def test_the_reconciler_ends_at_once(sqlite_url: str, broker_server: str, tmp_path: Path) -> None:
+    with installed(sqlite_url, broker_server, tmp_path) as made:
+        reconciler = made.start(*RECONCILER, reconcile_seconds="60")
+        job = made.add_job(**SHORT)
+        with made.database.writing() as tx:
+            assert jobs.claim(tx, worker="dead", queues=["cpu"], lease_seconds=-1)
+        made.until(lambda: made.look(job).status == "queued")
+        reconciler.terminate()
+        assert reconciler.wait(2) == 0

@@ -1,0 +1,144 @@
+"""Celery, and everything that anybody in this room knows of it.
+
+    celery -A worker.app worker -Q cpu -c 2        or, with the settings' queues and concurrency,
+    python -m worker
+
+A message carries nothing: it is a nudge to look at the table of jobs. So it may be lost (the reconciler
+nudges again) or doubled (the second look finds nothing), and what is set below follows: early
+acknowledgement, no results, no prefetching. The parent loads torch and computes nothing with it, which makes
+forking safe and the children quick to start; importing this module loads none of it.
+
+SIGTERM drains: nothing new is taken, the children put back the jobs they are training, and what hangs for
+longer than the settings allow dies with the worker and is found by its lease.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import Any
+
+from billiard import active_children
+from celery import Celery, signals
+from celery.worker.consumer import Consumer
+
+from store.settings import Settings
+from worker import devices, logs
+
+TASK = "ridgeline.work"
+"""The name under which a nudge travels; `api.queue` sends it without ever importing this room."""
+
+JOBS_PER_CHILD = 50
+"""Pool children are replaced after so many nudges, and a nudge takes no more jobs than this."""
+
+
+def configuration() -> dict[str, Any]:
+    """Celery's settings; read from the environment only when Celery first needs them."""
+    settings = Settings()
+    names = devices.queues(settings.queues)
+    return {
+        "broker_url": settings.broker,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,  # for ever
+        "broker_transport_options": {
+            "socket_timeout": 5,
+            "socket_connect_timeout": 5,
+            **settings.broker_options,
+        },
+        "result_backend": None,
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        "task_acks_late": False,
+        "task_ignore_result": True,
+        "task_publish_retry": False,
+        "task_queues": {name: {"exchange": name, "routing_key": name} for name in names},
+        "task_default_queue": names[-1],
+        "worker_concurrency": settings.concurrency,
+        "worker_prefetch_multiplier": 1,
+        "worker_disable_prefetch": True,
+        "worker_enable_remote_control": False,
+        "worker_max_tasks_per_child": JOBS_PER_CHILD,
+        # Loading torch on a busy machine takes longer than the 4 seconds that a child is given to report.
+        "worker_proc_alive_timeout": 120,
+        # CUDA does not survive a fork.
+        "worker_pool_start_method": "spawn" if "gpu" in names else "fork",
+        "worker_consumer": "worker.app:quiet_consumer",
+    }
+
+
+def quiet_consumer(*args: Any, worker_options: dict[str, Any] | None = None, **kwargs: Any) -> Consumer:
+    """Celery's consumer without the chatter among workers, however the worker was started."""
+    silence = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True}
+    return Consumer(*args, worker_options=(worker_options or {}) | silence, **kwargs)
+
+
+app = Celery("ridgeline", include=["worker.tasks"])
+app.add_defaults(configuration)
+
+
+def queues() -> tuple[str, ...]:
+    """The queues that this worker takes jobs from: those of the settings, or what `-Q` says."""
+    return tuple(app.amqp.queues.consume_from)
+
+
+def nudge(queue: str) -> None:
+    """Ask whoever listens on a queue to look at the table. Raises where the broker cannot be reached."""
+    app.send_task(TASK, queue=queue)
+
+
+def waiting(queue: str) -> int:
+    """How many nudges nobody has taken yet. Raises where the broker cannot be reached."""
+    with app.connection_for_write() as connection:
+        return int(app.amqp.queues[queue](connection.default_channel).queue_declare().message_count)
+
+
+# ── the pool's children, from their start to their end ──────────────────────────────────────────────────────
+# Celery holds receivers weakly, so they are functions of this module.
+
+
+def _set_up_logging(**_: Any) -> None:
+    logs.configure(Settings().log_level)
+
+
+def _load_before_the_fork(**_: Any) -> None:
+    """Load torch once for all the children there will be: each starts in moments and shares its memory."""
+    if app.conf.worker_pool_start_method == "fork":
+        from worker import child
+
+        child.load()
+
+
+def _start_child(**_: Any) -> None:
+    from worker import child
+
+    child.start(queues())
+
+
+def _stop_child(**_: Any) -> None:
+    from worker import child
+
+    child.stop()
+
+
+def _drain(**_: Any) -> None:
+    """Ask the children to put back what they are training, and give them a while."""
+    for process in active_children():
+        process.terminate()  # a request, see `worker.child`
+    # Whoever stops this worker waits `drain_seconds` before it kills, so be gone by then.
+    limit = threading.Timer(0.8 * Settings().drain_seconds, _die)
+    limit.daemon = True
+    limit.start()
+
+
+def _die() -> None:
+    for process in active_children():
+        os.kill(process.pid, signal.SIGKILL)
+    os._exit(1)
+
+
+signals.setup_logging.connect(_set_up_logging)
+signals.worker_init.connect(_load_before_the_fork)
+signals.worker_process_init.connect(_start_child)
+signals.worker_process_shutdown.connect(_stop_child)
+signals.worker_shutting_down.connect(_drain)

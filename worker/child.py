@@ -1,0 +1,117 @@
+"""One process of the pool: what it keeps from job to job, and how it is asked to stop.
+
+SIGTERM asks for a drain: the job at hand goes back into the queue at its next pulse. The signal is held up
+until a task can take it, so that a child which is told to stop while it starts does not begin a job.
+
+Importing this module loads torch; `worker.app` and the reconciler do without.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from importlib import import_module
+
+import structlog
+import torch
+
+from models.training import Training
+from store.errors import DatabaseUnavailable
+from store.files import Files
+from store.session import Database
+from store.settings import Settings
+from worker.heartbeat import Heartbeat
+from worker.runner import Runner
+
+log = structlog.get_logger(__name__)
+
+_REQUESTS = (signal.SIGTERM, signal.SIGQUIT)
+_NICENESS = 5
+"""Training yields to whoever answers people: the API on the same machine."""
+
+
+class Child:
+    """A process that runs jobs, one at a time."""
+
+    def __init__(self, settings: Settings, queues: tuple[str, ...], begin: Callable[..., Training]) -> None:
+        self.queues = queues
+        self.draining = False
+        self._database = Database(settings.database, pool_size=2)
+        self._heartbeat = Heartbeat(self._database, queues=queues, lease_seconds=settings.lease_seconds)
+        self._runner = Runner(
+            self._database,
+            Files(settings.files),
+            self._heartbeat,
+            backoff_seconds=settings.backoff_seconds,
+            draining=lambda: self.draining,
+            begin=begin,
+        )
+        self._heartbeat.start()
+
+    def work(self, at_most: int) -> None:
+        """Run the jobs that wait, best first, until none is left, `at_most` are done or we are to stop."""
+        _take_requests(self._drain)
+        for _ in range(at_most):
+            if self.draining or not self._run_next():
+                return
+
+    def stop(self) -> None:
+        """Sign off."""
+        self._heartbeat.stop()
+        self._database.close()
+
+    def _run_next(self) -> bool:
+        try:
+            return self._runner.run_next(self.queues)
+        except DatabaseUnavailable as error:
+            log.warning("the table of jobs cannot be read; the reconciler will nudge again", error=str(error))
+        except BaseException:
+            # A MemoryError that leaves a task takes the whole Celery worker with it.
+            log.exception("a job was left to its lease")
+        return False
+
+    def _drain(self, *_: object) -> None:
+        self.draining = True
+
+
+_child: Child | None = None
+
+
+def start(queues: tuple[str, ...], *, begin: Callable[..., Training] = Training) -> Child:
+    """Become a child: libraries loaded, threads as set, polite to the rest of the machine."""
+    global _child
+    signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)  # before there are threads that would take them
+    settings = Settings()
+    load()
+    import_module("polars")
+    torch.set_num_threads(settings.threads)
+    os.nice(_NICENESS)
+    _child = Child(settings, queues, begin)
+    return _child
+
+
+def load() -> None:
+    """Load all of torch that a job needs, and compute nothing: that would hang the children of this process.
+
+    Its first optimizer would load this in the midst of the first job, and it takes seconds.
+    """
+    import_module("torch._dynamo")
+
+
+def work(queues: tuple[str, ...], *, at_most: int) -> None:
+    """What a nudge asks for."""
+    child = _child or start(queues)
+    child.work(at_most)
+
+
+def stop() -> None:
+    """The pool replaces this child, or ends."""
+    if _child:
+        _child.stop()
+
+
+def _take_requests(handler: signal._HANDLER) -> None:
+    for number in _REQUESTS:
+        signal.signal(number, handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _REQUESTS)

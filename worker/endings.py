@@ -1,0 +1,157 @@
+"""How an attempt ends: each ending writes itself into the database, in one transaction and under the fence.
+
+An ending that finds a cancel asked for becomes that cancel: what was acknowledged to people holds, however
+far the job had come.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from models.errors import DataError, DatasetError
+from store import jobs, weights
+from store.errors import DatabaseUnavailable, FileDamaged, FileMissing, FilesFull, FilesUnavailable
+from store.files import Stored
+from store.session import Connection
+
+
+class Ending(Protocol):
+    """What becomes of the job."""
+
+    @property
+    def detail(self) -> str:
+        """Why, for people."""
+
+    def write(self, tx: Connection, job_id: str, fence: int) -> bool:
+        """False where the job is no longer ours; then nothing is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The weights that an attempt leaves behind."""
+
+    stored: Stored
+    summary: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of the training, as far as it went."""
+
+    result: Mapping[str, Any] | None = None
+    environment: Mapping[str, Any] | None = None
+    kept: Kept | None = None
+
+    def put_weights(self, tx: Connection, job_id: str, fence: int) -> bool:
+        """False where the job is no longer ours."""
+        return self.kept is None or weights.put(tx, job_id, fence, self.kept.stored, self.kept.summary)
+
+
+NOTHING = Outcome()
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """It was trained to its end."""
+
+    reason: str
+    detail: str
+    outcome: Outcome
+
+    def write(self, tx: Connection, job_id: str, fence: int) -> bool:
+        if not self.outcome.put_weights(tx, job_id, fence):
+            return False
+        succeeded = jobs.succeed(
+            tx,
+            job_id,
+            fence,
+            stop_reason=self.reason,
+            stop_detail=self.detail,
+            result=self.outcome.result or {},
+            environment=self.outcome.environment,
+        )
+        return succeeded or Cancelled("cancelled as its training ended", self.outcome).write(
+            tx, job_id, fence
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Somebody asked for it; the best weights so far are kept."""
+
+    detail: str
+    outcome: Outcome = NOTHING
+
+    def write(self, tx: Connection, job_id: str, fence: int) -> bool:
+        return self.outcome.put_weights(tx, job_id, fence) and jobs.cancelled(
+            tx,
+            job_id,
+            fence,
+            stop_detail=self.detail,
+            result=self.outcome.result,
+            environment=self.outcome.environment,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It cannot be trained, or it diverged; never retried."""
+
+    reason: str
+    detail: str
+    outcome: Outcome = NOTHING
+
+    def write(self, tx: Connection, job_id: str, fence: int) -> bool:
+        return self.outcome.put_weights(tx, job_id, fence) and jobs.fail(
+            tx,
+            job_id,
+            fence,
+            stop_reason=self.reason,
+            stop_detail=self.detail,
+            result=self.outcome.result,
+            environment=self.outcome.environment,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """No fault of the job's: it goes back into the queue, and the attempt does not count."""
+
+    detail: str
+    delay_seconds: float = 0.0
+
+    def write(self, tx: Connection, job_id: str, fence: int) -> bool:
+        released = jobs.release(tx, job_id, fence, detail=self.detail, delay_seconds=self.delay_seconds)
+        return released or Cancelled("cancelled before it could run again").write(tx, job_id, fence)
+
+
+_OUTAGES = (DatabaseUnavailable, FilesUnavailable, FilesFull)
+_BAD_DATA = (DataError, DatasetError, FileMissing, FileDamaged)
+_OUT_OF_MEMORY = "the worker ran out of memory; a smaller network, batch or dataset needs less"
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+
+
+def of(error: BaseException, *, delay_seconds: float) -> Ending:
+    """What becomes of a job whose attempt was broken off by an exception, `SystemExit` included."""
+    if isinstance(error, _OUTAGES):
+        return Released(_said(error), delay_seconds)
+    if isinstance(error, _BAD_DATA):
+        return Failed("data_error", _said(error))
+    if _is_out_of_memory(error):
+        return Failed("out_of_memory", _OUT_OF_MEMORY)
+    return Failed("internal_error", f"{type(error).__name__}: {_said(error)}".rstrip(": "))
+
+
+def _said(error: BaseException) -> str:
+    """An error's own words, but for the passwords that addresses carry."""
+    return _CREDENTIALS.sub("…", str(error))
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Python's own, torch's on a GPU, and torch's on a CPU, which only its words tell from other errors."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
