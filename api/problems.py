@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from pydantic import BaseModel, ConfigDict
@@ -88,7 +89,7 @@ def respond(report: Report, scope: Scope) -> Response:
         "title": report.kind.title,
         "status": report.kind.status,
         "detail": report.detail,
-        "instance": printable(scope["path"]),
+        "instance": quote(scope["path"], errors="replace")[:2000],
         "request_id": scope.get("state", {}).get("request_id", ""),
         **({"errors": [_written(error) for error in report.errors]} if report.errors else {}),
         **report.more,

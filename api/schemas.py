@@ -344,6 +344,8 @@ class WeightsAnswer(Answer):
     """For each column the norm of the weights leaving it; `kept` is false where all of them are zero."""
     linear: dict[str, Any] | None
     """Intercept and coefficients of a linear model; null where there are hidden layers."""
+    reason: str | None = Field(default=None, exclude_if=lambda reason: reason is None)
+    """Why a linear model has no coefficients in the space that was asked for."""
 
 
 # ── the service itself ──────────────────────────────────────────────────────────────────────────────────────

@@ -12,7 +12,6 @@ import shutil
 import socket
 import stat
 import subprocess
-import tempfile
 from pathlib import Path
 
 from cli.processes import Program, StartError
@@ -49,7 +48,7 @@ def program(binary: Path, settings: Settings, log: Path | None = None) -> Progra
     """The server, to be run in the data folder: then no path on its command line can hold a space."""
     folder = settings.data_dir / "broker"
     folder.mkdir(parents=True, exist_ok=True)
-    address = _reachable_from(folder, private_folder(settings.broker_socket))
+    address = _reachable_from(folder, private_socket(settings))
     options = {"port": "0", "unixsocket": address, "unixsocketperm": "700", "dir": ".", **APPEND_ONLY}
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
     return Program(
@@ -62,15 +61,15 @@ def program(binary: Path, settings: Settings, log: Path | None = None) -> Progra
     )
 
 
-def private_folder(address: Path) -> Path:
-    """See to it that nobody else can reach the socket, also where its folder lies in a shared one."""
-    folder = address.parent
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = folder.stat()
-    in_shared_place = folder.parent == Path(tempfile.gettempdir())
-    if in_shared_place and (status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077):
-        raise StartError(f"{folder} belongs to somebody else or is open to others; remove it")
-    return address
+def private_socket(settings: Settings) -> Path:
+    """The socket; where it does not lie in the data folder, in a folder that nobody else can enter."""
+    folder = settings.broker_socket.parent
+    if folder != settings.data_dir:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.stat()
+        if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
+            raise StartError(f"{folder} belongs to somebody else or is open to others; remove it")
+    return settings.broker_socket
 
 
 def _reachable_from(folder: Path, address: Path) -> str:

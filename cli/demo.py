@@ -96,7 +96,7 @@ def _compare(console: Console, client: Client, regularized: dict[str, Any], plai
     for name, values in _rows([job["result"] for job in jobs], [_last_gap(client, job) for job in jobs]):
         table.add_row(Text(name, "bold" if "gap" in name else ""), *values)
     console.print(Padding(table, (0, 0, 1, 2), expand=False))
-    console.print(Text(_verdict(regularized["result"], plain["result"])))
+    console.print(Text(verdict(regularized["result"], plain["result"])))
 
 
 def _rows(results: list[dict[str, Any]], last_gaps: list[float]) -> Iterator[tuple[str, list[str]]]:
@@ -121,7 +121,7 @@ def _last_gap(client: Client, job: dict[str, Any]) -> float:
     return float(curve["val_loss"][-1] - curve["train_loss"][-1])
 
 
-def _verdict(regularized: dict[str, Any], plain: dict[str, Any]) -> str:
+def verdict(regularized: dict[str, Any], plain: dict[str, Any]) -> str:
     """A sentence that is true whatever the numbers are."""
     with_it, without = regularized["generalization_gap"], plain["generalization_gap"]
     change = "narrowed" if with_it < without else "did not narrow"
@@ -134,7 +134,7 @@ def _verdict(regularized: dict[str, Any], plain: dict[str, Any]) -> str:
 def _farewell(console: Console, address: str, began: float, *, keep: bool) -> None:
     seconds = time.monotonic() - began
     console.print(
-        Text(f"\n{seconds:.0f} s. The server is at {address}, its documentation at {address}/docs.")
+        Text(f"\n{seconds:.0f} s in all. The server is at {address}, its documentation at {address}/docs.")
     )
     if not keep:
         console.print(
@@ -154,9 +154,9 @@ def _server(folder: Path) -> Iterator[str]:
     """`ridgeline up` on a free port, stopped at the end."""
     data = folder / "data"
     settings = Settings(data_dir=data, port=0, concurrency=1, database_url="", broker_url="", files_url="")
-    program = Program(
-        "ridgeline up", [*room("cli"), "up"], settings.environment(), log=folder / "up.log", grace_seconds=15
-    )
+    # What libraries leave in the temporary folder goes with ours.
+    environment = {**settings.environment(), "TMPDIR": str(folder)}
+    program = Program("server", [*room("cli"), "up"], environment, log=folder / "up.log", grace_seconds=15)
     child = Child(program, lambda _: None)
     try:
         yield _address(child, data)

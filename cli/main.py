@@ -11,7 +11,9 @@ import typer
 from cli import datasets, demo, jobs, servers
 from cli.client import RefusedError, RidgelineError, UnreachableError
 from cli.exits import Exit
-from cli.options import terminal
+from cli.occupancy import OccupiedError
+from cli.options import note, terminal
+from cli.processes import StartError
 from cli.views import trouble
 
 COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
@@ -58,6 +60,9 @@ def main() -> None:
     except RidgelineError as error:
         terminal(stderr=True).print(trouble(error))
         sys.exit(_code(error))
+    except (StartError, OccupiedError) as error:
+        note(f"✗ {error}", "red")
+        sys.exit(Exit.FAILED)
     except BrokenPipeError:
         sys.stderr.close()  # Nobody reads any more, as in `ridgeline jobs | head`.
         sys.exit(Exit.OK)

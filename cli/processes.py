@@ -1,13 +1,12 @@
 """A child process: started, started again when it dies, stopped when asked, never left behind.
 
-Knows nothing of what the programs do. On Linux the kernel ends a child together with its parent; elsewhere a
-leash (`cli.leash`) does. Every child leads a process group of its own: a Ctrl-C in the terminal then reaches
-only the parent, which stops the others in order, and what a child forked can be ended with it.
+Knows nothing of what the programs do. A child is on a leash (`cli.leash`) that ends it with its parent. Every
+child leads a process group of its own: a Ctrl-C in the terminal then reaches only the parent, which stops the
+others in order, and what a child forked can be ended with it.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -28,9 +27,8 @@ STEADY_SECONDS = 60.0
 KEPT_LOG_BYTES = 10 * 1024**2
 LONGEST_LINE = 400
 """Of what a log said last; a line of JSON may carry a whole traceback."""
-PR_SET_PDEATHSIG = 1
-
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+LEASH = Path(__file__).with_name("leash.py")
+KERNEL_TIES = sys.platform == "linux"
 
 
 class StartError(Exception):
@@ -108,11 +106,10 @@ class Child:
                 _leashed(self.program.command),
                 cwd=self.program.folder,
                 env=self.program.environment,
-                stdin=subprocess.DEVNULL if _LIBC else subprocess.PIPE,
+                stdin=subprocess.DEVNULL if KERNEL_TIES else subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT if output else None,
                 start_new_session=True,
-                preexec_fn=_tie(os.getpid()) if _LIBC else None,
             )
         self._started = time.monotonic()
 
@@ -145,20 +142,10 @@ def run_once(program: Program) -> None:
         raise StartError(f"{program.name} failed\n{done.stdout.decode(errors='replace').strip()}")
 
 
-def _tie(parent: int) -> Callable[[], None]:
-    """To be called in the child: the kernel shall send SIGTERM when the parent dies, unless it just has."""
-
-    def tie() -> None:
-        if _LIBC is not None:
-            _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return tie
-
-
 def _leashed(command: Sequence[str]) -> list[str]:
-    return list(command) if _LIBC else [*room("cli.leash"), *command]
+    """Isolated and without site packages, since the leash needs neither and has to be quick."""
+    mode = "tie" if KERNEL_TIES else "hold"
+    return [sys.executable, "-IS", str(LEASH), mode, str(os.getpid()), *command]
 
 
 @contextmanager

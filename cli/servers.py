@@ -9,10 +9,8 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from cli.exits import Exit
-from cli.occupancy import OccupiedError
 from cli.options import note, terminal
-from cli.processes import ROOMS, StartError, room, run_once
+from cli.processes import ROOMS, room, run_once
 from cli.up import database_upgrade, without_password, work
 from cli.up import up as run_everything
 from store.settings import Settings
@@ -45,11 +43,7 @@ def up(
     def say(what: str, about: str) -> None:
         console.print(Text(f"{what:<10}", "bold").append(about, "not bold"), soft_wrap=True)
 
-    try:
-        run_everything(settings, say)
-    except (StartError, OccupiedError) as error:
-        note(f"✗ {error}", "red")
-        raise typer.Exit(Exit.FAILED) from error
+    run_everything(settings, say)
 
 
 def api(port: Port = None, host: Host = None) -> None:
@@ -69,11 +63,7 @@ def worker(concurrency: Concurrency = None, queues: Queues = None) -> None:
 def upgrade() -> None:
     """Bring the database's schema up to date."""
     settings = _settings()
-    try:
-        run_once(database_upgrade(settings))
-    except StartError as error:
-        note(f"✗ {error}", "red")
-        raise typer.Exit(Exit.FAILED) from error
+    run_once(database_upgrade(settings))
     terminal().print(Text(f"{without_password(settings.database)} is up to date"))
 
 

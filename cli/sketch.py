@@ -64,5 +64,5 @@ def _row(cells: Cells, row: int, columns: int, label: str) -> Text:
     text = Text(f"{label:>{LABEL_CELLS}} ", style="dim", end="")
     for column in range(columns):
         bits, style = cells.get((row, column), (0, ""))
-        text.append(chr(BLANK + bits), Style.parse(style) + Style(dim=False))
+        text.append(chr(BLANK + bits) if bits else " ", Style.parse(style) + Style(dim=False))
     return text

@@ -27,7 +27,9 @@ class Supervisor:
         self._asked = 0
 
     def __enter__(self) -> Self:
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+        if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+            numbers.remove(signal.SIGHUP)  # Somebody said nohup.
         self._before = {number: signal.signal(number, self._ask) for number in numbers}
         return self
 

@@ -23,6 +23,7 @@ SERIES = {"train_loss": "cyan", "val_loss": "yellow"}
 LINES_WITHOUT_A_TERMINAL = 10
 SECONDS_BETWEEN_LINES = 5.0
 SKETCH_ROWS = 8
+NARROWEST_BAR = 10
 
 
 class Scene:
@@ -130,11 +131,11 @@ def _head(scene: Scene, width: int) -> RenderableType:
     facts.append(f"  {time.monotonic() - scene.began:.0f} s", "dim")
     if not scene.connected:
         facts.append("  connection lost, trying again", "yellow")
+    title = Text(scene.name, "bold")
+    title.truncate(width // 4, overflow="ellipsis")
+    bar = max(width - title.cell_len - facts.cell_len - 4, NARROWEST_BAR)
     grid = Table.grid(padding=(0, 2))
-    grid.add_column(max_width=24, no_wrap=True)
-    grid.add_column(ratio=1, width=max(width - 86, 12))
-    grid.add_column(no_wrap=True)
-    grid.add_row(Text(scene.name, "bold"), ProgressBar(scene.max_epochs, scene.epoch), facts)
+    grid.add_row(title, ProgressBar(scene.max_epochs, scene.epoch, width=bar), facts)
     return grid
 
 

@@ -20,7 +20,7 @@ from sqlalchemy import exc
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from store.columns import now
-from store.errors import DatabaseUnavailable
+from store.errors import DatabaseUnavailable, SchemaOutdated
 
 __all__ = ["Connection", "Database", "now"]
 
@@ -28,6 +28,7 @@ Connection = sa.Connection
 
 _SAFE_SQLITE = (3, 51, 3)
 _WRITES = "ridgeline_writes"
+_NOT_UPGRADED = ("42P01", "42703")  # PostgreSQL's undefined table and column; SQLite's come as outages
 
 
 def _sqlite_driver() -> ModuleType:
@@ -176,6 +177,8 @@ def _outages_named() -> Iterator[None]:
     except (exc.OperationalError, exc.TimeoutError) as error:
         raise DatabaseUnavailable(f"the database cannot be used now: {_reason(error)}") from error
     except exc.DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) in _NOT_UPGRADED:
+            raise SchemaOutdated from error
         if not error.connection_invalidated:
             raise
         raise DatabaseUnavailable(f"the connection to the database broke: {_reason(error)}") from error

@@ -110,7 +110,7 @@ class Settings(BaseSettings):
 
     def environment(self) -> dict[str, str]:
         """The environment for a child process that is to have these very settings."""
-        chosen = {f"RIDGELINE_{name.upper()}": str(value) for name, value in self if value != ""}
+        chosen = {f"RIDGELINE_{name.upper()}": str(value) for name, value in self}
         return {**os.environ, **chosen}
 
     @property

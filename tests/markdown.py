@@ -73,6 +73,11 @@ def rows(text: str) -> list[list[str]]:
     return [row for table in _tables(text) for row in table[2:]]
 
 
+def heads(text: str) -> list[list[str]]:
+    """The cells of every table's first row."""
+    return [table[0] for table in _tables(text)]
+
+
 def _tables(text: str) -> Iterator[list[list[str]]]:
     for table in re.findall(r"(?:^\|.*\|$\n?)+", text, re.M):
         yield [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in table.splitlines()]

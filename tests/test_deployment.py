@@ -42,7 +42,7 @@ class Stage:
         return [rest for name, rest in self.instructions if name == keyword]
 
     def last(self, keyword: str) -> str | None:
-        return (self.all(keyword) or [None])[-1]
+        return next(reversed(self.all(keyword)), None)
 
 
 def stages(text: str) -> dict[str, Stage]:

@@ -14,6 +14,7 @@ from typing import Any, get_args
 import pytest
 import typer
 from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
 
 from api import errors
 from api.app import create_app
@@ -27,7 +28,7 @@ from models.metrics import METRICS
 from models.regularizers import EarlyStopping, Monitor
 from models.spec import JobSpec, NetworkSpec, OptimizerSpec, PreprocessingSpec
 from store.settings import Settings
-from tests.markdown import Page, page, pages, quoted, rows
+from tests.markdown import Page, heads, page, pages, quoted, rows
 from tests.sources import ROOMS, ROOT, modules
 
 EVERY_PAGE = pytest.mark.parametrize("one", pages(), ids=lambda one: one.place)
@@ -42,12 +43,12 @@ def settings_table() -> str:
     lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
         meaning = " ".join((field.description or "").split())
-        lines.append(f"| `RIDGELINE_{name.upper()}` | {_default(field.get_default())} | {meaning} |")
+        lines.append(f"| `RIDGELINE_{name.upper()}` | {_default(field.default)} | {meaning} |")
     return "\n".join(lines)
 
 
 def _default(value: Any) -> str:
-    if value in ("", None):
+    if value in ("", PydanticUndefined):  # another setting, or this machine, decides
         return "–"
     for size, unit in ((2**30, "GiB"), (2**20, "MiB")):
         if isinstance(value, int) and value >= size and value % size == 0:
@@ -86,21 +87,24 @@ def _parts(model: type[BaseModel]) -> list[type[BaseModel]]:
     return [kind for kind in inner if isinstance(kind, type) and issubclass(kind, BaseModel)]
 
 
-SOURCE = re.compile(r"([A-ZÖ][\w’'-]+)(?:, [A-Z]\w+)?(?: & [A-Z][\w’'-]+| et\s+al\.)? (\d{4})")
+SOURCE = re.compile(r"([A-ZÖ][\w’'-]+)(?:, [A-Z]\w+)?(?:\s&\s[A-Z][\w’'-]+|\set\sal\.)?\s(\d{4})\b")
 
 
-def test_every_source_is_in_the_references() -> None:
-    references = re.findall(r"^- (?:van )?([\w’'-]+), .*?\((\d{4})\)\. \*.+\*", REGULARIZERS.section("References"), re.M)
-    before = REGULARIZERS.text.partition("## References")[0]
-    cited = set(SOURCE.findall(" ".join(technique.source for technique in techniques().values())))
-    assert cited
-    assert cited - set(references) == set()
-    assert set(SOURCE.findall(before)) - set(references) == set()
-    assert {(name, year) for name, year in references if not re.search(rf"{name}[^|\n;]*?{year}", before)} == set()
+def test_the_references_are_the_sources_that_are_cited() -> None:
+    listed = re.findall(
+        r"^- (?:van )?([\w’'-]+), .*?\((\d{4})\)\. \*.+\*", REGULARIZERS.section("References"), re.M
+    )
+    cited = set(SOURCE.findall(REGULARIZERS.text.partition("## References")[0]))
+    named_in_code = set(SOURCE.findall("; ".join(technique.source for technique in techniques().values())))
+    assert named_in_code
+    assert named_in_code - cited == set()
+    assert cited == set(listed)
 
 
 def test_every_metric_is_documented_as_it_is_declared() -> None:
-    documented = {row[0].strip("`"): (row[1], set(row[2].split(", "))) for row in rows(REGULARIZERS.section("Metrics"))}
+    documented = {
+        row[0].strip("`"): (row[1], set(row[2].split(", "))) for row in rows(REGULARIZERS.section("Metrics"))
+    }
     assert documented == {name: (metric.better, set(metric.tasks)) for name, metric in METRICS.items()}
 
 
@@ -120,9 +124,9 @@ def test_every_choice_is_documented(section: str) -> None:
 def test_every_setting_around_the_techniques_is_documented() -> None:
     told = quoted(REGULARIZERS.text)
     preprocessing = {*PreprocessingSpec.model_fields, *choices(PreprocessingSpec, "numeric")}
-    optimizer = set(OptimizerSpec.model_fields) - {"kind", "schedule"} | {"optimizer.kind", "optimizer.schedule"}
-    assert (preprocessing | optimizer | {"preprocessing.numeric"}) - {"numeric"} - told == set()
-    assert set(choices(NetworkSpec, "activation")) - quoted(REGULARIZERS.text) == set()
+    optimizer = set(OptimizerSpec.model_fields) - {"kind", "schedule"}
+    assert preprocessing | optimizer | {"optimizer.kind", "optimizer.schedule"} <= told
+    assert set(choices(NetworkSpec, "activation")) <= told
 
 
 def test_the_example_of_early_stopping_is_what_the_code_does() -> None:
@@ -130,11 +134,10 @@ def test_the_example_of_early_stopping_is_what_the_code_does() -> None:
     (script,) = re.findall(r"^val_loss ([\d. ]+)$", section, re.M)
     losses = [float(number) for number in script.split()]
     table = [row for row in rows(section) if row[0] in ("stops after epoch", "restores epoch")]
-    patiences = re.search(r"^\| `patience` \| (.+) \|$", section, re.M)
-    assert patiences
+    patiences = next(row[1:] for row in heads(section) if row[0] == "`patience`")
     wanted = [[int(cell) for cell in row[1:]] for row in table]
     rising = losses + [losses[-1] + 0.01 * step for step in range(1, 20)]
-    found = [_stopped(rising, int(patience)) for patience in patiences[1].split(" | ")]
+    found = [_stopped(rising, int(patience)) for patience in patiences]
     assert [list(column) for column in zip(*found, strict=True)] == wanted
 
 
@@ -225,7 +228,9 @@ def test_the_pages_show_commands() -> None:
 
 
 def test_every_run_target_on_a_page_exists() -> None:
-    said = subprocess.run([sys.executable, "run"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [sys.executable, "run"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     targets = set(re.findall(r"^  \./run (\w+)", said, re.M))
     prose = {name for one in pages() for name in re.findall(r"\./run (\w+)", one.text)}
     assert targets
@@ -281,7 +286,8 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
         targets = [(path.parent / link).resolve() for link in links if link and "://" not in link]
         waiting += [target / "README.md" if target.is_dir() else target for target in targets]
         waiting = [target for target in waiting if target.suffix == ".md"]
-    assert {one.place for one in pages() if one.path not in reached} == set()
+    lost = [one.place for one in pages() if one.path not in reached and one.path.parent != ROOT]
+    assert lost == []
 
 
 IGNORED = {"__pycache__", "ridgeline-data", "dist", "ci-output", "build"}
@@ -379,11 +385,21 @@ def test_this_version_is_in_the_changelog() -> None:
 
 TEXT = {".py", ".md", ".toml", ".txt", ".json", ".yaml", ".yml", ".html", ".js", ".css", ".mako", ""}
 # Written in halves, or this file would find itself.
-OWN_PLACES = re.compile(r"/work/(main|sh" r"ared|\.lib" r"rary)|/tmp/r" r"l\b|/ro" r"ot/|/Us" r"ers/\w|/ho" r"me/(?!ridgeline)\w")
+OWN_PLACES = re.compile(
+    r"/work/(main|sh" r"ared|\.lib" r"rary)|/tmp/r" r"l\b|/ro" r"ot/|/Us" r"ers/\w|/ho" r"me/(?!ridgeline)\w"
+)
 
 
 def test_no_text_names_a_place_on_somebodys_machine() -> None:
-    hidden = {".git", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".import_linter_cache"}
+    hidden = {
+        ".git",
+        ".venv",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".pytest_cache",
+        ".hypothesis",
+        ".import_linter_cache",
+    }
     found = []
     for path in ROOT.rglob("*"):
         parts = path.relative_to(ROOT).parts

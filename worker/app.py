@@ -17,6 +17,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from billiard import active_children
@@ -84,13 +86,21 @@ def queues() -> tuple[str, ...]:
 
 def nudge(queue: str) -> None:
     """Ask whoever listens on a queue to look at the table. Raises where the broker cannot be reached."""
-    app.send_task(TASK, queue=queue)
+    with _connected() as connection:
+        app.send_task(TASK, queue=queue, connection=connection)
 
 
 def waiting(queue: str) -> int:
     """How many nudges nobody has taken yet. Raises where the broker cannot be reached."""
-    with app.connection_for_write() as connection:
+    with _connected() as connection:
         return int(app.amqp.queues[queue](connection.default_channel).queue_declare().message_count)
+
+
+@contextmanager
+def _connected() -> Iterator[Any]:
+    """A connection to the broker; left to itself, Celery would try for many seconds."""
+    with app.connection_for_write() as connection:
+        yield connection.ensure_connection(max_retries=1, interval_start=0.1)
 
 
 # ── the pool's children, from their start to their end ──────────────────────────────────────────────────────

@@ -20,6 +20,9 @@ _SHARED: list[Processor] = [
     structlog.processors.format_exc_info,
 ]
 
+_CHATTY = ("celery.worker.strategy", "celery.app.trace")
+"""Say of every nudge that it came and went; what counts is what became of jobs."""
+
 
 def configure(level: str = "info") -> None:
     """Set up structlog and the standard library's logging for this process."""
@@ -31,6 +34,8 @@ def configure(level: str = "info") -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

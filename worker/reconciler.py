@@ -23,7 +23,7 @@ from store.settings import Settings
 from worker import app as celery
 from worker import logs
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger("worker.reconciler")
 
 MOST_NUDGES = 64
 """At a time, for one queue; whoever takes one goes on until the table is empty."""

@@ -6,7 +6,6 @@ import difflib
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import Field
 
 from api.charts import Curve
 from api.deps import Server, ServerDep
@@ -17,7 +16,6 @@ from api.problems import documented
 from api.schemas import CurveAnswer, Overlay
 from models.errors import Complaint
 from models.metrics import METRICS
-from models.spec import Text
 from store import curves, jobs
 from store.session import Connection
 
@@ -32,8 +30,7 @@ ALWAYS: Final = (
 MOST_OVERLAID = 20
 
 Names = Annotated[
-    Annotated[str, Field(min_length=1, max_length=4000)],
-    Query(description="Series, with commas between: `val_loss,train_loss`."),
+    str, Query(min_length=1, max_length=4000, description="Series, with commas: `val_loss,train_loss`.")
 ]
 MaxPoints = Annotated[
     int | None, Query(ge=2, le=10_000_000, description="Thin the curve to at most so many epochs.")
@@ -81,9 +78,7 @@ def show(
 def overlay(
     request: Request,
     server: ServerDep,
-    jobs: Annotated[
-        Text | Annotated[str, Field(max_length=4000)], Query(description="Ids, with commas between.")
-    ],
+    jobs: Annotated[str, Query(min_length=1, max_length=4000, description="Ids, with commas between.")],
     series: Names = "val_loss",
     after: Number = 0,
     max_points: MaxPoints = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
@@ -25,6 +26,7 @@ QUIET_SECONDS: Final = 15.0
 router = APIRouter(tags=["operation"])
 
 
+@cache
 def ridgeline_version() -> str:
     """This version, also from a checkout that was never installed."""
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import APIRouter
 
@@ -29,8 +29,14 @@ def show(job_id: str, server: ServerDep, space: Literal["trained", "original"] =
             said = weights.get(tx, job_id).summary
         except NotFound:
             raise NoWeightsError(_why_none(job.status)) from None
+    linear = said["linear"] or {}
+    coefficients = linear.get(space)
     return WeightsAnswer(
-        job_id=job_id, layers=said["layers"], inputs=said["inputs"], linear=_linear(said, space)
+        job_id=job_id,
+        layers=said["layers"],
+        inputs=said["inputs"],
+        linear=coefficients,
+        reason=None if coefficients else linear.get("reason"),
     )
 
 
@@ -38,8 +44,3 @@ def _why_none(status: str) -> str:
     if status in jobs.FINAL:
         return f"this job ended as {status} before there were weights to keep"
     return f"this job is {status}; its weights come when it ends"
-
-
-def _linear(said: dict[str, Any], space: str) -> dict[str, Any] | None:
-    linear: dict[str, Any] | None = said.get("linear")
-    return None if linear is None else linear[space]

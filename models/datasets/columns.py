@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import unicodedata
 
 import polars as pl
@@ -13,6 +12,7 @@ MISSING = ("", "na", "n/a", "#n/a", "nan", "null", "?")
 """Cells, in any case, that hold no value; `None` does so too, while `none` may well be a level."""
 
 MAX_NAME = 200
+MAX_TEXT = 200
 
 _DATES = (
     "%Y-%m-%d",
@@ -68,12 +68,12 @@ def typed(text: pl.Series, notes: list[str], *, decimal_comma: bool = False) -> 
         recognized = recognize(text)
         if recognized is not None:
             return finite(recognized, notes)
-    return _dates(text, notes)
+    return shortened(_dates(text, notes), notes)
 
 
 def without_missing(text: pl.Series) -> pl.Series:
-    """Text without the space around it, and null for what means that there is no value."""
-    stripped = text.str.strip_chars()
+    """Text without the space around it or NUL in it, and null for what means that there is no value."""
+    stripped = text.str.replace_all("\x00", "", literal=True).str.strip_chars()
     missing = stripped.str.to_lowercase().is_in(list(MISSING)) | (stripped == "None")
     return stripped.set(missing.fill_null(True), None)
 
@@ -88,16 +88,19 @@ def finite(column: pl.Series, notes: list[str]) -> pl.Series:
     return column.set((~column.is_finite()).fill_null(False), None)
 
 
+def shortened(column: pl.Series, notes: list[str]) -> pl.Series:
+    """Text whose cells make bearable names of classes and levels."""
+    if column.dtype != pl.String or not (column.str.len_chars() > MAX_TEXT).any():
+        return column
+    notes.append(f"column {column.name!r}: text is cut off after {MAX_TEXT} characters")
+    return column.str.head(MAX_TEXT)
+
+
 def index_of_rows(column: pl.Series) -> bool:
     """Whether a column only counts the rows, from 0 or 1, as programs add it when they write a table."""
     if not column.dtype.is_integer() or column.null_count() or not len(column):
         return False
     return column[0] in (0, 1) and bool((column.cast(pl.Int64).diff().drop_nulls() == 1).all())
-
-
-def near(name: str, known: list[str]) -> str | None:
-    """The known name that is most like it."""
-    return next(iter(difflib.get_close_matches(name, known, 1, 0.0)), None)
 
 
 def _numbers(text: pl.Series) -> pl.Series | None:

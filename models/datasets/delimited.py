@@ -203,15 +203,13 @@ def _irregular(path: Path, layout: _Layout) -> DatasetError | None:
 
 def _named(names: list[str], text: pl.DataFrame, notes: list[str]) -> tuple[list[str], pl.DataFrame]:
     """Drop columns without a name that hold nothing, or only the numbers of the rows."""
-    dropped = [
-        position
-        for position, (name, column) in enumerate(zip(names, text, strict=True))
-        if not name
-        and (not column.null_count() < len(column) or index_of_rows(column.cast(pl.Int64, strict=False)))
-    ]
+    dropped = [position for position, name in enumerate(names) if not name and _is_idle(text[:, position])]
     if dropped:
-        notes.append(
-            f"{len(dropped)} column{'s' * (len(dropped) > 1)} without a name left out: empty, or row numbers"
-        )
+        plural = "s" if len(dropped) > 1 else ""
+        notes.append(f"{len(dropped)} column{plural} without a name left out: empty, or row numbers")
     kept = [position for position in range(len(names)) if position not in dropped]
     return [names[position] for position in kept], text[:, kept]
+
+
+def _is_idle(column: pl.Series) -> bool:
+    return column.null_count() == len(column) or index_of_rows(column.cast(pl.Int64, strict=False))

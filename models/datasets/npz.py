@@ -21,6 +21,15 @@ from models.datasets.columns import finite, typed
 from models.datasets.limits import ReadLimits
 from models.errors import DatasetError
 
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    ValueError,
+    RecursionError,
+)
 _MAX_MEMBERS = 100
 _HEADER_BYTES = 10_000
 _ENCRYPTED = 0x1
@@ -33,7 +42,7 @@ def read(path: Path, limits: ReadLimits, notes: list[str]) -> pl.DataFrame:
         with zipfile.ZipFile(path) as archive:
             members = _members(archive, limits)
             x, y = (_array(archive, members[name], name, limits) for name in ("X", "y"))
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, ValueError) as error:
+    except _DAMAGED as error:
         raise DatasetError("the NPZ file is damaged", suggestion=_HOW) from error
     x = _table_shaped(x, notes)
     if y.shape not in ((len(x),), (len(x), 1)):
@@ -84,8 +93,16 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, limits: R
         data = file.read(claimed + 1)
     if len(data) != claimed:
         raise DatasetError(f"{name} claims {claimed:,} bytes but has {len(data):,}", suggestion=_HOW)
+    if dtype.kind == "U" and not _is_unicode(np.frombuffer(data, dtype.byteorder + "u4")):
+        raise DatasetError(f"{name} holds text that is no Unicode", suggestion=_HOW)
     array = np.frombuffer(data, dtype)
     return array.reshape(shape, order="F" if fortran else "C")
+
+
+def _is_unicode(codes: NDArray[np.uint32]) -> bool:
+    """NumPy believes any number to be a character, and what is made of such text breaks elsewhere."""
+    surrogates = (codes >= 0xD800) & (codes < 0xE000)
+    return not bool((surrogates | (codes > 0x10FFFF)).any())
 
 
 def _header(file: Any, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -6,11 +6,19 @@ from pathlib import Path
 
 import polars as pl
 
-from models.datasets.columns import check_names, finite, index_of_rows, without_missing, without_zone
+from models.datasets.columns import (
+    check_names,
+    finite,
+    index_of_rows,
+    shortened,
+    without_missing,
+    without_zone,
+)
 from models.datasets.limits import ReadLimits
 from models.errors import DatasetError
 
 _INDEX = "__index_level_0__"
+_BEYOND_INT64 = (pl.UInt64, pl.Int128)
 _MICROSECONDS = 1e6
 _NANOSECONDS = 1e9
 
@@ -62,10 +70,10 @@ def _plain(column: pl.Series, notes: list[str]) -> pl.Series:
     if kind == pl.Date or kind == pl.Datetime:
         return without_zone(column.cast(pl.Datetime("us", getattr(kind, "time_zone", None))))
     if kind in (pl.String, pl.Categorical, pl.Enum):
-        return without_missing(column.cast(pl.String))
-    if kind.is_float():
+        return shortened(without_missing(column.cast(pl.String)), notes)
+    if kind.is_float() or kind in _BEYOND_INT64:
         return finite(column.cast(pl.Float64), notes)
-    return column if kind == pl.Boolean else column.cast(pl.Int64, strict=False)
+    return column if kind == pl.Boolean else column.cast(pl.Int64)
 
 
 def _without_index(frame: pl.DataFrame, notes: list[str]) -> pl.DataFrame:

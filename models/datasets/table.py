@@ -39,11 +39,13 @@ class Table:
     @cached_property
     def target(self) -> NDArray[Any]:
         """Class indices (int64), or values (float64)."""
+        import polars as pl
+
         series = self.frame[self.description.target.name]
         if self.description.classes is None:
             return as_array(series, self.description.target.kind)
         index = {one.label: position for position, one in enumerate(self.description.classes)}
-        return as_labels(series).replace_strict(index, return_dtype=_int64()).to_numpy()
+        return as_labels(series).replace_strict(index, return_dtype=pl.Int64).to_numpy()
 
     def head(self, limit: int) -> list[dict[str, Any]]:
         """The first rows as plain JSON values; dates in ISO 8601."""
@@ -83,7 +85,8 @@ def as_labels(series: pl.Series) -> pl.Series:
     """A target's values as the names of its classes: 3.0 is `3`, a boolean is `true` or `false`."""
     import polars as pl
 
-    if series.dtype.is_float() and (series.drop_nulls() % 1 == 0).all():
+    whole = series.dtype.is_float() and ((series % 1 == 0) & (series.abs() < 2**53)).all()
+    if whole:
         series = series.cast(pl.Int64)
     return series.cast(pl.String)
 
@@ -92,9 +95,3 @@ def _plain(frame: pl.DataFrame) -> list[dict[str, Any]]:
     import polars.selectors as select
 
     return frame.with_columns(select.datetime().dt.to_string("%Y-%m-%dT%H:%M:%S")).to_dicts()
-
-
-def _int64() -> Any:
-    import polars as pl
-
-    return pl.Int64

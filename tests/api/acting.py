@@ -1,8 +1,9 @@
-"""What the tests of the web need besides a server: a worker played by hand, and a look at problem documents."""
+"""What the tests of the web need besides a server: a worker played by hand, and an eye for problems."""
 
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import unquote
 
 import httpx2
 from starlette.testclient import TestClient
@@ -88,7 +89,7 @@ def problem(response: httpx2.Response, status: int) -> dict[str, Any]:
     document: dict[str, Any] = response.json()
     assert document["status"] == status
     assert document["request_id"] == response.headers["x-request-id"]
-    assert document["instance"] == response.request.url.path
+    assert unquote(document["instance"]) == response.request.url.path
     assert document["type"].startswith("/docs/problems#")
     assert document["title"]
     assert document["detail"]

@@ -163,9 +163,9 @@ def test_a_misspelt_name_hears_the_right_one(client: TestClient, path: tuple[Any
 
 
 HUGE: list[tuple[str, Any]] = [
-    ("text", "x" * 500_000),
-    ("list", [1] * 200_000),
-    ("object", {f"key{number}": number for number in range(30_000)}),
+    ("text", "x" * 200_000),
+    ("list", [1] * 20_000),
+    ("object", {f"key{number}": number for number in range(3_000)}),
     ("nul", "a\x00b"),
     ("emoji", "\N{GRINNING FACE}" * 1000),
     ("right to left", "\u202e" * 100),

@@ -9,7 +9,6 @@ import pytest
 from starlette.testclient import TestClient
 
 from api.deps import Server
-from store.ids import new
 from tests.api.acting import Worker, pointers, problem, submit
 
 
@@ -203,7 +202,7 @@ def test_a_job_that_ended_can_be_deleted_with_all_that_is_its_own(client: TestCl
         ("DELETE", ""),
     ],
 )
-@pytest.mark.parametrize("job_id", [new("job"), "nothing", "%00", "job_" + "9" * 300, "é"])
+@pytest.mark.parametrize("job_id", ["job_" + "0" * 32, "nothing", "%00", "job_" + "9" * 300, "é"])
 def test_a_job_that_is_not_there_is_a_404(client: TestClient, method: str, part: str, job_id: str) -> None:
     problem_of = client.request(method, f"/v1/jobs/{job_id}{part}")
     assert problem_of.status_code == 404

@@ -1,4 +1,4 @@
-"""What holds for every answer: problem documents, headers, tags, methods, addresses; and the service's own pages."""
+"""What holds for every answer: problems, headers, tags, methods, addresses; and the service's own pages."""
 
 from __future__ import annotations
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.testclient import TestClient
 
 from tests.api.acting import Worker, pointers, problem, submit
 
-SUMMARY = {
+SUMMARY: dict[str, Any] = {
     "layers": [{"name": "output", "shape": [1, 2], "zeros": 1, "sparsity": 0.5}],
     "inputs": [{"column": "a", "norm": 1.0, "share": 1.0, "kept": True}],
     "linear": {
@@ -36,6 +38,18 @@ def test_a_network_with_hidden_layers_has_no_coefficients(client: TestClient, wo
     job = worker.begin(submit(client)["id"])
     worker.keep_weights(job, {**SUMMARY, "linear": None})
     assert client.get(f"/v1/jobs/{job.id}/weights?space=original").json()["linear"] is None
+
+
+def test_where_the_data_s_own_units_are_out_of_reach_it_is_said_why(
+    client: TestClient, worker: Worker
+) -> None:
+    job = worker.begin(submit(client)["id"])
+    worker.keep_weights(
+        job, {**SUMMARY, "linear": {**SUMMARY["linear"], "original": None, "reason": "curved"}}
+    )
+    answer = client.get(f"/v1/jobs/{job.id}/weights?space=original").json()
+    assert (answer["linear"], answer["reason"]) == (None, "curved")
+    assert "reason" not in client.get(f"/v1/jobs/{job.id}/weights").json()
 
 
 def test_weights_come_when_the_job_ends(client: TestClient) -> None:

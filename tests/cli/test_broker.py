@@ -80,13 +80,13 @@ def test_a_socket_in_a_shared_folder_must_be_ours_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    shared = settings(tmp_path / ("long" * 30)).broker_socket
-    assert shared.parent.parent == tmp_path
-    broker.private_folder(shared)
-    assert stat.S_IMODE(shared.parent.stat().st_mode) == 0o700
-    shared.parent.chmod(0o755)
+    chosen = settings(tmp_path / ("long" * 30))
+    socket = broker.private_socket(chosen)
+    assert socket.parent.parent == tmp_path
+    assert stat.S_IMODE(socket.parent.stat().st_mode) == 0o700
+    socket.parent.chmod(0o755)
     with pytest.raises(StartError, match="open to others"):
-        broker.private_folder(shared)
+        broker.private_socket(chosen)
 
 
 def test_nobody_answers_where_no_server_is(tmp_path: Path) -> None:

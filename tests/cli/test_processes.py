@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.processes import KEPT_LOG_BYTES, Child, Program, StartError, room, run_once
+from cli.processes import KEPT_LOG_BYTES, LEASH, Child, Program, StartError, run_once
 from cli.supervisor import Supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +47,11 @@ def said(tmp_path: Path, name: str = "child") -> str:
     return log.read_text() if log.exists() else ""
 
 
+def tended(child: Child) -> Child:
+    child.tend()
+    return child
+
+
 def tell_nobody(_: str) -> None:
     pass
 
@@ -55,12 +60,8 @@ def test_a_child_that_dies_is_started_again_after_longer_and_longer_pauses(tmp_p
     told: list[str] = []
     child = Child(program(tmp_path, "print('hello'); raise SystemExit(3)"), told.append)
 
-    def has_died_three_times() -> bool:
-        child.tend()
-        return child.failures == 3
-
     began = time.monotonic()
-    eventually(has_died_three_times)
+    eventually(lambda: tended(child).failures == 3)
     assert time.monotonic() - began > 0.5 + 1.0
     assert said(tmp_path).count("hello") == 3
     assert told[0] == "child ended (exit code 3); starting it again in 0.5 s"
@@ -72,7 +73,7 @@ def test_a_child_that_was_killed_is_named_with_the_signal(tmp_path: Path) -> Non
     child = Child(program(tmp_path, SLEEP), told.append)
     assert child.pid is not None
     os.kill(child.pid, signal.SIGKILL)
-    eventually(lambda: child.tend() or told)
+    eventually(lambda: tended(child).failures)
     assert "SIGKILL" in told[0]
     assert child.pid is None
 
@@ -83,7 +84,7 @@ def test_what_a_dead_child_had_forked_goes_before_its_successor_comes(tmp_path: 
     forked = max(int(line) for line in said(tmp_path).split())
     assert child.pid is not None
     os.kill(child.pid, signal.SIGKILL)
-    eventually(lambda: child.tend() or child.failures)
+    eventually(lambda: tended(child).failures)
     eventually(lambda: not is_alive(forked))
 
 
@@ -175,8 +176,7 @@ PARENT = """
 import os, sys, time
 from pathlib import Path
 from cli import processes
-if sys.argv[1] == "leashed":
-    processes._LIBC = None
+processes.KERNEL_TIES = sys.argv[1] == "tied"
 command = [sys.executable, "-c", sys.argv[2]]
 child = processes.Child(
     processes.Program("child", command, dict(os.environ), log=Path(sys.argv[3])), print
@@ -186,7 +186,7 @@ time.sleep(60)
 """
 
 
-@pytest.mark.parametrize("means", ["kernel", "leashed"])
+@pytest.mark.parametrize("means", ["tied", "held"])
 def test_nothing_outlives_a_parent_that_was_killed(tmp_path: Path, means: str) -> None:
     log = tmp_path / "child.log"
     code = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
@@ -196,14 +196,20 @@ def test_nothing_outlives_a_parent_that_was_killed(tmp_path: Path, means: str) -
         child = int(parent.stdout.readline())
         eventually(lambda: said(tmp_path))
         grandchild = int(said(tmp_path))
-        assert (child == grandchild) is (means == "kernel")
+        assert (child == grandchild) is (means == "tied")
         parent.kill()
     eventually(lambda: not is_alive(child) and not is_alive(grandchild))
 
 
+def test_a_child_whose_parent_is_gone_already_does_not_start() -> None:
+    leashed = [sys.executable, LEASH, "tie", "1", sys.executable, "-c", "print('started')"]
+    done = subprocess.run(leashed, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+
+
 def test_the_leash_passes_signals_and_exit_codes_on() -> None:
     command = f"import signal, sys; signal.signal(15, lambda *_: sys.exit(7)); {SLEEP}"
-    leashed = [*room("cli.leash"), sys.executable, "-c", command]
+    leashed = [sys.executable, LEASH, "hold", "0", sys.executable, "-c", command]
     with subprocess.Popen(leashed, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as leash:
         assert leash.stdout is not None
         leash.stdout.readline()

@@ -158,6 +158,19 @@ def test_classes_are_counted_and_numbered_in_their_order(tmp_path: Path) -> None
     assert table.target.dtype == np.int64
 
 
+def test_huge_whole_numbers_are_classes_too(tmp_path: Path) -> None:
+    table = of_csv(tmp_path, target_csv("1e300", "2e300", "1e300"))
+    assert [one.label for one in table.description.classes or []] == ["1e+300", "2e+300"]
+    assert table.target.tolist() == [0, 1, 0]
+
+
+def test_long_text_is_cut_so_that_levels_and_classes_have_names(tmp_path: Path) -> None:
+    table = of_csv(tmp_path, f"c,y\n{'x' * 5000},{'a' * 300}\nshort,b\nshort,b\n")
+    assert table.columns["c"].tolist() == ["x" * 200, "short", "short"]
+    assert [one.label for one in table.description.classes or []] == ["a" * 200, "b"]
+    assert any("'c'" in note and "cut off after 200" in note for note in table.description.notes)
+
+
 def test_any_column_can_be_the_target(tmp_path: Path) -> None:
     table = of_csv(tmp_path, "colour,size\nred,1.5\nblue,2.5\nred,3.5\n", target="colour")
     assert table.description.target.name == "colour"
@@ -290,6 +303,8 @@ def test_a_parquet_file_keeps_its_own_types(tmp_path: Path) -> None:
             "zip": ["00501", "00544", "?"],
             "level": pl.Series(["low", "high", "low"], dtype=pl.Enum(["low", "high"])),
             "small": pl.Series([1, 2, 3], dtype=pl.UInt8),
+            "large": pl.Series([1, 2**64 - 1, None], dtype=pl.UInt64),
+            "text": ["a\x00b", " c ", "\x00"],
             "nothing": pl.Series([None, None, None], dtype=pl.Null),
             "y": [True, False, True],
         }
@@ -302,10 +317,14 @@ def test_a_parquet_file_keeps_its_own_types(tmp_path: Path) -> None:
         "zip": "categorical",
         "level": "categorical",
         "small": "numeric",
+        "large": "numeric",
+        "text": "categorical",
         "nothing": "numeric",
     }
     np.testing.assert_array_equal(table.columns["day"], [1.0, np.nan, 3.0])
     np.testing.assert_array_equal(table.columns["took"], [90.0, 0.0, np.nan])
     assert table.columns["zip"].tolist() == ["00501", "00544", None]
+    np.testing.assert_array_equal(table.columns["large"], [1.0, 2.0**64, np.nan])
+    assert table.columns["text"].tolist() == ["ab", "c", None]
     assert np.isnan(table.columns["nothing"]).all()
     assert table.target.tolist() == [1, 0, 1]

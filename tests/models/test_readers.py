@@ -56,6 +56,17 @@ def zipped(compression: int = zipfile.ZIP_STORED, **members: bytes) -> bytes:
     return file.getvalue()
 
 
+def fixed_checksums(data: bytes) -> bytes:
+    """A changed archive with the sums of what it holds now."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as changed, zipfile.ZipFile(file, "w") as archive:
+        for info in changed.infolist():
+            start = data.index(info.filename.encode()) + len(info.filename) + len(info.extra)
+            start = data.index(b"\x93NUMPY", start)
+            archive.writestr(info.filename, data[start : start + info.file_size])
+    return file.getvalue()
+
+
 def npy_header(shape: tuple[int, ...], kind: str = "<f8") -> bytes:
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": shape})
@@ -249,6 +260,15 @@ def test_archives_that_are_broken_or_lie_are_refused(tmp_path: Path, data: bytes
     assert said in str(refusal(tmp_path, data, "data.npz"))
 
 
+def test_text_that_is_no_unicode_is_refused(tmp_path: Path) -> None:
+    data = npz(X=np.array([["ab"], ["cd"]]), y=np.array([0.5, 1.5]))
+    assert of(tmp_path, data, "x.npz").columns["x0"].tolist() == ["ab", "cd"]
+    for code in (0xD800, 0x110000):
+        lone = data.replace("ab".encode("utf-32-le"), code.to_bytes(4, "little") + "b".encode("utf-32-le"))
+        said = str(refusal(tmp_path, fixed_checksums(lone), "x.npz"))
+        assert "no Unicode" in said
+
+
 def test_nothing_is_unpickled(tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
@@ -342,7 +362,7 @@ def describe(*arguments: object) -> subprocess.CompletedProcess[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        timeout=60,
+        timeout=110,
     )
 
 

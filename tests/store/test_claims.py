@@ -79,6 +79,21 @@ def test_two_claims_race_and_one_wins(database: Database) -> None:
         assert look(database, job).fence == 1
 
 
+def test_what_another_is_just_taking_is_passed_over(postgres_url: str) -> None:
+    """Where rows are locked one by one, nobody waits for a claim or a reconciler that has not committed yet."""
+    with Database(postgres_url) as database:
+        first, second = add_job(database), add_job(database)
+        with database.writing() as slow:
+            taken = jobs.claim(slow, worker="slow", queues=["cpu"], lease_seconds=-1)
+            assert taken is not None
+            assert taken.id == first.id
+            assert claim(database, lease_seconds=-1).id == second.id
+        with database.writing() as slow, database.writing() as other:
+            assert len(jobs.expire(slow, max_attempts=3, backoff_seconds=0).requeued) == 2
+            other.exec_driver_sql("SET LOCAL lock_timeout = '1s'")
+            assert jobs.expire(other, max_attempts=3, backoff_seconds=0) == jobs.Expired()
+
+
 def test_many_claims_take_each_job_once(database: Database) -> None:
     queued = {add_job(database).id for _ in range(30)}
 

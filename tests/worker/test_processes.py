@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -34,7 +35,7 @@ PATIENCE = 60.0
 SOME_SECONDS = {
     "network": {"hidden": [16]},
     "regularization": {"dropout": 0.2},
-    "training": {"max_epochs": 40, "batch_size": 8},
+    "training": {"max_epochs": 25, "batch_size": 8},
 }
 """On a few thousand rows: many epochs, each long enough to be killed in."""
 LONG_EPOCHS = {"network": {"hidden": [16]}, "training": {"max_epochs": 3, "batch_size": 1}}
@@ -104,6 +105,11 @@ class Installation(Workshop):
         with self.database.reading() as tx:
             return [attempt.outcome for attempt in of(tx, job.id)]
 
+    def logged(self) -> list[dict[str, Any]]:
+        """What the processes logged: an object a line."""
+        lines = (self.folder / "log").read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
     def stop(self) -> None:
         for process in self.processes:
             process.terminate()
@@ -121,7 +127,7 @@ def installed(database_url: str, broker: str, folder: Path) -> Iterator[Installa
         "DATABASE_URL": database_url,
         "BROKER_URL": broker,
         "CONCURRENCY": "1",
-        "LEASE_SECONDS": "3",
+        "LEASE_SECONDS": "2",
         "RECONCILE_SECONDS": "0.2",
         "BACKOFF_SECONDS": "0",
     }
@@ -189,6 +195,9 @@ def test_one_nudge_is_enough_for_all_that_waits(unwatched: Installation) -> None
         unwatched.until_final(job)
         assert_whole(unwatched, job)
     assert [unwatched.attempts(job) for job in waiting] == [["succeeded"]] * 3
+    assert {line["request_id"] for line in unwatched.logged() if line.get("job_id") == waiting[0].id} == {
+        "req_test"
+    }
 
 
 def test_a_warm_worker_begins_within_moments(unwatched: Installation) -> None:
@@ -279,8 +288,8 @@ def test_two_workers_never_run_one_job_twice(watched: Installation) -> None:
     watched.worker()
     watched.start("-m", "celery", "-A", "worker.app", "worker", "-Q", "cpu", "-c", "2")
     watched.until(lambda: len([one for one in watched.present() if one.quiet_seconds < 6]) >= 3)
-    waiting = [watched.add_job(**SHORT) for _ in range(20)]
-    for _ in range(40):
+    waiting = [watched.add_job(**SHORT) for _ in range(12)]
+    for _ in range(24):
         watched.nudge()
     for job in waiting:
         watched.until_final(job)
@@ -292,7 +301,18 @@ def test_two_workers_never_run_one_job_twice(watched: Installation) -> None:
 def sabotaged(sqlite_url: str, broker_server: str, tmp_path: Path) -> Iterator[Installation]:
     with installed(sqlite_url, broker_server, tmp_path) as made:
         made.start(*RECONCILER)
-        made.start("-m", "celery", "-A", "tests.worker.sabotaged", "worker", "-Q", "cpu", "-c", "1")
+        made.start(
+            "-m",
+            "celery",
+            "-A",
+            "tests.worker.sabotaged",
+            "worker",
+            "-Q",
+            "cpu",
+            "-c",
+            "1",
+            lease_seconds="1",
+        )
         yield made
 
 
