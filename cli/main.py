@@ -56,7 +56,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr] # A terminal may not know ✓ or ⠇.
     try:
-        app()
+        app(prog_name="ridgeline")
     except RidgelineError as error:
         terminal(stderr=True).print(trouble(error))
         sys.exit(_code(error))

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from models.checks import complaints_about, monitored, notices_about
+from models.complaints import MOST
 from models.datasets import Description
 from models.equivalents import equivalents
 from models.errors import Notice, SpecError
@@ -48,7 +50,7 @@ def complete(spec: JobSpec, description: Description) -> Completed:
             "metrics": _metrics(spec.metrics, regularization, task_of(description)),
         }
     )
-    complaints = list(complaints_about(filled, spec, description, rows))
+    complaints = list(islice(complaints_about(filled, spec, description, rows), MOST))
     if complaints:
         raise SpecError(complaints)
     return Completed(filled, list(notices_about(filled)), equivalents(filled, description, rows))

@@ -143,9 +143,10 @@ WATCHED = """
     def watch(event, arguments):
         if event == "open":
             path, _, flags = arguments
-            data = str(path).startswith(root) and not str(path).endswith((".py", ".pyc"))
+            place = os.path.abspath(path) if isinstance(path, (str, bytes)) else str(path)
+            data = str(place).startswith(root) and not str(place).endswith((".py", ".pyc"))
             if data or flags & writing:
-                opened.append(f"open {path}")
+                opened.append(f"open {place}")
         elif event.startswith(("socket.", "sqlite3.connect", "subprocess.", "os.posix_spawn", "os.fork")):
             opened.append(event)
 

@@ -143,6 +143,20 @@ def test_a_part_that_is_killed_comes_back(running: Running, name: str) -> None:
         eventually(lambda: is_ready(client), running.said)
 
 
+def test_a_followed_job_outlives_the_api(running: Running) -> None:
+    assert running.address is not None
+    numbers: list[int] = []
+    with Client(running.address) as client:
+        spec = {"dataset": "digits", "regularization": {}, "training": {"max_epochs": 30, "batch_size": 32}}
+        job = client.post("/v1/jobs", spec)
+        for event in client.events(job["id"]):
+            numbers.append(event.number)
+            if event.kind == "epoch" and event.data["epoch"] == 3:
+                os.kill(running.parts()["api"], signal.SIGKILL)
+        assert numbers == list(range(1, len(numbers) + 1)), "nothing lost, nothing repeated"
+        assert client.get(f"/v1/jobs/{job['id']}")["status"] == "succeeded"
+
+
 def is_ready(client: Client) -> bool:
     try:
         return bool(client.get("/readyz"))

@@ -230,4 +230,4 @@ def test_what_costs_too_much_is_said_with_estimate_and_limit() -> None:
     limits = Limits(parameters=50_000_000, operations=10**16, memory_bytes=8 * 2**30)
     found = complaints_about(estimate(spec, TABLES["digits"].description), limits)
     assert found[0].pointer == "/network/hidden"
-    assert "7.5e+10 parameters; the limit is 5e+07" in found[0].detail
+    assert "7.7e+10 parameters; the limit is 5e+07" in found[0].detail
