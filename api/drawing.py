@@ -66,15 +66,19 @@ def curve_of(job: Job, stored: StoredCurve, *, whole: bool = True) -> Curve:
     return Curve(job.id, job.name or "", stored.epochs, series, best, stopped)
 
 
-def judge_of(spec: dict[str, Any]) -> str:
-    """The series that says which epoch is best: the first monitor's."""
+def judge_of(spec: dict[str, Any]) -> str | None:
+    """The series that says which epoch is best: the first monitor's. None for FISTA, whose last is."""
     early_stopping = (spec.get("regularization") or {}).get("early_stopping") or {}
+    if not early_stopping and (spec.get("optimizer") or {}).get("kind") == "fista":
+        return None
     monitors = early_stopping.get("monitors") or [{"metric": "val_loss"}]
     return str(monitors[0]["metric"])
 
 
 def _best_so_far(job: Job, stored: StoredCurve) -> int | None:
     name = judge_of(job.spec)
+    if name is None:
+        return None
     sign = -1.0 if direction(name) == "higher" else 1.0
     measured = zip(stored.series.get(name, ()), stored.epochs, strict=False)
     return min(

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from cli import broker
 from cli.client import Client, RidgelineError
-from cli.occupancy import occupy
+from cli.occupancy import Tenancy, occupy
 from cli.processes import Program, StartError, room, run_once
 from cli.supervisor import Supervisor
 from store.settings import Settings
@@ -30,22 +30,30 @@ def up(settings: Settings, say: Say) -> None:
     """Run everything in the foreground until a signal comes."""
     with occupy(settings.data_dir) as tenancy, Supervisor(lambda line: say("", line)) as supervisor:
         began = time.monotonic()
-        settings = with_free_port(settings)
-        settings = start_broker(supervisor, settings, say)
+        settings = start_broker(supervisor, with_free_port(settings), say)
         run_once(database_upgrade(settings))
         say("database", without_password(settings.database))
         for name in ("api", "worker", "worker.reconciler"):
             supervisor.start(_ours(name, settings, logged=True))
-        with Client(address_of(settings)) as client:
-            supervisor.wait_until(lambda: _answers(client, "/healthz"), READY_SECONDS, "The API")
-            tenancy.announce(client.server)
-            say("api", f"{client.server}  (documentation at {client.server}/docs)")
-            supervisor.wait_until(lambda: _answers(client, "/readyz"), READY_SECONDS, "The worker")
+        _get_ready(supervisor, settings, tenancy, say)
         if not supervisor.asked_to_stop:
-            say("worker", _of_workers(settings))
             say("ready", f"after {time.monotonic() - began:.1f} s; Ctrl-C stops everything")
         supervisor.run()
         say("stopping", "")
+
+
+def _get_ready(supervisor: Supervisor, settings: Settings, tenancy: Tenancy, say: Say) -> None:
+    """The API takes jobs before the worker has loaded torch, so its address is told first."""
+    with Client(address_of(settings)) as client:
+        supervisor.wait_until(lambda: _answers(client, "/healthz"), READY_SECONDS, "The API")
+        if supervisor.asked_to_stop:
+            return
+        tenancy.announce(client.server)
+        say("api", f"{client.server}  (documentation at {client.server}/docs)")
+        say("logs", str(settings.data_dir / "logs"))
+        supervisor.wait_until(lambda: _answers(client, "/readyz"), READY_SECONDS, "The worker")
+        if not supervisor.asked_to_stop:
+            say("worker", _of_workers(settings))
 
 
 def work(settings: Settings, tell: Callable[[str], None]) -> None:

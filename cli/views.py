@@ -71,11 +71,8 @@ def name_of(job: Mapping[str, Any]) -> str:
 
 def status_text(job: Mapping[str, Any]) -> Text:
     """Status with the reason where there is one, in the status's colour."""
-    words = (
-        job["status"]
-        if job["stop_reason"] in (None, job["status"])
-        else f"{job['status']} ({job['stop_reason']})"
-    )
+    reason = job["stop_reason"] if job["stop_reason"] != job["status"] else None
+    words = f"{job['status']} ({reason})" if reason else job["status"]
     return Text(words, STATUS_STYLES[job["status"]])
 
 
@@ -119,14 +116,14 @@ def scores(result: Mapping[str, Any]) -> RenderableType:
 
 
 def _footline(result: Mapping[str, Any]) -> Text:
-    facts = [
-        f"best epoch {result['best_epoch']} of {result['last_epoch']}" if result.get("best_epoch") else "",
-        f"{result['parameters']:,} parameters" if result.get("parameters") else "",
-        f"generalization gap {number(result['generalization_gap'])}"
-        if result.get("generalization_gap") is not None
-        else "",
-    ]
-    return Text("  " + " · ".join(fact for fact in facts if fact), "dim")
+    facts = []
+    if result.get("best_epoch"):
+        facts.append(f"best epoch {result['best_epoch']} of {result['last_epoch']}")
+    if result.get("parameters"):
+        facts.append(f"{result['parameters']:,} parameters")
+    if result.get("generalization_gap") is not None:
+        facts.append(f"generalization gap {number(result['generalization_gap'])}")
+    return Text("  " + " · ".join(facts), "dim")
 
 
 def job(job: Mapping[str, Any]) -> RenderableType:

@@ -111,8 +111,8 @@ def _unknown_column(pointer: str, name: str, description: Description) -> Compla
     return Complaint(pointer, f"the dataset has no feature column {name!r}", name, near[0] if near else None)
 
 
-def notices_about(spec: JobSpec) -> Iterator[Notice]:
-    """What the asker should know although the job runs."""
+def notices_about(spec: JobSpec, asked: JobSpec) -> Iterator[Notice]:
+    """What the asker should know although the job runs; `asked` is the spec before it was complete."""
     regularization = spec.regularization or Regularization()
     linear, batch = not spec.network.hidden, spec.training.batch_size or 0
     if regularization.batch_norm and not linear and batch < 16:
@@ -124,6 +124,10 @@ def notices_about(spec: JobSpec) -> Iterator[Notice]:
         yield Notice(
             "/regularization/batch_norm", "a linear model has no hidden layer to normalize: no effect"
         )
+    dropped = asked.regularization.dropout if asked.regularization else None
+    if linear and dropped and isinstance(dropped.hidden, float) and dropped.hidden:
+        detail = "a linear model has no hidden layer to drop units of: no effect; dropout.input drops columns"
+        yield Notice("/regularization/dropout/hidden", detail)
     if regularization.l1 and regularization.l1.strength and linear and spec.optimizer.kind != "fista":
         detail = (
             "which weights are zero is approximate with mini-batches; optimizer.kind fista finds it exactly"

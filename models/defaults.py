@@ -53,7 +53,7 @@ def complete(spec: JobSpec, description: Description) -> Completed:
     complaints = list(islice(complaints_about(filled, spec, description, rows), MOST))
     if complaints:
         raise SpecError(complaints)
-    return Completed(filled, list(notices_about(filled)), equivalents(filled, description, rows))
+    return Completed(filled, list(notices_about(filled, spec)), equivalents(filled, description, rows))
 
 
 def training_rows(split: SplitSpec, description: Description) -> int:

@@ -16,7 +16,8 @@ def equivalents(spec: JobSpec, description: Description, rows: int) -> dict[str,
     sums the loss and its ElasticNet halves the squared error. Empty where there is no such estimator.
     """
     penalties = spec.regularization.penalties() if spec.regularization else {}
-    if any(penalty.feature_weights for penalty in penalties.values()):
+    scoped = spec.network.hidden and any(penalty.scope != "all" for penalty in penalties.values())
+    if scoped or any(penalty.feature_weights for penalty in penalties.values()):
         return {}
     l1, l2 = _strength(penalties.get("l1")), _strength(penalties.get("l2"))
     if spec.network.hidden:

@@ -106,7 +106,7 @@ class OptimizerSpec(Frozen):
     plateau_patience: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """`reduce_on_plateau` only: epochs without a better validation loss before that happens (default 5)."""
     tolerance: Annotated[float, Field(gt=0, le=1)] | None = None
-    """`fista` only: stop when the largest move of a coefficient falls below this (default 1e-9)."""
+    """`fista` only: stop when the largest move of a coefficient falls below this (default 1e-10)."""
 
     @model_validator(mode="after")
     def _settings_of_another_kind(self) -> Self:

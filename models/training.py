@@ -84,7 +84,7 @@ class Training:
     def _make_stepper(self) -> Stepper:
         optimizer, penalties = self.spec.optimizer, list(self._penalties.values())
         if optimizer.kind == "fista":
-            return Fista(self._flat, penalties, self.train.x, self.readout, optimizer.tolerance or 1e-9)
+            return Fista(self._flat, penalties, self.train.x, self.readout, optimizer.tolerance or 1e-10)
         schedule = Schedule(optimizer, len(self._bounds), self._max_epochs)
         return Descent(optimizer, self._flat, penalties, schedule)
 

@@ -28,7 +28,7 @@ class Attempt:
 
 def begin(tx: Connection, job_id: str, *, number: int, fence: int, worker: str) -> None:
     """Open the record of a claim, in the claim's transaction."""
-    values = {"job_id": job_id, "number": number, "fence": fence, "worker_id": worker, "started_at": now()}
+    values = {"job_id": job_id, "number": number, "fence": fence, "worker_id": worker}
     tx.execute(attempts.insert().values(values))
 
 

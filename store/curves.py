@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from store import nonfinite
 from store.columns import now
 from store.errors import GapInCurve
+from store.fences import mine
 from store.session import Connection
 from store.tables import jobs, points
 
@@ -74,20 +75,16 @@ def _record_following(
         "epochs_per_second": epochs_per_second,
         "progress_at": now(),
     }
-    following = (*_mine(job_id, fence), jobs.c.epoch == numbers[0] - 1)
+    following = (*mine(job_id, fence), jobs.c.epoch == numbers[0] - 1)
     last = tx.execute(jobs.update().where(*following).values(values).returning(jobs.c.last_event)).scalar()
     if last is None:
         return False
-    tx.execute(points.insert().values(at=now()), list(_rows(job_id, last - len(epochs) + 1, epochs)))
+    tx.execute(points.insert(), list(_rows(job_id, last - len(epochs) + 1, epochs)))
     return True
 
 
-def _mine(job_id: str, fence: int) -> tuple[sa.ColumnElement[bool], ...]:
-    return (jobs.c.id == job_id, jobs.c.fence == fence, jobs.c.status == "running")
-
-
 def _recorded(tx: Connection, job_id: str, fence: int) -> int | None:
-    return tx.execute(sa.select(jobs.c.epoch).where(*_mine(job_id, fence))).scalar()
+    return tx.execute(sa.select(jobs.c.epoch).where(*mine(job_id, fence))).scalar()
 
 
 def _rows(job_id: str, first: int, epochs: Iterable[Point]) -> Iterable[dict[str, object]]:

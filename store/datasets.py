@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from store import ids
-from store.columns import now
 from store.errors import DatasetInUse, NotFound
 from store.files import Stored
 from store.pages import Page, Sort, paged, to_page
@@ -84,7 +83,7 @@ def add(
     where = {"table_key": table.key, "table_sha256": table.sha256, "table_bytes": table.bytes}
     values = {**identity, **described, **where, "name": name, "filename": filename, "bundled": bundled}
     insert = (sqlite if tx.dialect.name == "sqlite" else postgresql).insert(datasets)
-    fresh = insert.values(id=dataset_id or ids.new("ds"), created_at=now(), **values).on_conflict_do_nothing()
+    fresh = insert.values(id=dataset_id or ids.new("ds"), **values).on_conflict_do_nothing()
     created = bool(tx.execute(fresh).rowcount)
     same = [datasets.c[column] == value for column, value in identity.items()]
     return Dataset(**tx.execute(sa.select(datasets).where(*same)).one()._mapping), created

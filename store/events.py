@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from store.columns import now
+from store.fences import mine
 from store.session import Connection
 from store.tables import events, jobs, points
 
@@ -44,14 +44,13 @@ def write(tx: Connection, job_id: str, last: int, entries: Sequence[Entry]) -> N
         {"job_id": job_id, "number": number, "kind": entry.kind, "data": entry.data}
         for number, entry in enumerate(entries, first)
     ]
-    tx.execute(events.insert().values(at=now()), rows)
+    tx.execute(events.insert(), rows)
 
 
 def append(tx: Connection, job_id: str, entry: Entry, *, fence: int) -> int | None:
     """Tell the log something while running it; None where the job is no longer yours."""
-    mine = (jobs.c.id == job_id, jobs.c.fence == fence, jobs.c.status == "running")
-    taken = jobs.update().where(*mine).values(last_event=jobs.c.last_event + 1).returning(jobs.c.last_event)
-    last = tx.execute(taken).scalar_one_or_none()
+    taken = jobs.update().where(*mine(job_id, fence)).values(last_event=jobs.c.last_event + 1)
+    last = tx.execute(taken.returning(jobs.c.last_event)).scalar_one_or_none()
     if last is not None:
         write(tx, job_id, last, [entry])
     return last
@@ -74,25 +73,25 @@ def stream_after(tx: Connection, job_id: str, after: int, *, limit: int = 500) -
     One statement, hence one snapshot: two could miss what is committed between them. An epoch's data are
     `{"epoch": 3, "values": {"val_loss": 0.1}, "nonfinite": {}}`.
     """
-    told = sa.select(
-        events.c.number,
-        events.c.kind,
-        events.c.at,
-        events.c.data,
-        sa.null().label("epoch"),
-        sa.null().label("nonfinite"),
-    ).where(events.c.job_id == job_id, events.c.number > after)
-    recorded = sa.select(
-        points.c.event,
-        sa.literal("epoch"),
-        points.c.at,
-        points.c["values"],
-        points.c.epoch,
-        points.c.nonfinite,
-    ).where(points.c.job_id == job_id, points.c.event > after)
-    merged = sa.union_all(recorded, told).subquery()
-    rows = tx.execute(sa.select(merged).order_by(merged.c.event).limit(limit))
+    about = (points.c["values"], points.c.epoch, points.c.nonfinite)
+    recorded = sa.select(points.c.event.label("number"), sa.literal("epoch"), points.c.at, *about)
+    nothing = (sa.cast(None, column.type).label(column.name) for column in about[1:])
+    told = sa.select(events.c.number, events.c.kind, events.c.at, events.c.data, *nothing)
+    pieces = (
+        _piece(recorded.where(points.c.job_id == job_id), points.c.event, after, limit),
+        _piece(told.where(events.c.job_id == job_id), events.c.number, after, limit),
+    )
+    merged = sa.union_all(*pieces).subquery()
+    rows = tx.execute(sa.select(merged).order_by(merged.c.number).limit(limit))
     return [_event(*row) for row in rows]
+
+
+def _piece(
+    statement: sa.Select[Any], number: sa.ColumnElement[int], after: int, limit: int
+) -> sa.Select[Any]:
+    """What one side can give at most; uncut, all that is left would be gathered and sorted each time."""
+    piece = statement.where(number > after).order_by(number).limit(limit).subquery()
+    return sa.select(piece)
 
 
 def _event(

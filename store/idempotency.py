@@ -70,7 +70,7 @@ def begin(
     _clear(tx, ticket, keep_seconds, in_flight_seconds)
     insert = (sqlite if tx.dialect.name == "sqlite" else postgresql).insert(idempotency)
     values = {"project_id": project_id, "key": key, "fingerprint": fingerprint, "token": ticket.token}
-    tx.execute(insert.values(created_at=now(), **values).on_conflict_do_nothing())
+    tx.execute(insert.values(**values).on_conflict_do_nothing())
     row = tx.execute(sa.select(idempotency).where(*_under(key, project_id))).one()
     if row.token == ticket.token:
         return ticket

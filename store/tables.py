@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from store.columns import Json, Moment, Real, Text, Whole
+from store.columns import Json, Moment, Real, Text, Whole, now
 
 DEFAULT_PROJECT = "default"
 
@@ -40,7 +40,7 @@ datasets = sa.Table(
     sa.Column("table_key", Text(400), nullable=False),
     sa.Column("table_sha256", Text(64), nullable=False),
     sa.Column("table_bytes", Whole, nullable=False),
-    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("created_at", Moment, nullable=False, default=now()),
     # The same bytes read with the same target and task are the same dataset.
     sa.UniqueConstraint("project_id", "sha256", "target", "task", name="uq_datasets_identity"),
     sa.Index("ix_datasets_created", "project_id", "created_at", "id"),
@@ -71,19 +71,19 @@ jobs = sa.Table(
     # Who has it, and until when.
     sa.Column("queue", Text(16), nullable=False),
     sa.Column("priority", Whole, nullable=False),
-    sa.Column("due_at", Moment, nullable=False),
-    sa.Column("fence", Whole, nullable=False),
-    sa.Column("attempt", Whole, nullable=False),
-    sa.Column("lost", Whole, nullable=False),
+    sa.Column("due_at", Moment, nullable=False, default=now()),
+    sa.Column("fence", Whole, nullable=False, default=0),
+    sa.Column("attempt", Whole, nullable=False, default=0),
+    sa.Column("lost", Whole, nullable=False, default=0),
     sa.Column("worker_id", Text(100)),
     sa.Column("lease_expires_at", Moment),
     # How far it is.
     sa.Column("last_event", Whole, nullable=False),
-    sa.Column("epoch", Whole, nullable=False),
+    sa.Column("epoch", Whole, nullable=False, default=0),
     sa.Column("max_epochs", Whole, nullable=False),
     sa.Column("epochs_per_second", Real),
     sa.Column("progress_at", Moment),
-    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("created_at", Moment, nullable=False, default=now()),
     sa.Column("started_at", Moment),
     sa.Column("finished_at", Moment),
     sa.CheckConstraint(
@@ -122,7 +122,7 @@ attempts = sa.Table(
     sa.Column("number", Whole, primary_key=True),
     sa.Column("fence", Whole, nullable=False),
     sa.Column("worker_id", Text(100), nullable=False),
-    sa.Column("started_at", Moment, nullable=False),
+    sa.Column("started_at", Moment, nullable=False, default=now()),
     sa.Column("ended_at", Moment),
     sa.Column("outcome", Text(16)),
     sa.Column("detail", Text(2000)),
@@ -134,7 +134,7 @@ points = sa.Table(
     _job_id(primary_key=True),
     sa.Column("epoch", Whole, primary_key=True),
     sa.Column("event", Whole, nullable=False),
-    sa.Column("at", Moment, nullable=False),
+    sa.Column("at", Moment, nullable=False, default=now()),
     sa.Column("values", Json, nullable=False),
     sa.Column("nonfinite", Json),
     sa.Index("ix_points_event", "job_id", "event", unique=True),
@@ -146,7 +146,7 @@ events = sa.Table(
     _job_id(primary_key=True),
     sa.Column("number", Whole, primary_key=True),
     sa.Column("kind", Text(32), nullable=False),
-    sa.Column("at", Moment, nullable=False),
+    sa.Column("at", Moment, nullable=False, default=now()),
     sa.Column("data", Json, nullable=False),
 )
 
@@ -158,7 +158,7 @@ weights = sa.Table(
     sa.Column("sha256", Text(64), nullable=False),
     sa.Column("bytes", Whole, nullable=False),
     sa.Column("summary", Json, nullable=False),
-    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("created_at", Moment, nullable=False, default=now()),
     sa.Index("ix_weights_key", "key"),
 )
 
@@ -172,7 +172,7 @@ idempotency = sa.Table(
     sa.Column("status", Whole),
     sa.Column("headers", Json),
     sa.Column("body", sa.LargeBinary),
-    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("created_at", Moment, nullable=False, default=now()),
     sa.Index("ix_idempotency_created", "created_at"),
 )
 
@@ -184,7 +184,7 @@ workers = sa.Table(
     sa.Column("pid", Whole, nullable=False),
     sa.Column("queues", Json, nullable=False),
     sa.Column("job_id", Text(40)),
-    sa.Column("started_at", Moment, nullable=False),
+    sa.Column("started_at", Moment, nullable=False, default=now()),
     sa.Column("seen_at", Moment, nullable=False),
     sa.Index("ix_workers_seen", "seen_at"),
 )

@@ -10,8 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from store import ids
-from store.columns import now
 from store.errors import NotFound
+from store.fences import mine
 from store.files import Stored
 from store.nonfinite import finite
 from store.session import Connection
@@ -37,12 +37,12 @@ def key(job_id: str, fence: int) -> str:
 
 def put(tx: Connection, job_id: str, fence: int, stored: Stored, summary: Mapping[str, Any]) -> bool:
     """Point to the weights of a running job; False where the job is no longer yours."""
-    mine = (jobs.c.id == job_id, jobs.c.fence == fence, jobs.c.status == "running")
-    if tx.execute(sa.select(jobs.c.id).where(*mine).with_for_update()).one_or_none() is None:
+    held = sa.select(jobs.c.id).where(*mine(job_id, fence)).with_for_update()
+    if tx.execute(held).one_or_none() is None:
         return False
     tx.execute(weights.delete().where(weights.c.job_id == job_id))
     values = {"key": stored.key, "sha256": stored.sha256, "bytes": stored.bytes, "summary": finite(summary)}
-    tx.execute(weights.insert().values(job_id=job_id, created_at=now(), **values))
+    tx.execute(weights.insert().values(job_id=job_id, **values))
     return True
 
 

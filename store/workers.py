@@ -35,7 +35,7 @@ def seen(
     """Here I am, on this job or none."""
     insert = (sqlite if tx.dialect.name == "sqlite" else postgresql).insert(workers)
     now_known = {"queues": list(queues), "job_id": job_id, "seen_at": now()}
-    values = {"id": worker_id, "host": host, "pid": pid, "started_at": now(), **now_known}
+    values = {"id": worker_id, "host": host, "pid": pid, **now_known}
     tx.execute(insert.values(values).on_conflict_do_update(index_elements=[workers.c.id], set_=now_known))
 
 

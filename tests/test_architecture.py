@@ -91,6 +91,11 @@ def test_a_library_is_known_in_its_own_place_only(packages: str) -> None:
     assert [place for place in knowing if not place.startswith(places)] == []
 
 
+def test_the_command_line_knows_of_us_only_the_settings() -> None:
+    ours = {name for one in modules("cli") for name in one.imports() if name in names()}
+    assert {name for name in ours if not name.startswith("cli")} == {"store.settings"}
+
+
 def test_imports_are_absolute() -> None:
     assert [(one.place, name) for one in modules() for name in one.imports() if name.startswith(".")] == []
 
@@ -116,7 +121,7 @@ WITHOUT_TORCH = {
     "api": [one.name for one in modules("api")],
     "cli": [one.name for one in modules("cli")],
     "store": [one.name for one in modules("store") if one.name != ALEMBIC_RUNS_IT],
-    "the worker's parent, which forks": ["worker.app", "worker.tasks", "worker.reconciler"],
+    "the worker's door and the reconciler": ["worker.app", "worker.tasks", "worker.reconciler"],
     "specs and what is said of them": [
         f"models.{name}" for name in ("catalog", "complaints", "cost", "defaults")
     ],
@@ -135,7 +140,7 @@ def test_the_web_server_starts_without_the_heavy_libraries() -> None:
 
 WATCHED = """
     import gc, importlib, json, os, sys, threading
-    ours, foreign, root = json.loads(sys.argv[1])
+    rooms, foreign, root = json.loads(sys.argv[1])
     for name in foreign:
         importlib.import_module(name)
     opened, writing = [], os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -143,8 +148,9 @@ WATCHED = """
     def watch(event, arguments):
         if event == "open":
             path, _, flags = arguments
-            place = os.path.abspath(path) if isinstance(path, (str, bytes)) else str(path)
-            data = str(place).startswith(root) and not str(place).endswith((".py", ".pyc"))
+            place = os.path.abspath(os.fsdecode(path)) if isinstance(path, (str, bytes)) else str(path)
+            ours = place.startswith(root) and not place.startswith(sys.prefix) and os.path.exists(place)
+            data = ours and not place.endswith((".py", ".pyc"))
             if data or flags & writing:
                 opened.append(f"open {place}")
         elif event.startswith(("socket.", "sqlite3.connect", "subprocess.", "os.posix_spawn", "os.fork")):
@@ -152,7 +158,7 @@ WATCHED = """
 
     sys.dont_write_bytecode = True
     sys.addaudithook(watch)
-    for name in ours:
+    for name in rooms:
         importlib.import_module(name)
     from sqlalchemy import Engine
     opened += [repr(thing) for thing in gc.get_objects() if isinstance(thing, Engine)]

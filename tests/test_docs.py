@@ -301,6 +301,11 @@ def test_the_readmes_tree_lists_every_folder_at_the_top() -> None:
     assert listed == kept
 
 
+@EVERY_PAGE
+def test_no_page_has_a_gap_to_be_filled(one: Page) -> None:
+    assert re.findall(r"^[A-Z]{4,}$", one.text, re.M) == []
+
+
 def test_the_readme_keeps_its_promise_of_three_calls_and_six_lines() -> None:
     (block,) = [block for block in page("README.md").code("sh") if "format=txt" in block]
     assert len(re.findall(r"\bcurl\b", block)) <= 3

@@ -4,6 +4,8 @@
 time; `actions` is what people ask; `reading` only looks. Every function takes the transaction first.
 """
 
+from __future__ import annotations
+
 from store.jobs.actions import delete, request_cancel, request_finish
 from store.jobs.arrows import add, cancelled, claim, fail, release, succeed
 from store.jobs.leases import Beat, Expired, beat, expire

@@ -23,6 +23,7 @@ from store.attempts import Outcome
 from store.columns import now, printable
 from store.errors import NotFound
 from store.events import Entry, write
+from store.fences import mine
 from store.jobs import labels
 from store.jobs.reading import get
 from store.jobs.row import Job, select_jobs, to_job
@@ -52,23 +53,22 @@ def add(
 ) -> Job:
     """A new job, queued. Once this is committed the job is accepted: a queued row is its own outbox."""
     entries = [_told("queued"), *(Entry("warning", dict(warning)) for warning in warnings)]
-    given = {"name": name, "metadata": dict(metadata or {}), "priority": priority, "request_id": request_id}
-    counters = {"fence": 0, "attempt": 0, "lost": 0, "epoch": 0, "max_epochs": max_epochs}
     values = {
-        **given,
-        **counters,
         "id": ids.new("job"),
         "project_id": project_id,
         "dataset_id": dataset_id,
         "study_id": study_id,
+        "name": name,
         "status": "queued",
         "spec": dict(spec),
         "equivalents": equivalents,
         "warnings": [dict(warning) for warning in warnings],
+        "metadata": dict(metadata or {}),
+        "request_id": request_id,
         "queue": queue,
+        "priority": priority,
+        "max_epochs": max_epochs,
         "last_event": len(entries),
-        "due_at": now(),
-        "created_at": now(),
     }
     job = _inserted(tx, values)
     write(tx, job.id, job.last_event, entries)
@@ -148,7 +148,7 @@ def succeed(
 ) -> bool:
     """running → succeeded. False under a stale fence, or once a cancel is asked for: then end `cancelled`."""
     values = {"stop_reason": stop_reason, "result": finite(result), "environment": environment}
-    return _end(tx, "succeeded", values, stop_detail, *_mine(job_id, fence), _CANCEL_NOT_ASKED)
+    return _end(tx, "succeeded", values, stop_detail, *mine(job_id, fence), _CANCEL_NOT_ASKED)
 
 
 def fail(
@@ -170,7 +170,7 @@ def fail(
         "result": finite(result),
         "environment": environment,
     }
-    return _end(tx, "failed", values, detail, *_mine(job_id, fence))
+    return _end(tx, "failed", values, detail, *mine(job_id, fence))
 
 
 def cancelled(
@@ -184,7 +184,7 @@ def cancelled(
 ) -> bool:
     """running → cancelled, by the worker that was asked to; `result` tells of the best weights so far."""
     values = {"stop_reason": "cancelled", "result": finite(result), "environment": environment}
-    return _end(tx, "cancelled", values, stop_detail, *_mine(job_id, fence), _CANCEL_ASKED)
+    return _end(tx, "cancelled", values, stop_detail, *mine(job_id, fence), _CANCEL_ASKED)
 
 
 def cancel_waiting(tx: Connection, job_id: str) -> bool:
@@ -195,7 +195,7 @@ def cancel_waiting(tx: Connection, job_id: str) -> bool:
 
 def release(tx: Connection, job_id: str, fence: int, *, detail: str, delay_seconds: float = 0.0) -> bool:
     """running → queued, uncounted, by the worker that has it: it is draining, or its disk is full."""
-    return _requeue(tx, "released", detail, delay_seconds, {}, *_mine(job_id, fence), _CANCEL_NOT_ASKED)
+    return _requeue(tx, "released", detail, delay_seconds, {}, *mine(job_id, fence), _CANCEL_NOT_ASKED)
 
 
 def lose(tx: Connection, job_id: str, fence: int, *, detail: str, delay_seconds: float) -> bool:
@@ -222,12 +222,8 @@ def bury(tx: Connection, job_id: str, fence: int, *, detail: str) -> bool:
     return _end(tx, "cancelled", values, detail, *_quiet(job_id, fence), _CANCEL_ASKED, outcome="lost")
 
 
-def _mine(job_id: str, fence: int) -> tuple[sa.ColumnElement[bool], ...]:
-    return (jobs.c.id == job_id, jobs.c.fence == fence, jobs.c.status == "running")
-
-
 def _quiet(job_id: str, fence: int) -> tuple[sa.ColumnElement[bool], ...]:
-    return (*_mine(job_id, fence), jobs.c.lease_expires_at < now())
+    return (*mine(job_id, fence), jobs.c.lease_expires_at < now())
 
 
 def _end(

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from store.columns import now
+from store.fences import mine
 from store.jobs import arrows
 from store.jobs.row import Action
 from store.session import Connection
@@ -24,8 +25,7 @@ class Beat:
 
 def beat(tx: Connection, job_id: str, fence: int, lease_seconds: float) -> Beat:
     """Renew the lease and read what is asked, in one statement; not still mine: stop and write nothing."""
-    mine = (jobs.c.id == job_id, jobs.c.fence == fence, jobs.c.status == "running")
-    renewed = jobs.update().where(*mine).values(lease_expires_at=now(lease_seconds))
+    renewed = jobs.update().where(*mine(job_id, fence)).values(lease_expires_at=now(lease_seconds))
     row = tx.execute(renewed.returning(jobs.c.requested_action)).one_or_none()
     return Beat(False) if row is None else Beat(True, row.requested_action)
 

@@ -21,7 +21,7 @@ from cli.processes import ROOMS, StartError, room
 from cli.supervisor import Supervisor
 from store.settings import Settings
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("ridgeline up")]
+pytestmark = pytest.mark.timeout(180)
 PARTS = {"api", "worker", "reconciler", "broker"}
 
 

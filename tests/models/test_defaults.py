@@ -173,6 +173,11 @@ NOTICES: list[tuple[dict[str, Any], str, str]] = [
         "no effect",
     ),
     ({"regularization": {"l1": 0.1}, "network": {"hidden": []}}, "/regularization/l1", "approximate"),
+    (
+        {"regularization": {"dropout": 0.5}, "network": {"hidden": []}},
+        "/regularization/dropout/hidden",
+        "no effect",
+    ),
     ({"regularization": {"l2": 0.1}, "preprocessing": {"numeric": "none"}}, "/regularization/l2", "units"),
 ]
 
@@ -209,6 +214,12 @@ def test_penalties_are_named_as_elsewhere(
     found = completed(dataset, regularization=penalties, network={"hidden": []}).equivalents
     for name, value in expected.items():
         assert found[name] == (value if isinstance(value, str) else pytest.approx(value, rel=1e-3))
+
+
+def test_a_perceptron_whose_penalty_spares_layers_has_no_equivalent() -> None:
+    penalties = {"l2": {"strength": 0.1, "scope": "input"}}
+    assert completed(regularization=penalties, network={"hidden": [8]}).equivalents == {}
+    assert completed(regularization={"l2": 0.1}, network={"hidden": [8]}).equivalents != {}
 
 
 # ── cost ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -80,7 +80,7 @@ def test_two_claims_race_and_one_wins(database: Database) -> None:
 
 
 def test_what_another_is_just_taking_is_passed_over(postgres_url: str) -> None:
-    """Where rows are locked one by one, nobody waits for a claim or a reconciler that has not committed yet."""
+    """Where rows are locked one by one, nobody waits for a claim or reconciler that has not committed yet."""
     with Database(postgres_url) as database:
         first, second = add_job(database), add_job(database)
         with database.writing() as slow:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 import time
 
 import pytest
@@ -125,5 +124,5 @@ def test_five_hundred_epochs_are_read_in_milliseconds(database: Database) -> Non
             began = time.perf_counter()
             assert len(curves.read(tx, job.id).epochs) == 500
             seconds.append(time.perf_counter() - began)
-    # Some 3 ms where nothing else runs; the bound leaves room for a busy machine.
-    assert statistics.median(seconds) < 0.03
+    # Some 3 ms; the least of them is what reading costs, the others what else the machine did.
+    assert min(seconds) < 0.02

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,6 +35,8 @@ def sabotage(name: str | None) -> None:
         sys.exit(3)
     if name == "memory":
         raise MemoryError
+    if name == "hang":
+        time.sleep(3600)
     if name == "segfault":
         os.kill(os.getpid(), signal.SIGSEGV)
 

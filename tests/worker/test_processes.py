@@ -246,6 +246,7 @@ def test_an_idle_worker_that_is_told_to_stop_is_gone_at_once(unwatched: Installa
 # ── with a reconciler ───────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize("watched", ["sqlite"], indirect=True)
 def test_cancel_acts_within_two_seconds_of_a_long_epoch(watched: Installation) -> None:
     watched.worker()
     job = watched.add_job(noise(60_000), **LONG_EPOCHS)
@@ -269,6 +270,7 @@ def test_a_killed_child_costs_no_job(watched: Installation) -> None:
     assert worker.poll() is None
 
 
+@pytest.mark.parametrize("watched", ["sqlite"], indirect=True)
 def test_a_killed_worker_takes_its_children_along(watched: Installation) -> None:
     """Else the child would end the job by itself, and nothing would be lost."""
     worker = watched.worker()
@@ -297,11 +299,19 @@ def test_two_workers_never_run_one_job_twice(watched: Installation) -> None:
         assert watched.attempts(job) == ["succeeded"]
 
 
-@pytest.fixture
-def sabotaged(sqlite_url: str, broker_server: str, tmp_path: Path) -> Iterator[Installation]:
-    with installed(sqlite_url, broker_server, tmp_path) as made:
+SABOTAGED = ("-m", "celery", "-A", "tests.worker.sabotaged", "worker", "-Q", "cpu", "-c", "1")
+
+
+@pytest.fixture(scope="module")
+def sabotaged(
+    migrated_sqlite: Path, broker_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """Where jobs do what their names say."""
+    folder = tmp_path_factory.mktemp("sabotaged")
+    copied = shutil.copyfile(migrated_sqlite, folder / "ridgeline.db")
+    with installed(f"sqlite:///{copied}", broker_server, folder) as made:
+        made.start(*SABOTAGED, drain_seconds="3")
         made.start(*RECONCILER, max_attempts="2")
-        made.start("-m", "celery", "-A", "tests.worker.sabotaged", "worker", "-Q", "cpu", "-c", "1")
         yield made
 
 
@@ -314,6 +324,16 @@ def test_bad_jobs_take_no_worker_down(sabotaged: Installation) -> None:
     sabotaged.until_final(good)
     assert_whole(sabotaged, good)
     assert [process.poll() for process in sabotaged.processes] == [None, None]
+
+
+def test_a_job_that_hangs_does_not_keep_a_worker_from_stopping(sabotaged: Installation) -> None:
+    worker = sabotaged.processes[0]
+    job = sabotaged.add_job(name="hang", **SHORT)
+    sabotaged.until_epoch(job, 1)
+    worker.terminate()
+    assert worker.wait(3) == 1
+    sabotaged.until(lambda: sabotaged.look(job).status == "queued")
+    assert sabotaged.attempts(job) == ["lost"]
 
 
 def test_the_reconciler_ends_at_once(sqlite_url: str, broker_server: str, tmp_path: Path) -> None:

@@ -1,17 +1,14 @@
-"""What the answers look like, and how rows become them."""
+"""Jobs as they are answered, and how rows become them."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Generic, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import ConfigDict, WithJsonSchema
 
-from models.datasets import ClassCount, Column, Description
-from store.datasets import Dataset, Listed
+from api.schemas.shapes import Answer
 from store.jobs import Job
-
-Item = TypeVar("Item")
 
 FullSpec = dict[str, Any]
 """A job spec without gaps. Stored as it was accepted, and not parsed again to be shown; the OpenAPI document
@@ -22,107 +19,6 @@ STOP_REASONS = (
     *("diverged", "worker_lost", "out_of_memory", "data_error", "internal_error", "cancelled"),
 )
 StopReason = Annotated[str, WithJsonSchema({"type": "string", "enum": list(STOP_REASONS)})]
-
-
-class Answer(BaseModel):
-    """A part of an answer; attribute docstrings are its documentation."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True, frozen=True)
-
-
-class Listing(Answer, Generic[Item]):
-    """One page of a list."""
-
-    data: list[Item]
-    next: str | None
-    """The cursor of the next page; null behind the last. `Link: …; rel="next"` is its address."""
-
-
-# ── datasets ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class DatasetSummary(Answer):
-    """A dataset as lists show it."""
-
-    id: str
-    name: str
-    filename: str | None
-    bundled: bool
-    """Comes with Ridgeline and may be named in a spec."""
-    sha256: str
-    """Of the bytes that were uploaded."""
-    bytes: int
-    target: str
-    task: Literal["classification", "regression"]
-    rows: int
-    features: int
-    created_at: datetime
-    links: dict[str, str]
-
-    @classmethod
-    def of(cls, dataset: Listed) -> Self:
-        """The answer for a row."""
-        return cls(**_dataset_parts(dataset))
-
-
-class DatasetDetail(DatasetSummary):
-    """A dataset with what is known of its columns."""
-
-    columns: list[Column]
-    """The features, in the order of the file."""
-    target_column: Column
-    task_reason: str
-    classes: list[ClassCount] | None
-    """The classes with their counts; null for regression."""
-    notes: list[str]
-    """What was made of the file."""
-
-    @classmethod
-    def of(cls, dataset: Listed) -> Self:
-        """The answer for a row with its description."""
-        if not isinstance(dataset, Dataset):
-            raise TypeError("a listed row has no description")
-        about = description_of(dataset)
-        parts = {name: getattr(about, name) for name in ("columns", "task_reason", "classes", "notes")}
-        return cls(**_dataset_parts(dataset), target_column=about.target, **parts)
-
-
-def description_of(dataset: Dataset) -> Description:
-    """What the science needs to know of a stored dataset."""
-    return Description.model_validate({name: dataset.description[name] for name in Description.model_fields})
-
-
-def _dataset_parts(dataset: Listed) -> dict[str, Any]:
-    shown = (
-        "id",
-        "name",
-        "filename",
-        "bundled",
-        "sha256",
-        "bytes",
-        "target",
-        "task",
-        "rows",
-        "features",
-        "created_at",
-    )
-    address = f"/v1/datasets/{dataset.id}"
-    return {name: getattr(dataset, name) for name in shown} | {
-        "links": {"self": address, "rows": f"{address}/rows"}
-    }
-
-
-class Rows(Answer):
-    """The first rows of a dataset, as a look."""
-
-    columns: list[str]
-    data: list[dict[str, Any]]
-    """A row each, column by name; null where a value is missing."""
-    total: int
-    """Rows of the whole dataset."""
-
-
-# ── jobs ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class SpecWarning(Answer):
@@ -295,80 +191,3 @@ class LoggedEvent(Answer):
     """`status`, `warning`, `rewound`, `end`, …"""
     at: datetime
     data: dict[str, Any]
-
-
-# ── curves and weights ──────────────────────────────────────────────────────────────────────────────────────
-
-
-class Marker(Answer):
-    """An epoch that means something."""
-
-    epoch: int
-    kind: Literal["best", "stopped"]
-    reason: str | None = Field(default=None, exclude_if=lambda reason: reason is None)
-
-
-class Sampling(Answer):
-    """How many of the points are in the answer, and how they were chosen."""
-
-    method: Literal["none", "lttb"]
-    returned: int
-    total: int
-
-
-class CurveAnswer(Answer):
-    """A learning curve in columns."""
-
-    job_id: str
-    epochs: list[int]
-    series: dict[str, list[float | None]]
-    """A number for each epoch; null where it was not finite."""
-    nonfinite: dict[str, dict[int, str]]
-    """Series → epoch → `nan`, `inf` or `-inf`."""
-    markers: list[Marker]
-    sampling: Sampling
-
-
-class Overlay(Answer):
-    """Several learning curves."""
-
-    curves: list[CurveAnswer]
-
-
-class WeightsAnswer(Answer):
-    """What the weights say."""
-
-    job_id: str
-    layers: list[dict[str, Any]]
-    inputs: list[dict[str, Any]]
-    """For each column the norm of the weights leaving it; `kept` is false where all of them are zero."""
-    linear: dict[str, Any] | None
-    """Intercept and coefficients of a linear model; null where there are hidden layers."""
-    reason: str | None = Field(default=None, exclude_if=lambda reason: reason is None)
-    """Why a linear model has no coefficients in the space that was asked for."""
-
-
-# ── the service itself ──────────────────────────────────────────────────────────────────────────────────────
-
-
-class Health(Answer):
-    """The process is up."""
-
-    status: Literal["ok"] = "ok"
-    version: str
-
-
-class Check(Answer):
-    """One thing that the service needs."""
-
-    ok: bool
-    detail: str | None = None
-
-
-class Readiness(Answer):
-    """Whether jobs can be taken and will be worked off."""
-
-    status: Literal["ready", "not_ready"]
-    database: Check
-    broker: Check
-    worker: Check

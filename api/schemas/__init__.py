@@ -1,0 +1,43 @@
+"""What the answers look like, and how rows become them: a module a noun."""
+
+from __future__ import annotations
+
+from api.schemas.curves import CurveAnswer, Marker, Overlay, Sampling, WeightsAnswer
+from api.schemas.datasets import DatasetDetail, DatasetSummary, Rows, description_of
+from api.schemas.jobs import (
+    STOP_REASONS,
+    CostEstimate,
+    DatasetReference,
+    JobAnswer,
+    LoggedEvent,
+    SpecWarning,
+    Status,
+    Validation,
+)
+from api.schemas.operation import Check, Health, Readiness
+from api.schemas.shapes import Answer, Listing
+
+__all__ = [
+    "STOP_REASONS",
+    "Answer",
+    "Check",
+    "CostEstimate",
+    "CurveAnswer",
+    "DatasetDetail",
+    "DatasetReference",
+    "DatasetSummary",
+    "Health",
+    "JobAnswer",
+    "Listing",
+    "LoggedEvent",
+    "Marker",
+    "Overlay",
+    "Readiness",
+    "Rows",
+    "Sampling",
+    "SpecWarning",
+    "Status",
+    "Validation",
+    "WeightsAnswer",
+    "description_of",
+]

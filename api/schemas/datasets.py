@@ -1,0 +1,91 @@
+"""Datasets as they are answered, and how rows become them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal, Self
+
+from api.schemas.shapes import Answer
+from models.datasets import ClassCount, Column, Description
+from store.datasets import Dataset, Listed
+
+
+class DatasetSummary(Answer):
+    """A dataset as lists show it."""
+
+    id: str
+    name: str
+    filename: str | None
+    bundled: bool
+    """Comes with Ridgeline and may be named in a spec."""
+    sha256: str
+    """Of the bytes that were uploaded."""
+    bytes: int
+    target: str
+    task: Literal["classification", "regression"]
+    rows: int
+    features: int
+    created_at: datetime
+    links: dict[str, str]
+
+    @classmethod
+    def of(cls, dataset: Listed) -> Self:
+        """The answer for a row."""
+        return cls(**_dataset_parts(dataset))
+
+
+class DatasetDetail(DatasetSummary):
+    """A dataset with what is known of its columns."""
+
+    columns: list[Column]
+    """The features, in the order of the file."""
+    target_column: Column
+    task_reason: str
+    classes: list[ClassCount] | None
+    """The classes with their counts; null for regression."""
+    notes: list[str]
+    """What was made of the file."""
+
+    @classmethod
+    def of(cls, dataset: Listed) -> Self:
+        """The answer for a row with its description."""
+        if not isinstance(dataset, Dataset):
+            raise TypeError("a listed row has no description")
+        about = description_of(dataset)
+        parts = {name: getattr(about, name) for name in ("columns", "task_reason", "classes", "notes")}
+        return cls(**_dataset_parts(dataset), target_column=about.target, **parts)
+
+
+def description_of(dataset: Dataset) -> Description:
+    """What the science needs to know of a stored dataset."""
+    return Description.model_validate({name: dataset.description[name] for name in Description.model_fields})
+
+
+def _dataset_parts(dataset: Listed) -> dict[str, Any]:
+    shown = (
+        "id",
+        "name",
+        "filename",
+        "bundled",
+        "sha256",
+        "bytes",
+        "target",
+        "task",
+        "rows",
+        "features",
+        "created_at",
+    )
+    address = f"/v1/datasets/{dataset.id}"
+    return {name: getattr(dataset, name) for name in shown} | {
+        "links": {"self": address, "rows": f"{address}/rows"}
+    }
+
+
+class Rows(Answer):
+    """The first rows of a dataset, as a look."""
+
+    columns: list[str]
+    data: list[dict[str, Any]]
+    """A row each, column by name; null where a value is missing."""
+    total: int
+    """Rows of the whole dataset."""
