@@ -54,6 +54,13 @@ class Script:
         )
 
 
+class Unmoved(ThreadingHTTPServer):
+    """A client that hangs up in the middle is none of its business."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        pass
+
+
 @contextmanager
 def scripted() -> Iterator[Script]:
     """Such a server on a free port."""
@@ -79,7 +86,7 @@ def scripted() -> Iterator[Script]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with Unmoved(("127.0.0.1", 0), Handler) as server:
         script.address = f"http://127.0.0.1:{server.server_address[1]}"
         thread = Thread(target=server.serve_forever, args=(0.02,))
         thread.start()

@@ -91,3 +91,19 @@ def test_a_socket_in_a_shared_folder_must_be_ours_alone(
 
 def test_nobody_answers_where_no_server_is(tmp_path: Path) -> None:
     assert not broker.answers(tmp_path / "broker.sock")
+
+
+def test_a_folder_of_messages_is_described_and_a_server_is_not(tmp_path: Path) -> None:
+    folder = Settings(data_dir=tmp_path, broker_url=f"filesystem://{tmp_path}/a b")
+    assert folder.broker_options["data_folder_in"] == folder.broker_options["data_folder_out"]
+    assert str(folder.broker_options["control_folder"]).startswith(f"{tmp_path}/a b/")
+    assert settings(tmp_path).broker_options == {}
+
+
+def test_a_child_has_the_embedded_broker_whatever_the_caller_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RIDGELINE_BROKER_URL", "redis://elsewhere")
+    for name, value in settings(tmp_path).environment().items():
+        monkeypatch.setenv(name, value)
+    assert Settings().embedded_broker

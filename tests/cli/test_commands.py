@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -100,6 +103,21 @@ def test_followed_as_json_the_output_is_the_job_alone(
     said = capsys.readouterr()
     assert json.loads(said.out) == answers.job()
     assert "epoch  1/50" in said.err
+
+
+def test_ctrl_c_stops_the_watching_and_not_the_job(
+    run: Run, script: Script, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> Answer:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.3)  # The stream stays open while the user's Ctrl-C arrives.
+        return Answer(status=204)
+
+    script.answer(answers.job(status="running", result=None))
+    script.by_path["/v1/jobs/job_1/events"] = interrupted
+    assert run("watch", "job_1") == Exit.INTERRUPTED
+    assert "The job goes on; `ridgeline watch job_1` follows it again." in capsys.readouterr().err
+    assert [asked.method for asked in script.asked] == ["GET", "GET"], "nobody cancelled it"
 
 
 READING = {

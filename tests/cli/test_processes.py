@@ -202,14 +202,14 @@ def test_nothing_outlives_a_parent_that_was_killed(tmp_path: Path, means: str) -
 
 
 def test_a_child_whose_parent_is_gone_already_does_not_start() -> None:
-    leashed = [sys.executable, LEASH, "tie", "1", sys.executable, "-c", "print('started')"]
+    leashed = [sys.executable, str(LEASH), "tie", "1", sys.executable, "-c", "print('started')"]
     done = subprocess.run(leashed, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
 
 
 def test_the_leash_passes_signals_and_exit_codes_on() -> None:
     command = f"import signal, sys; signal.signal(15, lambda *_: sys.exit(7)); {SLEEP}"
-    leashed = [sys.executable, LEASH, "hold", "0", sys.executable, "-c", command]
+    leashed = [sys.executable, str(LEASH), "hold", "0", sys.executable, "-c", command]
     with subprocess.Popen(leashed, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as leash:
         assert leash.stdout is not None
         leash.stdout.readline()
