@@ -73,7 +73,7 @@ ONLY_HERE = {
     "obstore": ("store/bucket.py",),
     "torch safetensors": ("models/", "worker/child.py", "worker/devices.py"),
     "numpy polars": ("models/", "api/charts/"),
-    "sklearn": ("models/datasets/bundled.py",),
+    "sklearn": ("models/datasets/bundles.py",),
     "matplotlib": ("api/charts/",),
     "fastapi starlette uvicorn prometheus_client": ("api/",),
     "typer rich httpx2": ("cli/",),

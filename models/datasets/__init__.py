@@ -54,7 +54,7 @@ def bundled(name: str) -> Table:
     """A bundled dataset as a table."""
     if name not in BUNDLED:
         raise KeyError(name)
-    from models.datasets.bundled import bundled
+    from models.datasets.bundles import bundled
 
     return bundled(name)
 
@@ -63,6 +63,6 @@ def bundled_csv(name: str, path: Path) -> None:
     """Write a bundled dataset as the CSV somebody might upload."""
     if name not in BUNDLED:
         raise KeyError(name)
-    from models.datasets.bundled import bundled_csv
+    from models.datasets.bundles import bundled_csv
 
     bundled_csv(name, path)

@@ -328,3 +328,14 @@ def test_a_parquet_file_keeps_its_own_types(tmp_path: Path) -> None:
     assert table.columns["text"].tolist() == ["ab", "c", None]
     assert np.isnan(table.columns["nothing"]).all()
     assert table.target.tolist() == [1, 0, 1]
+
+
+def test_no_submodule_hides_a_function_of_the_package() -> None:
+    """Importing a submodule sets its name on the package: a function of that name would be gone."""
+    import pkgutil
+
+    from models import datasets
+
+    assert {module.name for module in pkgutil.iter_modules(datasets.__path__)} & set(
+        datasets.__all__
+    ) == set()
