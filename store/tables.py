@@ -138,6 +138,8 @@ points = sa.Table(
     sa.Column("values", Json, nullable=False),
     sa.Column("nonfinite", Json),
     sa.Index("ix_points_event", "job_id", "event", unique=True),
+    # A curve then lies in one piece, in the order in which it is read.
+    sqlite_with_rowid=False,
 )
 
 events = sa.Table(

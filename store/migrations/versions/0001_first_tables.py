@@ -167,6 +167,7 @@ def upgrade() -> None:
             ["job_id"], ["jobs.id"], name=op.f("fk_points_job_id_jobs"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("job_id", "epoch", name=op.f("pk_points")),
+        sqlite_with_rowid=False,
     )
     op.create_index("ix_points_event", "points", ["job_id", "event"], unique=True)
     op.create_table(
