@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import reading, service, training
-from benchmarks.measuring import Row
 
 GROUPS = {"training": training.measure, "service": service.measure, "reading": reading.measure}
 
@@ -18,7 +17,7 @@ def main(names: list[str]) -> None:
     unknown = set(names) - set(GROUPS)
     if unknown:
         raise SystemExit(f"there is no benchmark {', '.join(unknown)}; choose from {', '.join(GROUPS)}")
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 150)
     console.print(
         f"Python {platform.python_version()}, {platform.machine()}; medians, one process busy at a time"
     )
@@ -26,12 +25,8 @@ def main(names: list[str]) -> None:
     for name in names or GROUPS:
         for row in GROUPS[name]():
             table.add_row(row.what, row.ours, row.against, row.ratio, row.wanted, "✓" if row.met else "✗")
-            console.print(_line(row))
+            print(f"measured: {row.what}", file=sys.stderr)
     console.print(table)
-
-
-def _line(row: Row) -> str:
-    return f"{row.what}: {row.ours} against {row.against} ({row.ratio}; wanted {row.wanted})"
 
 
 if __name__ == "__main__":

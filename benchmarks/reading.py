@@ -6,8 +6,10 @@ import statistics
 import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
@@ -28,17 +30,26 @@ def measure() -> Iterator[Row]:
         client = stack.client
         run(client, LONG)
         job = client.get("/v1/jobs?limit=1")["data"][0]["id"]
-        yield _latency("GET /v1/jobs/{id}", client, f"/v1/jobs/{job}")
-        yield _latency("a 500-point curve", client, f"/v1/jobs/{job}/curves")
+        yield _latency("GET /v1/jobs/{id}", stack.address, f"/v1/jobs/{job}")
+        yield _latency("a 500-point curve", stack.address, f"/v1/jobs/{job}/curves")
         _multiply(stack.settings.database, job)
         yield _pages(client)
 
 
-def _latency(what: str, client: Client, path: str) -> Row:
-    client.read(path)
-    times = sorted(seconds(lambda: client.read(path)) for _ in range(ROUNDS))
+def _latency(what: str, address: str, path: str) -> Row:
+    """Over one open connection by the standard library's client: others add milliseconds of their own."""
+    connection = HTTPConnection(urlsplit(address).netloc)
+
+    def ask() -> None:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        assert answer.status == 200
+        answer.read()
+
+    ask()
+    times = sorted(seconds(ask) for _ in range(ROUNDS))
     median, late = statistics.median(times), times[int(0.99 * ROUNDS)]
-    return Row(what, milliseconds(median), f"p99 {milliseconds(late)}", "", "median < 10 ms", median < 0.010)
+    return Row(what, milliseconds(median), f"p99 {milliseconds(late)}", "—", "median < 10 ms", median < 0.010)
 
 
 def _pages(client: Client) -> Row:
