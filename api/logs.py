@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 
@@ -40,4 +41,7 @@ def configure(level: str = "info") -> None:
 
 
 def _as_line(_: object, __: str, event: EventDict) -> str:
-    return orjson.dumps(event, default=repr).decode()
+    try:
+        return orjson.dumps(event, default=repr).decode()
+    except TypeError:  # An unpaired surrogate in somebody's text: escaped, so that the line is not lost.
+        return json.dumps(event, default=repr)

@@ -16,8 +16,8 @@ from store import jobs
 from store.jobs import Glance
 
 LONGEST_SECONDS = 60
-_FIRST_PAUSE = 0.02
-_LONGEST_PAUSE = 0.25
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
+"""Seconds between two looks: a tenth of the time waited so far, so that short jobs are not kept waiting."""
 
 _PREFERENCE = re.compile(r"\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?:;.*)?", re.IGNORECASE)
 
@@ -40,14 +40,15 @@ async def until(
 ) -> None:
     """Return when a look at the job is enough, or the time is up, the client gone, or the server stopping."""
     clock = asyncio.get_running_loop().time
-    end, pause = clock() + seconds, _FIRST_PAUSE
+    start = clock()
     while not enough(await glance(server, job_id)):
-        left = end - clock()
+        waited = clock() - start
+        left = seconds - waited
         if left <= 0 or await request.is_disconnected():
             return
-        if await stops_within(server.stopping, min(pause, left)):
+        pause = min(max(waited / 10, _SHORTEST_PAUSE), _LONGEST_PAUSE, left)
+        if await stops_within(server.stopping, pause):
             return
-        pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 
 async def stops_within(stopping: asyncio.Event, seconds: float) -> bool:
