@@ -310,7 +310,7 @@ def test_input_dropout_on_a_linear_regression_tends_to_ridge() -> None:
         "network": {"hidden": []},
         "regularization": {"dropout": {"input": rate}},
         "optimizer": {"kind": "sgd", "learning_rate": 0.02, "momentum": 0.0, "schedule": "cosine"},
-        "training": {"max_epochs": 6000, "batch_size": n},
+        "training": {"max_epochs": 3000, "batch_size": n},
         "metrics": [],
     }
     found, _ = coefficients(trained(table(x, y), **settings))

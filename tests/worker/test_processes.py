@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from store.jobs import Job
 from store.session import Database
 from store.settings import Settings
 from store.workers import Worker
+from tests.servers import Databases
 from tests.worker.building import SHORT, Workshop, noise
 
 ROOT = Path(__file__).parents[2]
@@ -145,19 +146,13 @@ def installed(database_url: str, broker: str, folder: Path) -> Iterator[Installa
             made.stop()
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module")
 def watched(
-    request: pytest.FixtureRequest, broker_server: str, tmp_path_factory: pytest.TempPathFactory
+    postgres_databases: Databases, broker_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
-    """With a reconciler, on both databases."""
-    with ExitStack() as stack:
-        folder = tmp_path_factory.mktemp("watched")
-        if request.param == "sqlite":
-            copied = shutil.copyfile(request.getfixturevalue("migrated_sqlite"), folder / "ridgeline.db")
-            url = f"sqlite:///{copied}"
-        else:
-            url = stack.enter_context(request.getfixturevalue("postgres_databases").fresh())
-        made = stack.enter_context(installed(url, broker_server, folder))
+    """With a reconciler, on PostgreSQL; workers are killed on SQLite in the tests from end to end."""
+    folder = tmp_path_factory.mktemp("watched")
+    with postgres_databases.fresh() as url, installed(url, broker_server, folder) as made:
         made.start(*RECONCILER)
         yield made
 
@@ -246,7 +241,6 @@ def test_an_idle_worker_that_is_told_to_stop_is_gone_at_once(unwatched: Installa
 # ── with a reconciler ───────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("watched", ["sqlite"], indirect=True)
 def test_cancel_acts_within_two_seconds_of_a_long_epoch(watched: Installation) -> None:
     watched.worker()
     job = watched.add_job(noise(60_000), **LONG_EPOCHS)
@@ -270,7 +264,6 @@ def test_a_killed_child_costs_no_job(watched: Installation) -> None:
     assert worker.poll() is None
 
 
-@pytest.mark.parametrize("watched", ["sqlite"], indirect=True)
 def test_a_killed_worker_takes_its_children_along(watched: Installation) -> None:
     """Else the child would end the job by itself, and nothing would be lost."""
     worker = watched.worker()
