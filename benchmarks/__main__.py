@@ -8,9 +8,9 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import reading, service, training
+from benchmarks import jobs, reading, training
 
-GROUPS = {"training": training.measure, "service": service.measure, "reading": reading.measure}
+GROUPS = {"training": training.measure, "service": jobs.measure, "reading": reading.measure}
 
 
 def main(names: list[str]) -> None:

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
+from benchmarks.jobs import run
 from benchmarks.measuring import Row, milliseconds, seconds
-from benchmarks.service import run
 from cli.client import Client
 from store.session import Database
 from store.tables import jobs
