@@ -4,36 +4,44 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from threading import Event
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from models.complaints import complaints
 from models.datasets import BUNDLED, Table, bundled, read
 from models.defaults import Completed, complete
-from models.errors import Complaint, DataError, DatasetError, SpecError
+from models.errors import CheckpointError, Complaint, DataError, DatasetError, SpecError
 from models.spec import JobSpec
 from models.suggestions import near_name
 
-BAD_INPUT = 2
+if TYPE_CHECKING:
+    from models.training import Training
+
+BAD_INPUT, INTERRUPTED = 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train what a spec asks for; the exit status is 2 where it asks for something impossible."""
+    """Train what a spec asks for; the exit status is 2 where that is impossible."""
     options = _parser().parse_args(arguments)
     try:
         spec = _spec(options)
         table = _table(spec, options)
-        return _train(complete(spec, table.description), table, options.weights)
+        return _train(complete(spec, table.description), table, options.weights, options.checkpoint)
     except SpecError as error:
         _complain(error.complaints)
     except DatasetError as error:
         _complain([Complaint(error.pointer, str(error), suggestion=error.suggestion)])
     except DataError as error:
         _complain([Complaint("/dataset", str(error))])
+    except CheckpointError as error:
+        _complain([Complaint("", f"{options.checkpoint}: {error}", suggestion="another --checkpoint FILE")])
     return BAD_INPUT
 
 
@@ -43,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, help="a file to train on instead of a bundled dataset")
     parser.add_argument("--target", help="the column of --data to predict; the last one unless named")
     parser.add_argument("--weights", type=Path, help="where to write the trained network")
+    parser.add_argument(
+        "--checkpoint", type=Path, help="written on Ctrl-C and at the end; where it is, go on"
+    )
     return parser
 
 
@@ -75,7 +86,7 @@ def _table(spec: JobSpec, options: argparse.Namespace) -> Table:
     return bundled(spec.dataset)
 
 
-def _train(completed: Completed, table: Table, weights: Path | None) -> int:
+def _train(completed: Completed, table: Table, weights: Path | None, checkpoint: Path | None) -> int:
     # Torch takes a second or more to load, which a mistake in the spec need not wait for.
     from models.preprocessing import prepare
     from models.training import Training
@@ -86,8 +97,14 @@ def _train(completed: Completed, table: Table, weights: Path | None) -> int:
         print(f"note {notice.pointer}: {notice.detail}")
     prepared = prepare(spec, table)
     training = Training(spec, prepared)
-    for epoch in training:
-        print(epoch)
+    if checkpoint:
+        _drive_from(checkpoint, training)
+    else:
+        for epoch in training:
+            print(epoch)
+    if training.stop_reason is None:
+        print(f"interrupted after epoch {len(training.history)}; the same command goes on")
+        return INTERRUPTED
     print(f"{training.stop_reason}: {training.stop_detail}")
     _report(training.result())
     if weights:
@@ -97,6 +114,38 @@ def _train(completed: Completed, table: Table, weights: Path | None) -> int:
             weights, network_state=state, spec=spec, preprocessor=prepared.preprocessor, description=described
         )
     return 0
+
+
+def _drive_from(checkpoint: Path, training: Training) -> None:
+    """Go on from the checkpoint, if there is one, and leave one behind; Ctrl-C ends it at a pulse."""
+    from models import checkpoints
+
+    if checkpoint.exists():
+        training.resume(checkpoints.load(checkpoint))
+    with _interruption() as asked:
+        for epoch in training.pulses():
+            if epoch:
+                print(epoch)
+            if asked.is_set():
+                break
+    checkpoints.save(checkpoint, training)
+
+
+@contextmanager
+def _interruption() -> Iterator[Event]:
+    """Set by the first Ctrl-C, which else would come in the midst of a step; a second one is as ever."""
+    asked = Event()
+    before = signal.getsignal(signal.SIGINT)
+
+    def ask(*_: object) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _report(result: dict[str, Any]) -> None:

@@ -12,6 +12,11 @@ from models.spec import JobSpec
 
 _FLOAT = 4
 
+_COPIES = 11
+"""Of all parameters at the worst moment: weights, gradient, two moments, two penalties' strengths, three
+intermediate results of a penalty, the best so far, and the one before until it is replaced. A checkpoint is
+written from where these lie, and read as a part of the file that is mapped into memory: neither is a copy."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -59,9 +64,7 @@ def estimate(spec: JobSpec, description: Description) -> Cost:
 
 def _memory(rows: int, features: int, parameters: int, batch: int, widths: list[int]) -> int:
     data = rows * features * (2 * 8 + 3 * _FLOAT)  # as read, as transformed, resident, permuted, in flight
-    state = (
-        parameters * 7 * _FLOAT
-    )  # weights, gradient, two moments, strengths, the best so far, a copy to save
+    state = parameters * _COPIES * _FLOAT
     activations = min(max(batch, 16_384), rows) * sum(widths) * 6 * _FLOAT
     return data + state + activations
 

@@ -22,11 +22,17 @@ from models.errors import DatasetError
 
 HEAD_CELLS = 20_000
 """A look at a dataset shows at most so many cells."""
+_NICENESS = 5
+"""Whoever waits for an answer comes first."""
+_OPEN_FILES = 256
+_PR_SET_NO_NEW_PRIVS = 38
+_CLONE_NEWUSER = 0x10000000
+_CLONE_NEWNET = 0x40000000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    _confine(options.memory_bytes, options.cpu_seconds)
+    _confine(options)
     sys.stdout.write(json.dumps(_answer(options), allow_nan=False) + "\n")
     return 0
 
@@ -76,22 +82,43 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--limits", default="{}", help="ReadLimits as JSON")
     parser.add_argument("--memory-bytes", type=int, default=4 * 2**30, help="address space of this process")
     parser.add_argument("--cpu-seconds", type=int, default=300, help="processor time of this process")
+    parser.add_argument("--file-bytes", type=int, default=4 * 2**30, help="largest file it may write")
     return parser
 
 
-def _confine(memory_bytes: int, cpu_seconds: int) -> None:
-    """Let the kernel end this process where it takes more than its share."""
+def _confine(options: argparse.Namespace) -> None:
+    """Let the kernel end this process where it takes more than its share, and keep it off the network."""
     # Threads take address space, and the allocator of polars complains without end where it gets no more.
     os.putenv("POLARS_MAX_THREADS", "2")
     os.putenv("_RJEM_MALLOC_CONF", "background_thread:false")
+    os.nice(_NICENESS)
+    _cut_off()
     try:
         import resource
     except ImportError:  # Windows has no such limits.
         return
-    for limit, most in ((resource.RLIMIT_AS, memory_bytes), (resource.RLIMIT_CPU, cpu_seconds)):
+    for limit, most in (
+        (resource.RLIMIT_AS, options.memory_bytes),
+        (resource.RLIMIT_CPU, options.cpu_seconds),
+        (resource.RLIMIT_FSIZE, options.file_bytes),
+        (resource.RLIMIT_NOFILE, _OPEN_FILES),
+        (resource.RLIMIT_CORE, 0),
+    ):
         _, hard = resource.getrlimit(limit)
-        soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(limit, (soft, hard))
+        least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(limit, (least, least))
+
+
+def _cut_off() -> None:
+    """A network of its own, which leads nowhere; where the kernel grants none, things stay as they are."""
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    library = ctypes.CDLL(None)
+    library.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    # Root may take a network alone; a user namespace would cost it the folders that belong to others.
+    library.unshare(_CLONE_NEWNET if os.geteuid() == 0 else _CLONE_NEWUSER | _CLONE_NEWNET)
 
 
 if __name__ == "__main__":

@@ -62,3 +62,7 @@ class DataError(RidgelineError):
 
 class WeightsError(RidgelineError):
     """The weights file is damaged or does not belong to this network."""
+
+
+class CheckpointError(RidgelineError):
+    """The checkpoint is damaged or does not belong to this training."""

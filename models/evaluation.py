@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,7 +12,9 @@ from torch import Tensor
 from models.losses import Readout
 from models.metrics import METRICS
 from models.network import Network
-from models.preprocessing import Rows
+from models.preprocessing import Prepared, Rows
+
+_T = TypeVar("_T")
 
 CHUNK_ROWS = 16_384
 """Rows a forward pass: bounds the activations' memory, and the wait between two pulses."""
@@ -44,6 +46,21 @@ class SplitTensors:
         return len(self.x)
 
 
+def resident(
+    prepared: Prepared, readout: Readout, floating: torch.dtype, device: str
+) -> tuple[SplitTensors, SplitTensors | None, SplitTensors | None]:
+    """Training, validation and test rows where the network is; None for a split without rows."""
+
+    def of(rows: Rows) -> SplitTensors:
+        return SplitTensors.of(rows, readout=readout, floating=floating, device=device)
+
+    return (
+        of(prepared.train),
+        of(prepared.validation) if prepared.validation else None,
+        of(prepared.test) if prepared.test else None,
+    )
+
+
 @torch.no_grad()
 def evaluate(
     network: Network, split: SplitTensors, metrics: list[str], *, prefix: str
@@ -63,3 +80,12 @@ def evaluate(
     return measured | {
         f"{prefix}{name}": METRICS[name].function(split.truth, predictions) for name in metrics
     }
+
+
+def drained(work: Generator[object, None, _T]) -> _T:
+    """What a generator returns, with no stop on the way."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]

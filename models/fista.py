@@ -13,11 +13,12 @@ It ends by itself when no coordinate moves by more than the tolerance.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from models.flat import FlatParameters
+from models.flat import FlatParameters, copied
 from models.history import History
 from models.losses import Readout
 from models.regularizers import L2, Penalty
@@ -81,6 +82,20 @@ class Fista:
 
     def epoch_ended(self, history: History) -> None:
         """The step size is the curvature's, not the curve's."""
+
+    def state(self) -> dict[str, Any]:
+        numbers = {"t": self._t, "learning_rate": self.learning_rate, "converged": self.converged}
+        ahead = {f"ahead_{place}": tensor for place, tensor in enumerate(self._ahead)}
+        current = {f"current_{place}": tensor for place, tensor in enumerate(self._current)}
+        return numbers | ahead | current
+
+    def resume(self, state: dict[str, Any]) -> None:
+        self._t, self.learning_rate, self.converged = (
+            state[name] for name in ("t", "learning_rate", "converged")
+        )
+        for place, like in enumerate(self._tensors):
+            self._ahead[place] = copied(state[f"ahead_{place}"], like=like)
+            self._current[place] = copied(state[f"current_{place}"], like=like)
 
 
 def _lipschitz(x: Tensor, readout: Readout, penalties: list[tuple[Penalty, Tensor]]) -> float:

@@ -6,6 +6,8 @@ act on weights alone. The network's own parameters and gradients are views into 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -47,6 +49,39 @@ class FlatParameters:
                 part *= part.new_tensor([penalty.feature_weights.get(column, 1.0) for column in columns])
             parts.append(part.flatten())
         return torch.cat(parts)
+
+    def penalties(self, parts: Mapping[str, tuple[Penalty, Tensor]]) -> dict[str, Tensor]:
+        """What each penalty adds to the objective, as the curve names it: 0 where it is off."""
+        w = self.weights.detach()
+        values = {name: part.penalty(w, strength) for name, (part, strength) in parts.items()}
+        added = {f"penalty_{name}": w.new_zeros(()) for name in ("l1", "l2")}
+        return added | {f"penalty_{name}": value for name, value in values.items() if value is not None}
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the network has learnt: both tensors, and its buffers by name. They are no copies."""
+        learnt = {"weights": self.weights.detach(), "others": self.others.detach()}
+        return learnt | dict(self._network.named_buffers())
+
+    @torch.no_grad()
+    def overwrite(self, state: Mapping[str, Tensor]) -> None:
+        """Learn this instead. It is copied into the tensors that are there: the network lies over them."""
+        own = self.state()
+        for name, learnt in self.copies(state).items():
+            own[name].copy_(learnt)
+
+    def copies(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A state of this very network as tensors of its own, where the network is."""
+        own = self.state()
+        if state.keys() != own.keys():
+            raise ValueError("another network has these weights")
+        return {name: copied(state[name], like=own[name]) for name in own}
+
+
+def copied(tensor: Tensor, *, like: Tensor) -> Tensor:
+    """A copy of its own on the other's device, after a look that they are of one kind: nothing broadcasts."""
+    if (tensor.shape, tensor.dtype) != (like.shape, like.dtype):
+        raise ValueError(f"a tensor is {tensor.dtype} {list(tensor.shape)} instead of {list(like.shape)}")
+    return tensor.detach().to(like.device, copy=True)
 
 
 def _lay_under(parameters: list[nn.Parameter]) -> nn.Parameter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 
@@ -49,3 +49,13 @@ class History:
     def points(self, name: str, *, after: int = 0) -> Iterator[tuple[int, float]]:
         """(epoch, value) of a series behind epoch `after`; an epoch that lacks it counts as NaN."""
         return ((epoch.number, epoch.values.get(name, math.nan)) for epoch in self.epochs[after:])
+
+    def series(self) -> list[str]:
+        """The names of what every epoch measured, in order."""
+        return list(self.epochs[0].values) if self.epochs else []
+
+    @classmethod
+    def of(cls, series: Sequence[str], rows: Sequence[Sequence[float]]) -> History:
+        """The history with these values, a row an epoch."""
+        values = (dict(zip(series, row, strict=True)) for row in rows)
+        return cls([Epoch(number, each) for number, each in enumerate(values, start=1)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -21,6 +23,20 @@ class Randomness:
         count = shape.numel()
         raw = self._bits.random_raw((count + 3) // 4)
         return torch.from_numpy(raw.view(np.int16)[:count]).view(shape)
+
+    def state(self) -> dict[str, Any]:
+        """Where in the stream it is, as plain numbers."""
+        state: dict[str, Any] = dict(self._bits.state)
+        words = [int(word) for word in state["state"]["state"]]
+        return {"words": words, "has_uint32": state["has_uint32"], "uinteger": state["uinteger"]}
+
+    def resume(self, state: dict[str, Any]) -> None:
+        self._bits.state = {
+            "bit_generator": "SFC64",
+            "state": {"state": np.array(state["words"], dtype=np.uint64)},
+            "has_uint32": state["has_uint32"],
+            "uinteger": state["uinteger"],
+        }
 
 
 class Dropout(nn.Module):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from models.metrics import Predictions, Task
+
+if TYPE_CHECKING:
+    from models.preprocessing import Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,12 @@ class Readout:
     """Regression: the training targets' mean, put back into predictions."""
     sd: float = 1.0
     """Regression: the training targets' standard deviation."""
+
+    @classmethod
+    def of(cls, prepared: Prepared) -> Self:
+        """How a network's outputs are read for this data."""
+        scale = prepared.preprocessor.target
+        return cls(prepared.task, scale.mean, scale.sd) if scale else cls(prepared.task)
 
     def loss(self, outputs: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
         """Cross-entropy (one logit and a sigmoid for two classes, softmax for more) or squared error.

@@ -35,6 +35,9 @@ _SATURATING = ("tanh", "sigmoid")
 class Network(nn.Sequential):
     """The layers in order: `hidden_1`, `hidden_1_norm`, …, `output`. (n, features) → (n, outputs)."""
 
+    randomness: Randomness
+    """What its dropout layers draw from."""
+
     def linears(self) -> Iterator[tuple[str, nn.Linear]]:
         """The layers that hold weight matrices, from the input on."""
         return ((name, layer) for name, layer in self.named_children() if isinstance(layer, nn.Linear))
@@ -68,6 +71,7 @@ def build(spec: JobSpec, features: int, outputs: int, seed: int) -> Network:
     add("output", _linear([features, *hidden][-1], outputs))
 
     network = Network(layers)
+    network.randomness = randomness
     _initialize(network, spec.network.activation, torch.Generator().manual_seed(seed))
     return network
 

@@ -10,7 +10,7 @@ One step is
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from models.flat import FlatParameters
 from models.history import History
 from models.regularizers import Monitor, Penalty
 from models.spec import OptimizerSpec
+from models.updates import rule_of
 
 
 class Stepper(Protocol):
@@ -37,6 +38,12 @@ class Stepper(Protocol):
 
     def epoch_ended(self, history: History) -> None:
         """See the curve, where the learning rate follows it."""
+
+    def state(self) -> dict[str, Any]:
+        """What the steps so far have left behind, but for the weights: tensors and plain values."""
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on from such a state."""
 
 
 class Descent:
@@ -58,7 +65,7 @@ class Descent:
         self._penalties = penalties
         self._proximal = [(penalty, strength) for penalty, strength in penalties if penalty.proximal]
         self._schedule = schedule
-        self._optimizer = _torch_optimizer(spec, [flat.weights, flat.others])
+        self._rule = rule_of(spec, {"weights": flat.weights, "others": flat.others})
         self._steps = 0
         self.learning_rate = schedule.rate(1)
 
@@ -69,45 +76,27 @@ class Descent:
     def step(self) -> None:
         self._steps += 1
         self.learning_rate = rate = self._schedule.rate(self._steps)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
         for penalty, strength in self._penalties:
             penalty.add_gradient(self._weights.data, strength, self._flat.gradient)
         if self._spec.weight_decay:
             self._weights.mul_(1 - rate * self._spec.weight_decay)
-        self._optimizer.step()
+        self._rule.step(rate)
         if self._proximal:
-            step = self._step_size()
+            # With lr alone the penalty would weigh 1 − μ of what was asked, and under Adam far more or less.
+            step = self._rule.reach("weights", rate)
             for penalty, strength in self._proximal:
                 penalty.shrink(self._weights.data, strength, step)
 
     def epoch_ended(self, history: History) -> None:
         self._schedule.epoch_ended(history)
 
-    def _step_size(self) -> Tensor | float:
-        """How far a steady unit of gradient moves each coordinate in a step.
+    def state(self) -> dict[str, Any]:
+        return {"learning_rate": self.learning_rate} | self._rule.state() | self._schedule.state()
 
-        lr / (√v̂ + ε) for Adam; lr·(1 − μᵗ)/(1 − μ) for SGD, whose momentum adds up the last gradients: with
-        lr alone the penalty would weigh 1 − μ of what was asked.
-        """
-        if self._spec.kind == "sgd":
-            momentum = self._spec.momentum or 0.0
-            return self.learning_rate * (1 - momentum**self._steps) / (1 - momentum)
-        group = self._optimizer.param_groups[0]
-        second_moment: Tensor = self._optimizer.state[self._weights]["exp_avg_sq"]
-        root = math.sqrt(1 - group["betas"][1] ** self._steps)
-        # The same fraction expanded by the bias correction's root, in place: four passes over the weights.
-        return second_moment.sqrt().add_(group["eps"] * root).reciprocal_().mul_(self.learning_rate * root)
-
-
-def _torch_optimizer(spec: OptimizerSpec, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-    rate = spec.learning_rate or 1e-3
-    if spec.kind == "sgd":
-        return torch.optim.SGD(
-            parameters, rate, spec.momentum or 0.0, nesterov=bool(spec.nesterov), fused=True
-        )
-    first, second = spec.betas or (0.9, 0.999)
-    return torch.optim.Adam(parameters, rate, betas=(first, second), fused=True)
+    def resume(self, state: dict[str, Any]) -> None:
+        self._steps, self.learning_rate = state["steps"], state["learning_rate"]
+        self._rule.resume(state)
+        self._schedule.resume(state)
 
 
 class Schedule:
@@ -153,6 +142,12 @@ class Schedule:
         if len(history) - since >= (self._spec.plateau_patience or 5):
             self._plateau_factor *= self._spec.plateau_factor or 0.5
             self._plateau_until = len(history)
+
+    def state(self) -> dict[str, Any]:
+        return {"plateau_factor": self._plateau_factor, "plateau_until": self._plateau_until}
+
+    def resume(self, state: dict[str, Any]) -> None:
+        self._plateau_factor, self._plateau_until = state["plateau_factor"], state["plateau_until"]
 
 
 def _half_cosine(start: float, end: float, progress: float) -> float:

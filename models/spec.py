@@ -171,7 +171,8 @@ class JobSpec(Frozen):
     preprocessing: PreprocessingSpec = PreprocessingSpec()
     network: NetworkSpec = NetworkSpec()
     regularization: Annotated[
-        Regularization | None, BeforeValidator(_none_means_none, json_schema_input_type=Regularization | None)
+        Regularization | None,
+        BeforeValidator(_none_means_none, json_schema_input_type=Regularization | Literal[False] | None),
     ] = None
     """Left out: a default cocktail for the data. Given: exactly what is written; `{}` or null is none."""
     optimizer: OptimizerSpec = OptimizerSpec()

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from models.datasets import Description
@@ -24,6 +23,7 @@ from models.errors import WeightsError
 from models.network import Network, build
 from models.preprocessing import Preprocessor, task_of
 from models.spec import JobSpec
+from models.tensors import write
 
 FORMAT = "ridgeline-1"
 
@@ -46,7 +46,7 @@ def save(
     preprocessor: Preprocessor,
     description: Description,
 ) -> None:
-    """Write a trained network; `load` gives back one that answers the same to the last bit."""
+    """Write a trained network; `load` gives back one that answers the same. `OSError` where it cannot be."""
     # In training they are views into one flat tensor, which the format refuses: give each its own memory.
     tensors = {
         name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in network_state.items()
@@ -57,7 +57,7 @@ def save(
         "preprocessor": preprocessor.to_json(),
         "description": description.model_dump_json(),
     }
-    save_file(tensors, path, metadata=metadata)
+    write(path, tensors, metadata)
 
 
 def load(path: Path) -> Trained:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,37 @@ def test_it_prints_what_one_should_know(tmp_path: Path, capsys: pytest.CaptureFi
     asked = {"dataset": "iris", "training": {"max_epochs": 1, "batch_size": 4}}
     assert main([write(tmp_path, asked | {"regularization": {"batch_norm": True}})]) == 0
     assert "note /regularization/batch_norm: " in capsys.readouterr().out
+
+
+def test_ctrl_c_leaves_a_checkpoint_from_which_the_same_command_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The curve of the interrupted and the next run together is that of one run to the end."""
+    spec = write(tmp_path, {"dataset": "digits", "training": {"max_epochs": 30}, "regularization": {}})
+    kept = ["--checkpoint", str(tmp_path / "c")]
+    command = [sys.executable, "-u", "-m", "models", spec, *kept]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        first = [next(running.stdout) for _ in range(2)]
+        running.send_signal(signal.SIGINT)
+        first += running.stdout.readlines()
+        assert running.wait(60) == 130
+    assert first.pop().startswith(f"interrupted after epoch {len(first)}; ")
+    assert main([spec, *kept]) == 0
+    rest = capsys.readouterr().out.splitlines(keepends=True)
+    assert main([spec]) == 0
+    assert [*first, *rest] == capsys.readouterr().out.splitlines(keepends=True)
+    assert main([spec, *kept]) == 0
+    assert capsys.readouterr().out.startswith("max_epochs: all 30 epochs are done")
+
+
+def test_a_checkpoint_of_another_spec_is_explained_and_exits_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = ["--checkpoint", str(tmp_path / "c")]
+    assert main([write(tmp_path, {"dataset": "iris", "training": {"max_epochs": 1}}), *kept]) == 0
+    assert main([write(tmp_path, {"dataset": "iris", "training": {"max_epochs": 2}}), *kept]) == 2
+    assert "another spec: training differ" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

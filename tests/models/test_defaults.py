@@ -60,9 +60,9 @@ def test_a_complete_spec_has_no_gaps_and_says_the_same_again(dataset: str, setti
 
 @pytest.mark.parametrize("dataset", BUNDLED)
 def test_the_defaults_give_a_good_network(dataset: str) -> None:
-    """Mean test score over five split seeds."""
+    """Mean test score over three split seeds."""
     metric = "r2" if dataset == "diabetes" else "accuracy"
-    results = [trained(TABLES[dataset], split={"seed": seed}).result() for seed in range(5)]
+    results = [trained(TABLES[dataset], split={"seed": seed}).result() for seed in range(3)]
     assert np.mean([result["test"][metric] for result in results]) >= NEEDED[dataset]
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from models.history import Epoch, History
 from models.network import Network, build
 from models.optimizers import Descent, Schedule
 from models.spec import JobSpec, OptimizerSpec
+from models.updates import rule_of
 
 
 def network() -> Network:
@@ -62,6 +66,36 @@ def test_a_step_is_torchs_step(settings: dict[str, Any], theirs: Any) -> None:
     assert len(found) == 5
     for name, one in found.items():
         torch.testing.assert_close(one, expected[name], rtol=1e-4, atol=1e-5)
+
+
+RULES: list[tuple[dict[str, Any], Any]] = [
+    ({"kind": "sgd", "momentum": 0.0}, lambda p: torch.optim.SGD(p, fused=True)),
+    ({"kind": "sgd", "momentum": 0.9}, lambda p: torch.optim.SGD(p, momentum=0.9, fused=True)),
+    (
+        {"kind": "sgd", "momentum": 0.9, "nesterov": True},
+        lambda p: torch.optim.SGD(p, momentum=0.9, nesterov=True, fused=True),
+    ),
+    ({"kind": "adam"}, lambda p: torch.optim.Adam(p, fused=True)),
+    ({"kind": "adam", "betas": [0.8, 0.95]}, lambda p: torch.optim.Adam(p, betas=(0.8, 0.95), fused=True)),
+]
+
+
+@pytest.mark.parametrize(("settings", "theirs"), RULES)
+@pytest.mark.parametrize("floating", [torch.float32, torch.float64])
+def test_a_rule_is_torchs_own_bit_for_bit(
+    settings: dict[str, Any], theirs: Any, floating: torch.dtype
+) -> None:
+    stream = torch.Generator().manual_seed(1)
+    start = torch.randn(50, generator=stream, dtype=floating)
+    ours, reference = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    rule, optimizer = rule_of(OptimizerSpec.model_validate(settings), {"weights": ours}), theirs([reference])
+    for step in range(1, 31):
+        ours.grad = reference.grad = torch.randn(50, generator=stream, dtype=floating)
+        optimizer.param_groups[0]["lr"] = 0.1 / step
+        optimizer.step()
+        with torch.no_grad():
+            rule.step(0.1 / step)
+        assert torch.equal(ours, reference)
 
 
 def test_flat_parameters_lie_under_the_networks() -> None:
@@ -118,3 +152,16 @@ def test_reduce_on_plateau_follows_the_curve() -> None:
         schedule.epoch_ended(history)
         found.append(schedule.rate(number))
     assert found == [pytest.approx(rate) for rate in [1, 1, 1, 0.1, 0.1, 0.01, 0.01, 0.01]]
+
+
+def test_training_loads_no_compiler(tmp_path: Path) -> None:
+    """torch.optim would: two seconds of every process's start."""
+    spec = tmp_path / "spec.json"
+    spec.write_text('{"dataset": "iris", "training": {"max_epochs": 1}}')
+    script = (
+        "import sys; from models.__main__ import main; main([sys.argv[1]]); "
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    command = [sys.executable, "-c", script, str(spec)]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr

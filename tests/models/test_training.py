@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from models.batches import batch_bounds
 from models.datasets import Table, bundled
-from models.training import Training, batch_bounds
+from models.training import Training
 from tests.models.building import ALL_ROWS, coefficients, table, trained, training
 
 SEED_NETWORK: dict[str, Any] = {

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -312,3 +315,16 @@ def test_a_diverged_network_is_told_in_json() -> None:
     told = summary(training, prepared)
     assert told["layers"][0]["l1_norm"] is None
     assert told["inputs"][0]["share"] is None
+
+
+def test_a_full_disk_is_the_systems_error(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the disk; the library's own error would not say what it is."""
+    script = (
+        "import resource, signal, sys, torch; from pathlib import Path; from models.tensors import write\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "try: write(Path(sys.argv[1]), {'x': torch.zeros(10_000)}, {})\n"
+        "except OSError as error: sys.exit(error.errno)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "w")]
+    assert subprocess.run(command, cwd=Path(__file__).parents[2], timeout=60).returncode == errno.EFBIG
