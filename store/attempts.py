@@ -10,7 +10,7 @@ from store.columns import now
 from store.session import Connection
 from store.tables import attempts
 
-Outcome = Literal["succeeded", "failed", "cancelled", "released", "lost"]
+Outcome = Literal["succeeded", "failed", "cancelled", "paused", "released", "lost"]
 
 
 @dataclass(frozen=True, slots=True)

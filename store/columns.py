@@ -7,6 +7,7 @@ say so in its driver's own words in the middle of a statement. These types refus
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,6 +39,13 @@ def printable(text: str | None, longest: int) -> str | None:
         return None
     cut = text if len(text) <= longest else text[: longest - 1] + "…"
     return cut.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def printable_values(values: Mapping[str, Any], longest: int) -> dict[str, Any]:
+    """The same for every text among some values."""
+    return {
+        name: printable(value, longest) if isinstance(value, str) else value for name, value in values.items()
+    }
 
 
 def _check_integer(number: int) -> None:

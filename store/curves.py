@@ -12,6 +12,7 @@ from store import nonfinite
 from store.columns import now
 from store.errors import GapInCurve
 from store.fences import mine
+from store.projects import owned
 from store.session import Connection
 from store.tables import jobs, points
 
@@ -100,6 +101,12 @@ def _rows(job_id: str, first: int, epochs: Iterable[Point]) -> Iterable[dict[str
         }
 
 
+def rewind(tx: Connection, job_id: str, epoch: int) -> bool:
+    """Delete what was recorded behind an epoch, in the transaction that sets the job back; was there any?"""
+    behind = (points.c.job_id == job_id, points.c.epoch > epoch)
+    return tx.execute(points.delete().where(*behind)).rowcount > 0
+
+
 def read(
     tx: Connection,
     job_id: str,
@@ -112,7 +119,7 @@ def read(
     text, nonfinite = (sa.cast(points.c[name], sa.Text) for name in ("values", "nonfinite"))
     chosen = (
         sa.select(points.c.epoch, text, nonfinite)
-        .where(points.c.job_id == job_id, points.c.epoch > after)
+        .where(points.c.job_id == owned(tx, job_id), points.c.epoch > after)
         .order_by(points.c.epoch)
         .limit(limit)
     )
@@ -142,7 +149,7 @@ def series_of(tx: Connection, job_id: str) -> list[str]:
     """The names of the series that the last epoch recorded; empty before the first."""
     last = (
         sa.select(points.c["values"])
-        .where(points.c.job_id == job_id)
+        .where(points.c.job_id == owned(tx, job_id))
         .order_by(points.c.epoch.desc())
         .limit(1)
     )

@@ -11,9 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from store import ids
+from store.columns import now
 from store.errors import DatasetInUse, NotFound
 from store.files import Stored
 from store.pages import Page, Sort, paged, to_page
+from store.projects import current, only
 from store.session import Connection
 from store.tables import DEFAULT_PROJECT, datasets, jobs
 
@@ -71,14 +73,13 @@ def add(
     dataset_id: str | None = None,
     filename: str | None = None,
     bundled: bool = False,
-    project_id: str = DEFAULT_PROJECT,
 ) -> tuple[Dataset, bool]:
     """A new dataset and True; or the one that the same bytes, target and task gave before, and False.
 
     Take `dataset_id` from `ids.new("ds")` beforehand: the table is stored under it before the row is written,
     so that a row never points to a file that is not there.
     """
-    identity = {"project_id": project_id, "sha256": sha256, "target": target, "task": task}
+    identity = {"project_id": current(tx), "sha256": sha256, "target": target, "task": task}
     described = {"rows": rows, "features": features, "description": dict(description), "bytes": size}
     where = {"table_key": table.key, "table_sha256": table.sha256, "table_bytes": table.bytes}
     values = {**identity, **described, **where, "name": name, "filename": filename, "bundled": bundled}
@@ -89,29 +90,38 @@ def add(
     return Dataset(**tx.execute(sa.select(datasets).where(*same)).one()._mapping), created
 
 
-def get(tx: Connection, dataset_id: str, *, project_id: str = DEFAULT_PROJECT) -> Dataset:
+def get(tx: Connection, dataset_id: str) -> Dataset:
     """A dataset by its id; `NotFound` where there is none in this project."""
-    mine = (datasets.c.id == dataset_id, datasets.c.project_id == project_id)
+    mine = (datasets.c.id == dataset_id, only(tx, datasets))
     row = tx.execute(sa.select(datasets).where(*mine)).one_or_none() if ids.possible(dataset_id) else None
     if row is None:
         raise NotFound("dataset", dataset_id)
     return Dataset(**row._mapping)
 
 
-def same(
-    tx: Connection, *, sha256: str, target: str, task: str, project_id: str = DEFAULT_PROJECT
-) -> Dataset | None:
+def same(tx: Connection, *, sha256: str, target: str, task: str) -> Dataset | None:
     """The dataset that these bytes gave before with this target and task."""
-    identity = {"project_id": project_id, "sha256": sha256, "target": target, "task": task}
+    identity = {"project_id": current(tx), "sha256": sha256, "target": target, "task": task}
     row = tx.execute(sa.select(datasets).filter_by(**identity)).one_or_none()
     return None if row is None else Dataset(**row._mapping)
 
 
-def find_bundled(tx: Connection, name: str, *, project_id: str = DEFAULT_PROJECT) -> Dataset | None:
+def find_bundled(tx: Connection, name: str) -> Dataset | None:
     """The bundled dataset of this name, once it has been stored."""
-    mine = (datasets.c.project_id == project_id, datasets.c.name == name, datasets.c.bundled)
+    mine = (only(tx, datasets), datasets.c.name == name, datasets.c.bundled)
     row = tx.execute(sa.select(datasets).where(*mine).limit(1)).one_or_none()
     return None if row is None else Dataset(**row._mapping)
+
+
+def share_bundled(tx: Connection, names: Iterable[str]) -> None:
+    """Give this project rows of its own for the default project's bundled datasets, over the same files."""
+    theirs = (datasets.c.project_id == DEFAULT_PROJECT, datasets.c.bundled, datasets.c.name.in_(list(names)))
+    insert = (sqlite if tx.dialect.name == "sqlite" else postgresql).insert(datasets)
+    own = {"project_id": current(tx), "created_at": now()}
+    # In the order of their creation, so that every project lists them alike.
+    for row in tx.execute(sa.select(datasets).where(*theirs).order_by(datasets.c.created_at, datasets.c.id)):
+        values = {**row._mapping, **own, "id": ids.new("ds")}
+        tx.execute(insert.values(values).on_conflict_do_nothing())
 
 
 def page(
@@ -121,10 +131,9 @@ def page(
     sort: Sort = "-created_at",
     cursor: str | None = None,
     limit: int = 50,
-    project_id: str = DEFAULT_PROJECT,
 ) -> Page[Listed]:
     """One page of a project's datasets, without their descriptions."""
-    statement = sa.select(*_LISTED).where(datasets.c.project_id == project_id)
+    statement = sa.select(*_LISTED).where(only(tx, datasets))
     if name is not None:
         statement = statement.where(datasets.c.name == name)
     rows = tx.execute(
@@ -133,9 +142,9 @@ def page(
     return to_page([Listed(**row._mapping) for row in rows], limit, lambda row: (row.created_at, row.id))
 
 
-def delete(tx: Connection, dataset_id: str, *, project_id: str = DEFAULT_PROJECT) -> list[str]:
+def delete(tx: Connection, dataset_id: str) -> list[str]:
     """Delete a dataset that no job uses. Answers the keys of its files, to be deleted after the commit."""
-    mine = (datasets.c.id == dataset_id, datasets.c.project_id == project_id)
+    mine = (datasets.c.id == dataset_id, only(tx, datasets))
     # The lock keeps jobs from being added to it between the count and the deletion.
     held = sa.select(datasets.c.table_key).where(*mine).with_for_update()
     key = tx.execute(held).scalar() if ids.possible(dataset_id) else None

@@ -24,6 +24,18 @@ class NotFound(StoreError):
         self.name = name
 
 
+class NoProject(StoreError):
+    """This transaction belongs to no project, and what was asked for does."""
+
+
+class ProjectExists(StoreError):
+    """There is a project of this name already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is a project called {name!r} already")
+        self.name = name
+
+
 class ActionNotAllowed(StoreError):
     """This action makes no sense in the job's present state."""
 
@@ -43,6 +55,22 @@ class DatasetInUse(StoreError):
         super().__init__(f"dataset {dataset_id!r} is used by {those} first")
         self.dataset_id = dataset_id
         self.jobs = jobs
+
+
+class BadDestination(StoreError):
+    """A webhook cannot lead there."""
+
+    def __init__(self, detail: str, suggestion: str | None = None) -> None:
+        super().__init__(detail)
+        self.suggestion = suggestion
+
+
+class TooManyWebhooks(StoreError):
+    """A project has no more webhooks than these; delete one first."""
+
+
+class WebhookDisabled(StoreError):
+    """This webhook is disabled; enable it first."""
 
 
 class IdempotencyMismatch(StoreError):
@@ -90,3 +118,7 @@ class FilesFull(StoreError):
 
 class SchemaOutdated(StoreError):
     """The database's schema is not the one this version needs; run `ridgeline database upgrade`."""
+
+
+class BackupError(StoreError):
+    """The backup cannot be written, or cannot be restored."""

@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from store.fences import mine
+from store.projects import owned
 from store.session import Connection
 from store.tables import events, jobs, points
 
@@ -60,7 +61,7 @@ def log(tx: Connection, job_id: str, *, after: int = 0, limit: int = 200) -> lis
     """The log without the epochs, from behind number `after`."""
     chosen = (
         sa.select(events.c.number, events.c.kind, events.c.at, events.c.data)
-        .where(events.c.job_id == job_id, events.c.number > after)
+        .where(events.c.job_id == owned(tx, job_id), events.c.number > after)
         .order_by(events.c.number)
         .limit(limit)
     )
@@ -78,8 +79,8 @@ def stream_after(tx: Connection, job_id: str, after: int, *, limit: int = 500) -
     nothing = (sa.cast(None, column.type).label(column.name) for column in about[1:])
     told = sa.select(events.c.number, events.c.kind, events.c.at, events.c.data, *nothing)
     pieces = (
-        _piece(recorded.where(points.c.job_id == job_id), points.c.event, after, limit),
-        _piece(told.where(events.c.job_id == job_id), events.c.number, after, limit),
+        _piece(recorded.where(points.c.job_id == owned(tx, job_id)), points.c.event, after, limit),
+        _piece(told.where(events.c.job_id == owned(tx, job_id)), events.c.number, after, limit),
     )
     merged = sa.union_all(*pieces).subquery()
     rows = tx.execute(sa.select(merged).order_by(merged.c.number).limit(limit))

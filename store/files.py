@@ -88,7 +88,8 @@ class Files:
                     target.write(chunk)
             if digest.hexdigest() != sha256:
                 raise FileDamaged(f"file {key} is damaged: its sha256 is not the one that was stored")
-            return partial.replace(to)
+            with _faults_named():
+                return partial.replace(to)
         finally:
             partial.unlink(missing_ok=True)
 

@@ -21,8 +21,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from store import ids
 from store.columns import now
 from store.errors import IdempotencyInFlight, IdempotencyMismatch
+from store.projects import current
 from store.session import Connection
-from store.tables import DEFAULT_PROJECT, idempotency
+from store.tables import idempotency
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +60,13 @@ def begin(
     *,
     keep_seconds: float = 86_400,
     in_flight_seconds: float = 300,
-    project_id: str = DEFAULT_PROJECT,
 ) -> Ticket | Answer:
     """A `Ticket` for the first to come with this key, the first `Answer` for every later one.
 
     Raises `IdempotencyMismatch` for another request under the same key, and `IdempotencyInFlight` while the
     first is still being answered; one that was never answered gives its place up after `in_flight_seconds`.
     """
+    project_id = current(tx)
     ticket = Ticket(key, ids.new("req"), project_id)
     _clear(tx, ticket, keep_seconds, in_flight_seconds)
     insert = (sqlite if tx.dialect.name == "sqlite" else postgresql).insert(idempotency)
@@ -78,6 +79,15 @@ def begin(
         raise IdempotencyMismatch
     if row.status is None:
         raise IdempotencyInFlight
+    return Answer(row.status, row.headers, row.body)
+
+
+def answered(tx: Connection, key: str, fingerprint: str, *, keep_seconds: float = 86_400) -> Answer | None:
+    """What was answered under this key, if it was; only a look, for whoever wants to know before any work."""
+    kept = (*_under(key, current(tx)), idempotency.c.created_at >= now(-keep_seconds))
+    row = tx.execute(sa.select(idempotency).where(*kept)).one_or_none()
+    if row is None or row.status is None or row.fingerprint != fingerprint:
+        return None
     return Answer(row.status, row.headers, row.body)
 
 

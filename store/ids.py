@@ -6,7 +6,7 @@ from typing import Literal
 
 from uuid_utils import uuid7
 
-Prefix = Literal["job", "ds", "study", "req", "worker"]
+Prefix = Literal["job", "ds", "study", "req", "worker", "key", "project", "webhook", "msg"]
 LONGEST = 40
 
 

@@ -22,13 +22,13 @@ from store.settings import Settings
 _LOCK = 7_249_318_845
 
 
-def upgrade(database: Database) -> None:
-    """Upgrade to the newest schema, in one transaction; several at once wait for each other."""
+def upgrade(database: Database, revision: str = "head") -> None:
+    """Upgrade to the newest schema or to a revision, in one transaction; several at once wait in line."""
     with database.writing() as tx:
         if tx.dialect.name == "postgresql":
             tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         try:
-            command.upgrade(_config(tx), "head")
+            command.upgrade(_config(tx), revision)
         except CommandError as error:
             raise SchemaOutdated(f"the database belongs to another version of Ridgeline: {error}") from error
 
@@ -36,10 +36,15 @@ def upgrade(database: Database) -> None:
 def check(database: Database) -> None:
     """Raise `SchemaOutdated` unless the schema is the newest."""
     with database.reading() as tx:
-        found = MigrationContext.configure(tx).get_current_revision()
+        found = revision_of(tx)
         newest = ScriptDirectory.from_config(_config(tx)).get_current_head()
     if found != newest:
         raise SchemaOutdated
+
+
+def revision_of(tx: Connection) -> str | None:
+    """The revision of the schema that is there; None for an empty database."""
+    return MigrationContext.configure(tx).get_current_revision()
 
 
 def _config(tx: Connection) -> Config:

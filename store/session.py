@@ -2,10 +2,15 @@
 
 Everything a function of the store does happens on the connection it is handed, inside the caller's
 transaction; only the caller's `with` commits. Nothing is opened before the first use.
+
+`database.of(project_id)` is the same database as one project sees it: a transaction carries its project, and
+`store.projects.only` narrows every query by it. A transaction without one serves those who work for all
+projects, the workers and the reconciler, and cannot ask for anything that belongs to a project.
 """
 
 from __future__ import annotations
 
+import copy
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -21,6 +26,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from store.columns import now
 from store.errors import DatabaseUnavailable, SchemaOutdated
+from store.fairness import FairLock
 
 __all__ = ["Connection", "Database", "now"]
 
@@ -28,6 +34,8 @@ Connection = sa.Connection
 
 _SAFE_SQLITE = (3, 51, 3)
 _WRITES = "ridgeline_writes"
+PROJECT = "ridgeline_project"
+"""The execution option under which a connection carries its project."""
 _NOT_UPGRADED = ("42P01", "42703")  # PostgreSQL's undefined table and column; SQLite's come as outages
 
 
@@ -50,9 +58,14 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = 10, busy_seconds: float = 15.0) -> None:
         self.url = _with_driver(sa.make_url(url))
-        self._pool_size = pool_size
-        self._busy_seconds = busy_seconds
-        self._pid = os.getpid()
+        self.project_id: str | None = None
+        self._pool = _Pool(self.url, pool_size, busy_seconds)
+
+    def of(self, project_id: str) -> Self:
+        """The same database, over the same connections, as one project sees it."""
+        bound = copy.copy(self)
+        bound.project_id = project_id
+        return bound
 
     @property
     def dialect(self) -> str:
@@ -75,7 +88,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection that sees one snapshot on SQLite, one for each statement on PostgreSQL."""
-        with _outages_named(), self._alive().connect() as connection:
+        with _outages_named(), self._connected() as connection:
             yield connection
 
     @contextmanager
@@ -83,9 +96,11 @@ class Database:
         """A transaction that commits where the block ends, and leaves no trace where it raises.
 
         On SQLite it takes the write lock at once (`BEGIN IMMEDIATE`): a transaction that reads first and
-        writes later would fail with "database is locked" as soon as there are two of them.
+        writes later would fail with "database is locked" as soon as there are two of them. Threads of one
+        process wait for their turn here: SQLite itself would have each look again and again, and while many
+        do, some never find it free.
         """
-        with _outages_named(), self._alive().connect() as connection:
+        with _outages_named(), self._pool.turn_to_write(), self._connected() as connection:
             writer = connection.execution_options(**{_WRITES: True})
             with writer.begin():
                 yield writer
@@ -97,7 +112,7 @@ class Database:
 
     def close(self) -> None:
         """Close every idle connection."""
-        self._engine.dispose()
+        self._pool.engine.dispose()
 
     def __enter__(self) -> Self:
         return self
@@ -107,19 +122,50 @@ class Database:
     ) -> None:
         self.close()
 
-    def _alive(self) -> sa.Engine:
+    def _connected(self) -> Connection:
+        """A connection of the pool, which carries the project if there is one."""
+        return self._pool.alive().connect().execution_options(**{PROJECT: self.project_id})
+
+
+class _Pool:
+    """The connections of a process; the views of all projects share them."""
+
+    def __init__(self, url: sa.URL, size: int, busy_seconds: float) -> None:
+        self._url = url
+        self._size = size
+        self._busy_seconds = busy_seconds
+        self._pid = os.getpid()
+        self._turn = FairLock()
+
+    @contextmanager
+    def turn_to_write(self) -> Iterator[None]:
+        """Alone among the threads of this process on SQLite, which has one writer at a time anyway."""
+        if self._url.get_backend_name() != "sqlite":
+            yield
+            return
+        self.alive()
+        turn = self._turn
+        if not turn.acquire(self._busy_seconds):
+            raise DatabaseUnavailable(f"nobody else could write for {self._busy_seconds:g} seconds")
+        try:
+            yield
+        finally:
+            turn.release()
+
+    def alive(self) -> sa.Engine:
         """The engine; a forked child lets go of its parent's connections before it uses any."""
         if self._pid != os.getpid():
             self._pid = os.getpid()
-            self._engine.dispose(close=False)
-        return self._engine
+            self._turn = FairLock()  # The parent's may have been taken at the moment of the fork.
+            self.engine.dispose(close=False)
+        return self.engine
 
     @cached_property
-    def _engine(self) -> sa.Engine:
+    def engine(self) -> sa.Engine:
         options: dict[str, Any] = {"json_serializer": _dumps, "json_deserializer": orjson.loads}
-        if self.dialect == "sqlite":
-            return _sqlite_engine(self.url, self._busy_seconds, self._pool_size, options)
-        return _postgresql_engine(self.url, self._pool_size, options)
+        if self._url.get_backend_name() == "sqlite":
+            return _sqlite_engine(self._url, self._busy_seconds, self._size, options)
+        return _postgresql_engine(self._url, self._size, options)
 
 
 def _with_driver(url: sa.URL) -> sa.URL:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,10 +14,18 @@ from urllib.parse import quote
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from store import destinations, durations
+
 # A unix socket's path must fit into `sockaddr_un`: 108 bytes on Linux, 104 on macOS, with the closing NUL.
 LONGEST_SOCKET_PATH = 103
 
+_HARMLESS = re.compile(
+    r"PATH|LANG|LANGUAGE|LC_[A-Z]+|TZ|TMPDIR|TEMP|TMP|LD_LIBRARY_PATH|DYLD_[A-Z_]+|SYSTEMROOT|VIRTUAL_ENV"
+    r"|PYTHON(PATH|HOME|WARNINGS|UTF8|DONTWRITEBYTECODE)|(OMP|OPENBLAS|MKL|POLARS)_[A-Z_]+"
+)
+
 Positive = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
@@ -28,6 +38,45 @@ def _processors() -> int:
 
 def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name, or an address, is this machine talking to itself."""
+    name = host.strip().lower().removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _durations(text: str) -> str:
+    durations.parse(text)
+    return text
+
+
+def _hosts(text: str) -> str:
+    destinations.private_hosts(text)
+    return text
+
+
+def _words(text: str) -> list[str]:
+    """`a, b` → both."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
+
+
+def _named_origins(origins: str) -> str:
+    """Each by its name: whoever writes `*` would let in every page there is."""
+    for origin in _words(origins):
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(
+                f"{origin!r} is no origin, such as https://dashboard.example.com; `*` is not taken"
+            )
+    return origins
 
 
 class Settings(BaseSettings):
@@ -52,8 +101,20 @@ class Settings(BaseSettings):
     """Address the API listens on."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """Port the API listens on; 0 takes a free one."""
-    auth: Literal["off"] = "off"
-    """Who may call: this version knows only `off`, so listen on loopback or behind a proxy that checks."""
+    auth: Literal["auto", "off", "keys"] = "auto"
+    """Who may call: `keys` asks for API keys, `off` serves loopback without; `auto` is what fits `HOST`."""
+    auth_failures_per_minute: Positive = 20
+    """Wrong keys that one address may send in a minute before it is asked to wait."""
+    cors_origins: Annotated[str, AfterValidator(_named_origins)] = ""
+    """Web pages that may call from another origin, comma-separated: `https://dashboard.example.com`."""
+    quota_open_jobs: NotNegative = 20_000
+    """Jobs that a project may have queued, running or paused; 0: no limit. A project may have its own."""
+    quota_stored_bytes: NotNegative = 100 * 1024**3
+    """Bytes that a project's datasets and weights may take; 0: no limit. A project may have its own."""
+    quota_requests_per_minute: NotNegative = 60_000
+    """Requests that a project may send in a minute; 0: no limit. A project may have its own."""
+    limits_url: str = "memory://"
+    """Where requests are counted: in each API process, or in `redis://host:6379/1` for several together."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much API and workers log."""
 
@@ -73,9 +134,11 @@ class Settings(BaseSettings):
     max_attempts: Positive = 3
     """A job that lost this many workers has failed."""
     checkpoint_seconds: Seconds = 30
-    """Reserved for resuming: this version keeps no checkpoints, and a lost job starts over."""
+    """How old a running job's checkpoint gets; a job that loses its worker goes on from there."""
     checkpoint_epochs: Positive = 50
-    """Reserved for resuming, as above."""
+    """A checkpoint also comes after so many epochs, though never more often than once a second."""
+    progress_seconds: Seconds = 600
+    """A job that has finished no batch for this long hangs: its process is ended, the attempt lost."""
     drain_seconds: Seconds = 30
     """How long processes may take to stop when asked to."""
     idempotency_hours: Seconds = 24
@@ -101,17 +164,66 @@ class Settings(BaseSettings):
     """Most epochs of a job."""
     max_steps: Positive = 100_000_000
     """Most optimizer steps of a job."""
+    reserve_bytes: NotNegative = 64 * 1024**2
+    """Disk space that is left alone: an upload that would take it is refused (507)."""
     max_memory_bytes: Positive = 8 * 1024**3
-    """Most memory a job may be estimated to need."""
+    """Most memory a job may be estimated to need, or take: one that takes more ends as `out_of_memory`."""
     max_operations: Annotated[float, Field(ge=1)] = 1e17
     """Most floating-point operations a job may be estimated to need."""
     max_points: Positive = 10_000
     """Most points of a curve that one answer carries."""
 
+    webhook_seconds: Seconds = 15
+    """How long the receiver of a webhook may take to answer."""
+    webhook_retries: Annotated[str, AfterValidator(_durations)] = "5s, 5m, 30m, 2h, 5h, 10h, 14h, 20h, 24h"
+    """Pauses before a failed webhook is sent again; after the last it is dead, until it is redelivered."""
+    webhook_private_hosts: Annotated[str, AfterValidator(_hosts)] = ""
+    """Hosts that webhooks may reach although they are private, and over plain http; comma-separated."""
+    otel_endpoint: str = ""
+    """Where traces go (OpenTelemetry, OTLP over HTTP): `http://collector:4318`; default: nowhere."""
+
+    @property
+    def asks_for_keys(self) -> bool:
+        """Whether the API answers only those who send a key."""
+        return self.auth == "keys" or (self.auth == "auto" and not is_loopback(self.host))
+
+    @property
+    def refusal(self) -> str | None:
+        """Why no API is started with these settings: a sentence for whoever tried, or None."""
+        if self.auth != "off" or is_loopback(self.host):
+            return None
+        return (
+            f"refusing to listen on {self.host} without API keys, where other machines could use everything: "
+            "leave RIDGELINE_AUTH at `auto` (or set `keys`), or listen on 127.0.0.1"
+        )
+
+    @property
+    def origins(self) -> list[str]:
+        """The web pages that may call from another origin."""
+        return _words(self.cors_origins)
+
     def environment(self) -> dict[str, str]:
         """The environment for a child process that is to have these very settings."""
         chosen = {f"RIDGELINE_{name.upper()}": str(value) for name, value in self}
         return {**os.environ, **chosen}
+
+    @property
+    def webhook_pauses(self) -> tuple[float, ...]:
+        """Seconds before each further try of a webhook."""
+        return durations.parse(self.webhook_retries)
+
+    @property
+    def private_hosts(self) -> frozenset[str]:
+        """Hosts that webhooks may reach whatever they are."""
+        return destinations.private_hosts(self.webhook_private_hosts)
+
+    @staticmethod
+    def bare_environment() -> dict[str, str]:
+        """The environment for a child that reads what strangers sent: nothing in it is secret.
+
+        What is let through is named, so that tomorrow's secret stays out as well.
+        """
+        return {name: value for name, value in os.environ.items() if _HARMLESS.fullmatch(name)}
 
     @property
     def database(self) -> str:

@@ -22,6 +22,37 @@ metadata = sa.MetaData(
     }
 )
 
+projects = sa.Table(
+    "projects",
+    metadata,
+    sa.Column("id", Text(40), primary_key=True),
+    sa.Column("name", Text(200), nullable=False),
+    # Quotas of its own; None takes what the settings say, 0 means no limit.
+    sa.Column("max_open_jobs", Whole),
+    sa.Column("max_stored_bytes", Whole),
+    sa.Column("max_requests_per_minute", Whole),
+    # When a job of this project was last claimed: among equals, whose turn it is.
+    sa.Column("turn_at", Moment),
+    sa.Column("created_at", Moment, nullable=False, default=now()),
+    sa.UniqueConstraint("name", name="uq_projects_name"),
+)
+
+keys = sa.Table(
+    "keys",
+    metadata,
+    sa.Column("id", Text(40), primary_key=True),
+    sa.Column("project_id", Text(40), sa.ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("name", Text(200), nullable=False),
+    sa.Column("scopes", Json, nullable=False),
+    # Of the secret, which is told once and kept nowhere.
+    sa.Column("sha256", Text(64), nullable=False),
+    sa.Column("created_at", Moment, nullable=False, default=now()),
+    sa.Column("expires_at", Moment),
+    sa.Column("revoked_at", Moment),
+    sa.Column("last_used_at", Moment),
+    sa.Index("ix_keys_created", "project_id", "created_at", "id"),
+)
+
 datasets = sa.Table(
     "datasets",
     metadata,
@@ -74,7 +105,9 @@ jobs = sa.Table(
     sa.Column("due_at", Moment, nullable=False, default=now()),
     sa.Column("fence", Whole, nullable=False, default=0),
     sa.Column("attempt", Whole, nullable=False, default=0),
+    # Attempts lost without a newer checkpoint, alone and together with other jobs of the same worker.
     sa.Column("lost", Whole, nullable=False, default=0),
+    sa.Column("lost_together", Whole, nullable=False, default=0, server_default="0"),
     sa.Column("worker_id", Text(100)),
     sa.Column("lease_expires_at", Moment),
     # How far it is.
@@ -83,6 +116,9 @@ jobs = sa.Table(
     sa.Column("max_epochs", Whole, nullable=False),
     sa.Column("epochs_per_second", Real),
     sa.Column("progress_at", Moment),
+    # Seconds that all its attempts have trained, as far as is known: what `max_runtime_seconds` limits.
+    sa.Column("runtime_seconds", Real, nullable=False, default=0.0, server_default="0"),
+    sa.Column("traceparent", Text(100)),
     sa.Column("created_at", Moment, nullable=False, default=now()),
     sa.Column("started_at", Moment),
     sa.Column("finished_at", Moment),
@@ -95,6 +131,16 @@ jobs = sa.Table(
     sa.Index("ix_jobs_name", "project_id", "name", "created_at", "id"),
     sa.Index("ix_jobs_dataset", "dataset_id", "created_at", "id"),
     sa.Index("ix_jobs_study", "study_id", "created_at", "id"),
+)
+sa.Index(
+    "ix_jobs_turn", jobs.c.project_id, jobs.c.status, jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id
+)
+sa.Index(
+    "ix_jobs_waiting",
+    jobs.c.queue,
+    jobs.c.due_at,
+    sqlite_where=jobs.c.status == "queued",
+    postgresql_where=jobs.c.status == "queued",
 )
 sa.Index("ix_jobs_next", jobs.c.status, jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id)
 
@@ -164,6 +210,77 @@ weights = sa.Table(
     sa.Index("ix_weights_key", "key"),
 )
 
+checkpoints = sa.Table(
+    "checkpoints",
+    metadata,
+    # All that is needed to go on from an epoch, or from a batch within it; the last two are kept.
+    _job_id(primary_key=True),
+    sa.Column("number", Whole, primary_key=True),
+    sa.Column("fence", Whole, nullable=False),
+    sa.Column("epoch", Whole, nullable=False),
+    sa.Column("batch", Whole, nullable=False),
+    sa.Column("key", Text(400), nullable=False),
+    sa.Column("sha256", Text(64), nullable=False),
+    sa.Column("bytes", Whole, nullable=False),
+    sa.Column("created_at", Moment, nullable=False, default=now()),
+    sa.Index("ix_checkpoints_key", "key"),
+)
+
+webhooks = sa.Table(
+    "webhooks",
+    metadata,
+    sa.Column("id", Text(40), primary_key=True),
+    sa.Column("project_id", Text(40), nullable=False),
+    sa.Column("url", Text(2000), nullable=False),
+    sa.Column("secret", Text(100), nullable=False),
+    # The secret before the last rotation; until then what is sent is signed with both.
+    sa.Column("old_secret", Text(100)),
+    sa.Column("old_secret_until", Moment),
+    sa.Column("events", Json, nullable=False),
+    sa.Column("description", Text(500)),
+    sa.Column("enabled", sa.Boolean, nullable=False, default=True),
+    # Why it was disabled, where nobody asked for that.
+    sa.Column("disabled_detail", Text(500)),
+    sa.Column("created_at", Moment, nullable=False, default=now()),
+    sa.Index("ix_webhooks_created", "project_id", "created_at", "id"),
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    # The outbox: written in the transaction of the status change that it tells of.
+    sa.Column("id", Text(40), primary_key=True),
+    sa.Column("project_id", Text(40), nullable=False),
+    sa.Column("webhook_id", Text(40), sa.ForeignKey("webhooks.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("job_id", Text(40)),
+    sa.Column("event", Text(40), nullable=False),
+    # The very bytes that are signed and sent.
+    sa.Column("payload", Text(100_000), nullable=False),
+    sa.Column("status", Text(16), nullable=False),
+    sa.Column("attempts", Whole, nullable=False, default=0),
+    # When it is to be sent next; while it is being sent, when it counts as not sent.
+    sa.Column("due_at", Moment, nullable=False, default=now()),
+    sa.Column("fence", Whole, nullable=False, default=0),
+    sa.Column("response_status", Whole),
+    sa.Column("detail", Text(2000)),
+    sa.Column("created_at", Moment, nullable=False, default=now()),
+    sa.Column("ended_at", Moment),
+    sa.CheckConstraint("status IN ('pending', 'delivered', 'dead')", name="status"),
+    sa.Index("ix_deliveries_due", "status", "due_at"),
+    sa.Index("ix_deliveries_webhook_due", "webhook_id", "status", "due_at"),
+    sa.Index("ix_deliveries_webhook", "webhook_id", "created_at", "id"),
+    sa.Index("ix_deliveries_webhook_status", "webhook_id", "status", "created_at", "id"),
+    sa.Index("ix_deliveries_job", "job_id", "created_at", "id"),
+)
+
+counters = sa.Table(
+    "counters",
+    metadata,
+    # What several processes count together and one of them tells: it never goes down.
+    sa.Column("name", Text(100), primary_key=True),
+    sa.Column("value", Whole, nullable=False),
+)
+
 idempotency = sa.Table(
     "idempotency",
     metadata,
@@ -186,6 +303,10 @@ workers = sa.Table(
     sa.Column("pid", Whole, nullable=False),
     sa.Column("queues", Json, nullable=False),
     sa.Column("job_id", Text(40)),
+    # The worker whose child this process is: its children die with it.
+    sa.Column("node", Text(300)),
+    sa.Column("version", Text(40)),
+    sa.Column("device", Text(16)),
     sa.Column("started_at", Moment, nullable=False, default=now()),
     sa.Column("seen_at", Moment, nullable=False),
     sa.Index("ix_workers_seen", "seen_at"),

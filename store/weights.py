@@ -14,8 +14,9 @@ from store.errors import NotFound
 from store.fences import mine
 from store.files import Stored
 from store.nonfinite import finite
+from store.projects import only
 from store.session import Connection
-from store.tables import DEFAULT_PROJECT, jobs, weights
+from store.tables import jobs, weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,10 @@ def put(tx: Connection, job_id: str, fence: int, stored: Stored, summary: Mappin
     return True
 
 
-def get(tx: Connection, job_id: str, *, project_id: str = DEFAULT_PROJECT) -> Weights:
+def get(tx: Connection, job_id: str) -> Weights:
     """A job's weights; `NotFound` where there are none, or no such job."""
     its = jobs.c.id == weights.c.job_id
-    chosen = (
-        sa.select(weights).join(jobs, its).where(weights.c.job_id == job_id, jobs.c.project_id == project_id)
-    )
+    chosen = sa.select(weights).join(jobs, its).where(weights.c.job_id == job_id, only(tx, jobs))
     row = tx.execute(chosen).one_or_none() if ids.possible(job_id) else None
     if row is None:
         raise NotFound("weights of job", job_id)

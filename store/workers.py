@@ -10,8 +10,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from store.columns import now
+from store.projects import only
 from store.session import Connection
-from store.tables import workers
+from store.tables import jobs, workers
+
+MOST_SHOWN = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +26,33 @@ class Worker:
     pid: int
     queues: list[str]
     job_id: str | None
+    node: str | None
+    """The worker whose child this process is: processes of one node die together."""
+    version: str | None
+    device: str | None
     started_at: datetime
     seen_at: datetime
     quiet_seconds: float
     """Since when, by the database's clock."""
+    is_busy: bool
 
 
 def seen(
-    tx: Connection, worker_id: str, *, host: str, pid: int, queues: Sequence[str], job_id: str | None = None
+    tx: Connection,
+    worker_id: str,
+    *,
+    host: str,
+    pid: int,
+    queues: Sequence[str],
+    job_id: str | None = None,
+    node: str | None = None,
+    version: str | None = None,
+    device: str | None = None,
 ) -> None:
     """Here I am, on this job or none."""
     insert = (sqlite if tx.dialect.name == "sqlite" else postgresql).insert(workers)
-    now_known = {"queues": list(queues), "job_id": job_id, "seen_at": now()}
-    values = {"id": worker_id, "host": host, "pid": pid, **now_known}
+    now_known = {"queues": list(queues), "job_id": job_id, "device": device, "seen_at": now()}
+    values = {"id": worker_id, "host": host, "pid": pid, "node": node, "version": version, **now_known}
     tx.execute(insert.values(values).on_conflict_do_update(index_elements=[workers.c.id], set_=now_known))
 
 
@@ -46,14 +63,25 @@ def gone(tx: Connection, worker_id: str) -> None:
 
 def alive(tx: Connection, within_seconds: float) -> list[Worker]:
     """Workers heard of lately, the freshest first."""
-    chosen = sa.select(workers, now().label("clock")).where(workers.c.seen_at > now(-within_seconds))
-    rows = tx.execute(chosen.order_by(workers.c.seen_at.desc()))
+    chosen = sa.select(workers, now().label("clock"), workers.c.job_id.is_not(None).label("is_busy"))
+    fresh = chosen.where(workers.c.seen_at > now(-within_seconds)).order_by(workers.c.seen_at.desc())
+    return [_worker(**row._mapping) for row in tx.execute(fresh)]
+
+
+def seen_from_here(tx: Connection, within_seconds: float, *, limit: int = MOST_SHOWN) -> list[Worker]:
+    """The same for this transaction's project: a job that is another's is not named."""
+    ours = sa.and_(jobs.c.id == workers.c.job_id, only(tx, jobs))
+    columns = [jobs.c.id.label("job_id") if column.name == "job_id" else column for column in workers.c]
+    busy = workers.c.job_id.is_not(None).label("is_busy")
+    chosen = sa.select(*columns, now().label("clock"), busy).select_from(workers.outerjoin(jobs, ours))
+    fresh = chosen.where(workers.c.seen_at > now(-within_seconds))
+    rows = tx.execute(fresh.order_by(workers.c.started_at, workers.c.id).limit(limit))
     return [_worker(**row._mapping) for row in rows]
 
 
-def _worker(*, clock: datetime, seen_at: datetime, **values: object) -> Worker:
+def _worker(*, clock: datetime, seen_at: datetime, is_busy: bool, **values: object) -> Worker:
     quiet = max(0.0, (clock - seen_at).total_seconds())
-    return Worker(seen_at=seen_at, quiet_seconds=quiet, **values)  # type: ignore[arg-type]
+    return Worker(seen_at=seen_at, quiet_seconds=quiet, is_busy=bool(is_busy), **values)  # type: ignore[arg-type]
 
 
 def sweep(tx: Connection, older_than_seconds: float) -> int:

@@ -13,8 +13,28 @@ import structlog
 
 from store import migrate
 from store.session import Database
-from store.tables import metadata
+from store.tables import DEFAULT_PROJECT, metadata, projects
 from tests import servers
+
+LONGEST = (
+    "tests/worker/test_processes.py",
+    "tests/test_end_to_end.py",
+    "tests/chaos/test_short.py",
+    "tests/cli/",
+    "tests/worker/",
+    "tests/models/",
+)
+"""What takes long comes first: begun last, it would keep one process busy while the other has no more."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two processes share the modules in this order."""
+
+    def rank(item: pytest.Item) -> int:
+        path = item.nodeid.partition("::")[0]
+        return next((place for place, long in enumerate(LONGEST) if path.startswith(long)), len(LONGEST))
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(autouse=True)
@@ -86,12 +106,13 @@ def kept_sqlite(migrated_sqlite: Path) -> Iterator[Database]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest) -> Database:
-    """The same test on both: an empty database with the newest schema."""
+    """The same test on both: an empty database with the newest schema, as the default project sees it."""
     kept: Database = request.getfixturevalue(f"kept_{request.param}")
     with kept.writing() as tx:
         for table in reversed(metadata.sorted_tables):
             tx.execute(table.delete())
-    return kept
+        tx.execute(projects.insert().values(id=DEFAULT_PROJECT, name=DEFAULT_PROJECT))
+    return kept.of(DEFAULT_PROJECT)
 
 
 @pytest.fixture

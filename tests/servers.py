@@ -67,18 +67,37 @@ class ServerFailed(Exception):
 @contextmanager
 def postgres() -> Iterator[str]:
     """The URL of a fresh PostgreSQL's own database, whose user may create others."""
+    with _initialized(_POSTGRES_SETTINGS) as (folder, command, url):
+        user, group = _unprivileged()
+        with running(command, folder, lambda: psycopg.connect(url).close(), user, group, signal.SIGINT):
+            yield url
+
+
+@contextmanager
+def postgres_command(settings: dict[str, str]) -> Iterator[tuple[list[str], str]]:
+    """A fresh PostgreSQL for whoever starts and stops it himself: its command, and the URL it will have.
+
+    `settings` come on top of those that the tests' own server has.
+    """
+    with _initialized(_POSTGRES_SETTINGS | settings) as (_, command, url):
+        user, group = _unprivileged()
+        told = (str(user), str(group), str(int(signal.SIGQUIT)))
+        yield [sys.executable, "-c", _LEASHED, *told, *command], url
+
+
+@contextmanager
+def _initialized(settings: dict[str, str]) -> Iterator[tuple[Path, list[str], str]]:
+    """A PostgreSQL that has never run: its folder, the command that runs it, its URL."""
     with _folder() as folder:
         user, group = _unprivileged()
         binaries = _postgres_binaries(folder, user)
         data = folder / "data"
         os.chown(folder, user or -1, group or -1)
         _initialize(binaries, data, user)
-        settings = {**_POSTGRES_SETTINGS, "unix_socket_directories": str(folder)}
-        arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        command = [str(binaries / "postgres"), "-D", str(data), *arguments]
+        chosen = {**settings, "unix_socket_directories": str(folder)}
+        arguments = [part for name, value in chosen.items() for part in ("-c", f"{name}={value}")]
         url = f"postgresql://postgres@/postgres?host={quote(str(folder), safe='')}"
-        with running(command, folder, lambda: psycopg.connect(url).close(), user, group, signal.SIGINT):
-            yield url
+        yield folder, [str(binaries / "postgres"), "-D", str(data), *arguments], url
 
 
 @contextmanager

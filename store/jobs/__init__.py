@@ -6,8 +6,8 @@ time; `actions` is what people ask; `reading` only looks. Every function takes t
 
 from __future__ import annotations
 
-from store.jobs.actions import delete, request_cancel, request_finish
-from store.jobs.arrows import add, cancelled, claim, fail, release, succeed
+from store.jobs.actions import delete, request_cancel, request_finish, request_pause, request_resume
+from store.jobs.arrows import add, cancelled, claim, fail, paused, release, succeed
 from store.jobs.leases import Beat, Expired, beat, expire
 from store.jobs.reading import Filters, Glance, Waiting, counts, get, glance, page, waiting
 from store.jobs.row import FINAL, UNFINISHED, Action, Job, Status, allowed_actions
@@ -35,9 +35,12 @@ __all__ = [
     "get",
     "glance",
     "page",
+    "paused",
     "release",
     "request_cancel",
     "request_finish",
+    "request_pause",
+    "request_resume",
     "succeed",
     "waiting",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,6 +12,8 @@ from store.columns import now
 from store.fences import mine
 from store.jobs import arrows
 from store.jobs.row import Action
+from store.jobs.tolls import Loss, Toll
+from store.jobs.tolls import toll as toll_of
 from store.session import Connection
 from store.tables import jobs
 
@@ -23,9 +26,17 @@ class Beat:
     requested_action: Action | None = None
 
 
-def beat(tx: Connection, job_id: str, fence: int, lease_seconds: float) -> Beat:
-    """Renew the lease and read what is asked, in one statement; not still mine: stop and write nothing."""
-    renewed = jobs.update().where(*mine(job_id, fence)).values(lease_expires_at=now(lease_seconds))
+def beat(
+    tx: Connection, job_id: str, fence: int, lease_seconds: float, *, runtime_seconds: float | None = None
+) -> Beat:
+    """Renew the lease and read what is asked, in one statement; not still mine: stop and write nothing.
+
+    `runtime_seconds` is how long the job has been trained for, over all its attempts.
+    """
+    values: dict[str, Any] = {"lease_expires_at": now(lease_seconds)}
+    if runtime_seconds is not None:
+        values["runtime_seconds"] = runtime_seconds
+    renewed = jobs.update().where(*mine(job_id, fence)).values(values)
     row = tx.execute(renewed.returning(jobs.c.requested_action)).one_or_none()
     return Beat(False) if row is None else Beat(True, row.requested_action)
 
@@ -35,17 +46,26 @@ class Expired:
     """What became of the jobs whose workers went quiet."""
 
     requeued: list[str] = field(default_factory=list)
+    paused: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
 
 
-def expire(tx: Connection, *, max_attempts: int, backoff_seconds: float, limit: int = 100) -> Expired:
-    """Requeue jobs whose lease ran out, fail those that lost `max_attempts` workers, cancel those asked to.
+def expire(
+    tx: Connection,
+    *,
+    max_attempts: int,
+    backoff_seconds: float,
+    lease_seconds: float = 30.0,
+    limit: int = 100,
+) -> Expired:
+    """Requeue jobs whose lease ran out, fail those that lost `max_attempts` workers, do what was asked.
 
     Any number of reconcilers may run this: they pass over each other's rows, and each step is conditional.
     """
+    columns = (jobs.c.id, jobs.c.fence, jobs.c.lost, jobs.c.lost_together, jobs.c.requested_action)
     quiet = (
-        sa.select(jobs.c.id, jobs.c.fence, jobs.c.lost, jobs.c.requested_action, jobs.c.worker_id)
+        sa.select(*columns, jobs.c.worker_id, jobs.c.lease_expires_at)
         .where(jobs.c.status == "running", jobs.c.lease_expires_at < now())
         .order_by(jobs.c.lease_expires_at)
         .limit(limit)
@@ -53,28 +73,40 @@ def expire(tx: Connection, *, max_attempts: int, backoff_seconds: float, limit: 
     )
     expired = Expired()
     for row in tx.execute(quiet).all():
-        _settle(tx, row, expired, max_attempts, backoff_seconds)
+        last_heard_at = row.lease_expires_at - timedelta(seconds=lease_seconds)
+        loss = Loss(row.id, row.fence, row.worker_id, last_heard_at, row.lost_together)
+        toll = toll_of(tx, loss, lease_seconds=lease_seconds, max_attempts=max_attempts)
+        _settle(tx, row, toll, expired, max_attempts, backoff_seconds)
     return expired
 
 
 def _settle(
-    tx: Connection, row: sa.Row[*tuple[Any, ...]], expired: Expired, max_attempts: int, backoff_seconds: float
+    tx: Connection,
+    row: sa.Row[*tuple[Any, ...]],
+    toll: Toll,
+    expired: Expired,
+    max_attempts: int,
+    backoff_seconds: float,
 ) -> None:
     """One job whose lease ran out."""
-    lost = row.lost + 1
-    quiet = f"worker {row.worker_id} went quiet"
+    lost = row.lost + toll.lost
+    quiet = f"worker {row.worker_id} went quiet{', and others with it' if toll.together else ''}"
     if row.requested_action == "cancel":
-        if arrows.bury(tx, row.id, row.fence, detail=f"{quiet} while it was being cancelled"):
+        if arrows.bury(tx, row.id, row.fence, detail=f"{quiet} while it was being cancelled", toll=toll):
             expired.cancelled.append(row.id)
-    elif lost >= max_attempts:
-        if arrows.give_up(
-            tx, row.id, row.fence, detail=f"{quiet}; {lost} attempts were lost, and that is the limit"
-        ):
+    elif toll.lost and lost >= max_attempts:
+        limit = f"{quiet}; {lost} attempts were lost, and that is the limit"
+        if arrows.give_up(tx, row.id, row.fence, detail=limit, toll=toll):
             expired.failed.append(row.id)
-    elif arrows.lose(tx, row.id, row.fence, detail=quiet, delay_seconds=_delay(lost, backoff_seconds)):
-        expired.requeued.append(row.id)
+    elif row.requested_action == "pause":
+        if arrows.shelve(tx, row.id, row.fence, detail=f"{quiet} while it was being paused", toll=toll):
+            expired.paused.append(row.id)
+    else:
+        delay = _delay(lost, backoff_seconds)
+        if arrows.lose(tx, row.id, row.fence, detail=quiet, delay_seconds=delay, toll=toll):
+            expired.requeued.append(row.id)
 
 
 def _delay(lost: int, most: float) -> float:
     """A quarter of the longest wait, then half, then all of it."""
-    return min(most, most / 4 * 2.0 ** (lost - 1))
+    return min(most, most / 4 * 2.0 ** max(lost - 1, 0))

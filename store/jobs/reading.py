@@ -13,15 +13,16 @@ from store import ids
 from store.columns import now
 from store.errors import NotFound
 from store.jobs.labels import digest
-from store.jobs.row import Action, Job, Status, select_jobs, to_job
+from store.jobs.row import UNFINISHED, Action, Job, Status, select_jobs, to_job
 from store.pages import Page, Sort, paged, to_page
+from store.projects import only
 from store.session import Connection
-from store.tables import DEFAULT_PROJECT, datasets, jobs, labels
+from store.tables import datasets, jobs, labels
 
 
-def get(tx: Connection, job_id: str, *, project_id: str = DEFAULT_PROJECT) -> Job:
+def get(tx: Connection, job_id: str) -> Job:
     """A job by its id, in one query; `NotFound` where there is none in this project."""
-    chosen = select_jobs().where(jobs.c.id == job_id, jobs.c.project_id == project_id)
+    chosen = select_jobs().where(jobs.c.id == job_id, only(tx, jobs))
     row = tx.execute(chosen).one_or_none() if ids.possible(job_id) else None
     if row is None:
         raise NotFound("job", job_id)
@@ -37,10 +38,10 @@ class Glance:
     last_event: int
 
 
-def glance(tx: Connection, job_id: str, *, project_id: str = DEFAULT_PROJECT) -> Glance:
+def glance(tx: Connection, job_id: str) -> Glance:
     """What a waiting request or an event stream asks again and again; cheaper than the whole job."""
     columns = (jobs.c.status, jobs.c.requested_action, jobs.c.last_event)
-    chosen = sa.select(*columns).where(jobs.c.id == job_id, jobs.c.project_id == project_id)
+    chosen = sa.select(*columns).where(jobs.c.id == job_id, only(tx, jobs))
     row = tx.execute(chosen).one_or_none() if ids.possible(job_id) else None
     if row is None:
         raise NotFound("job", job_id)
@@ -69,20 +70,17 @@ def page(
     sort: Sort = "-created_at",
     cursor: str | None = None,
     limit: int = 50,
-    project_id: str = DEFAULT_PROJECT,
 ) -> Page[Job]:
     """One page of a project's jobs; page 1,000 costs what page 1 does."""
     filters = filters or Filters()
-    statement, created_at, id_ = _ordered(filters, project_id)
-    narrowed = statement.where(
-        jobs.c.project_id == project_id, *_conditions(tx, filters, created_at, project_id)
-    )
+    statement, created_at, id_ = _ordered(tx, filters)
+    narrowed = statement.where(only(tx, jobs), *_conditions(tx, filters, created_at))
     rows = tx.execute(paged(narrowed, created_at, id_, sort=sort, cursor=cursor, limit=limit))
     return to_page([to_job(row) for row in rows], limit, lambda job: (job.created_at, job.id))
 
 
 def _ordered(
-    filters: Filters, project_id: str
+    tx: Connection, filters: Filters
 ) -> tuple[sa.Select[Any], sa.ColumnElement[datetime], sa.ColumnElement[str]]:
     """The statement, and whose order its pages follow: the jobs' own, or that of the first label asked for.
 
@@ -92,12 +90,12 @@ def _ordered(
     if not digests:
         return select_jobs(), jobs.c.created_at, jobs.c.id
     statement = select_jobs().join(labels, labels.c.job_id == jobs.c.id)
-    statement = statement.where(labels.c.project_id == project_id, labels.c.digest == digests[0])
+    statement = statement.where(only(tx, labels), labels.c.digest == digests[0])
     for other in digests[1:]:
         also = labels.alias()
         statement = statement.where(
             sa.exists().where(
-                also.c.project_id == project_id,
+                only(tx, also),
                 also.c.digest == other,
                 also.c.created_at == jobs.c.created_at,
                 also.c.job_id == jobs.c.id,
@@ -107,12 +105,12 @@ def _ordered(
 
 
 def _conditions(
-    tx: Connection, filters: Filters, created_at: sa.ColumnElement[datetime], project_id: str
+    tx: Connection, filters: Filters, created_at: sa.ColumnElement[datetime]
 ) -> list[sa.ColumnElement[bool]]:
     found = [
         _one_of(jobs.c.status, filters.status) if filters.status else None,
         _one_of(jobs.c.stop_reason, filters.stop_reason) if filters.stop_reason else None,
-        _one_of(jobs.c.dataset_id, _datasets_called(tx, filters.dataset, project_id))
+        _one_of(jobs.c.dataset_id, _datasets_called(tx, filters.dataset))
         if filters.dataset is not None
         else None,
         jobs.c.study_id == filters.study if filters.study is not None else None,
@@ -128,18 +126,17 @@ def _one_of(column: sa.ColumnElement[str], values: Sequence[str]) -> sa.ColumnEl
     return column == values[0] if len(values) == 1 else column.in_(values)
 
 
-def _datasets_called(tx: Connection, word: str, project_id: str) -> list[str]:
+def _datasets_called(tx: Connection, word: str) -> list[str]:
     named = datasets.c.name == word
     if ids.possible(word):
         named = sa.or_(named, datasets.c.id == word)
-    return list(
-        tx.execute(sa.select(datasets.c.id).where(datasets.c.project_id == project_id, named)).scalars()
-    )
+    return list(tx.execute(sa.select(datasets.c.id).where(only(tx, datasets), named)).scalars())
 
 
 def counts(tx: Connection) -> dict[Status, int]:
-    """How many jobs are in each status; those with none are left out."""
-    counted = sa.select(jobs.c.status, sa.func.count()).group_by(jobs.c.status)
+    """How many jobs are in each status that is not final; those with none are left out."""
+    open_ = jobs.c.status.in_(UNFINISHED)
+    counted = sa.select(jobs.c.status, sa.func.count()).where(open_).group_by(jobs.c.status)
     return {cast("Status", status): count for status, count in tx.execute(counted)}
 
 
@@ -153,7 +150,8 @@ class Waiting:
 
 def waiting(tx: Connection) -> dict[str, Waiting]:
     """Queued jobs that are due, by queue: what the reconciler nudges."""
-    due = (jobs.c.status == "queued", jobs.c.due_at <= now())
+    # The status stands in the statement itself, so that the index that has only queued jobs is found to fit.
+    due = (jobs.c.status == sa.literal_column("'queued'"), jobs.c.due_at <= now())
     chosen = sa.select(jobs.c.queue, sa.func.count(), sa.func.min(jobs.c.due_at), now()).where(*due)
     rows = tx.execute(chosen.group_by(jobs.c.queue))
     return {

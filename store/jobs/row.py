@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from store import tables
 
 Status = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
-Action = Literal["cancel", "finish"]
+Action = Literal["cancel", "finish", "pause"]
 
 UNFINISHED: Final = ("queued", "running", "paused")
 FINAL: Final = ("succeeded", "failed", "cancelled")
@@ -41,12 +41,14 @@ class Job:
     error: dict[str, Any] | None
     environment: dict[str, Any] | None
     request_id: str | None
+    traceparent: str | None
     queue: str
     priority: int
     due_at: datetime
     fence: int
     attempt: int
     lost: int
+    lost_together: int
     worker_id: str | None
     lease_expires_at: datetime | None
     last_event: int
@@ -55,6 +57,7 @@ class Job:
     max_epochs: int
     epochs_per_second: float | None
     progress_at: datetime | None
+    runtime_seconds: float
     created_at: datetime
     started_at: datetime | None
     """When its first attempt began."""
@@ -67,18 +70,24 @@ class Job:
     @property
     def allowed_actions(self) -> list[str]:
         """What may be asked of it now and would change something."""
-        return allowed_actions(self.status, self.requested_action)
+        return allowed_actions(self.status, self.requested_action, self.epoch)
 
 
-def allowed_actions(status: str, requested: str | None) -> list[str]:
-    """Actions that make sense in a state; those already asked for are left out."""
+def allowed_actions(status: str, requested: str | None, epoch: int) -> list[str]:
+    """Actions that make sense in a state; those already asked for are left out.
+
+    A cancel holds against everything, and a finish against all but a cancel; a pause may be taken back.
+    """
     if status in FINAL:
         return ["delete"]
     if requested == "cancel":
         return []
-    if status == "running" and requested is None:
-        return ["finish", "cancel"]
-    return ["cancel"]
+    if requested == "finish":
+        return ["cancel"]
+    steer = "resume" if status == "paused" or requested == "pause" else "pause"
+    # A job that waits has something to finish only once it has run.
+    finish = ["finish"] if status == "running" or epoch > 0 else []
+    return [steer, *finish, "cancel"]
 
 
 _JOINED = ("dataset_name", "dataset_sha256")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from store import datasets, ids, jobs, tables
+from store import checkpoints, datasets, ids, jobs, tables
 from store.curves import Point, record
 from store.files import Stored
 from store.jobs import Job, actions, arrows
-from store.session import Connection, Database
+from store.session import PROJECT, Connection, Database
 
 T = TypeVar("T")
 
@@ -28,6 +29,14 @@ def together(works: Sequence[Callable[[], T]]) -> list[T]:
 
     with ThreadPoolExecutor(len(works)) as pool:
         return list(pool.map(begin, works))
+
+
+@contextmanager
+def elsewhere(tx: Connection) -> Iterator[Connection]:
+    """The same transaction, as another project sees it."""
+    mine = tx.get_execution_options()[PROJECT]
+    yield tx.execution_options(**{PROJECT: "other"})
+    tx.execution_options(**{PROJECT: mine})
 
 
 def add_dataset(tx: Connection, **changes: Any) -> datasets.Dataset:
@@ -87,7 +96,20 @@ def snapshot(database: Database) -> dict[str, list[tuple[Any, ...]]]:
         }
 
 
-_REQUESTS = {"cancel": actions.request_cancel, "finish": actions.request_finish}
+def keep(
+    database: Database, job: Job, number: int, epoch: int, *, batch: int = 0, size: int = 100
+) -> list[str] | None:
+    """Point to a checkpoint of a running job; what `checkpoints.add` answers."""
+    stored = Stored(checkpoints.key(job.id, job.fence, number), "c" * 64, size)
+    with database.writing() as tx:
+        return checkpoints.add(tx, job.id, job.fence, stored, number=number, epoch=epoch, batch=batch)
+
+
+_REQUESTS = {
+    "cancel": actions.request_cancel,
+    "finish": actions.request_finish,
+    "pause": actions.request_pause,
+}
 
 
 def _asked(action: str, lease_seconds: float = 30) -> Callable[[Database], Job]:
@@ -111,21 +133,49 @@ def _ended(end: Callable[[Connection, Job], bool], *, asked: str | None = None) 
 
 
 def _paused(database: Database) -> Job:
-    """No arrow of this version leads here; later ones will, and those out of it are there."""
+    """By its worker, after three epochs and a checkpoint."""
+    job = running(database)
+    with database.writing() as tx:
+        actions.request_pause(tx, job.id)
+        assert record(tx, job.id, job.fence, points(1, 3))
+    assert keep(database, job, 1, 3) == []
+    with database.writing() as tx:
+        assert arrows.paused(tx, job.id, job.fence)
+    return look(database, job)
+
+
+def _paused_before_it_ran(database: Database) -> Job:
     job = add_job(database)
     with database.writing() as tx:
-        tx.execute(tables.jobs.update().where(tables.jobs.c.id == job.id).values(status="paused"))
-    return look(database, job)
+        return actions.request_pause(tx, job.id)
+
+
+def _queued_again(database: Database) -> Job:
+    """It ran, kept a checkpoint, and its worker was told to stop."""
+    job = _paused(database)
+    with database.writing() as tx:
+        return actions.request_resume(tx, job.id)
+
+
+def _queued_to_finish(database: Database) -> Job:
+    job = _paused(database)
+    with database.writing() as tx:
+        return actions.request_finish(tx, job.id)
 
 
 STATES: dict[str, Callable[[Database], Job]] = {
     "queued": add_job,
+    "queued again": _queued_again,
+    "queued to finish": _queued_to_finish,
     "running": running,
     "asked to cancel": _asked("cancel"),
     "asked to finish": _asked("finish"),
+    "asked to pause": _asked("pause"),
     "quiet": lambda database: running(database, lease_seconds=-1),
     "quiet, asked to cancel": _asked("cancel", lease_seconds=-1),
+    "quiet, asked to pause": _asked("pause", lease_seconds=-1),
     "paused": _paused,
+    "paused before it ran": _paused_before_it_ran,
     "succeeded": _ended(
         lambda tx, job: arrows.succeed(
             tx, job.id, job.fence, stop_reason="max_epochs", result={"best_epoch": 3}

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from store import attempts, events
+from store import attempts, checkpoints, curves, events
 from store.errors import ActionNotAllowed
 from store.jobs import Job, actions, arrows
 from store.session import Connection, Database
-from tests.store.examples import STATES, look, snapshot
+from tests.store.examples import STATES, keep, look, points, snapshot
 
 ARROWS: dict[str, Callable[[Connection, Job], object]] = {
     "claim": lambda tx, job: arrows.claim(tx, worker="worker-b", queues=["cpu"], lease_seconds=30),
@@ -19,45 +19,59 @@ ARROWS: dict[str, Callable[[Connection, Job], object]] = {
         tx, job.id, job.fence, stop_reason="internal_error", stop_detail="a bug"
     ),
     "cancelled": lambda tx, job: arrows.cancelled(tx, job.id, job.fence),
+    "paused": lambda tx, job: arrows.paused(tx, job.id, job.fence),
+    "resume": lambda tx, job: arrows.resume(tx, job.id),
+    "pause_waiting": lambda tx, job: arrows.pause_waiting(tx, job.id),
     "release": lambda tx, job: arrows.release(tx, job.id, job.fence, detail="draining"),
     "lose": lambda tx, job: arrows.lose(tx, job.id, job.fence, detail="quiet", delay_seconds=0),
     "give_up": lambda tx, job: arrows.give_up(tx, job.id, job.fence, detail="quiet"),
     "bury": lambda tx, job: arrows.bury(tx, job.id, job.fence, detail="quiet"),
+    "shelve": lambda tx, job: arrows.shelve(tx, job.id, job.fence, detail="quiet"),
+    "request_pause": lambda tx, job: actions.request_pause(tx, job.id),
+    "request_resume": lambda tx, job: actions.request_resume(tx, job.id),
     "request_cancel": lambda tx, job: actions.request_cancel(tx, job.id),
     "request_finish": lambda tx, job: actions.request_finish(tx, job.id),
     "delete": lambda tx, job: actions.delete(tx, job.id),
 }
 
-REQUESTS = {"request_cancel": "cancel", "request_finish": "finish", "delete": "delete"}
+REQUESTS = {
+    "request_pause": "pause",
+    "request_resume": "resume",
+    "request_cancel": "cancel",
+    "request_finish": "finish",
+    "delete": "delete",
+}
 GONE = "gone"
 SAME = "same"  # already in effect: allowed, and nothing changes
 ASKED = "running"
 
+_WAITS = {"claim": "running", "pause_waiting": "paused", "request_cancel": "cancelled"}
+_RUNS = {"succeed": "succeeded", "fail": "failed", "release": "queued", "request_cancel": ASKED}
 EXPECTED: dict[str, dict[str, str]] = {
-    "queued": {"claim": "running", "request_cancel": "cancelled"},
-    "running": {
-        "succeed": "succeeded",
-        "fail": "failed",
-        "release": "queued",
-        "request_cancel": ASKED,
-        "request_finish": ASKED,
-    },
+    "queued": {**_WAITS, "request_pause": "paused", "request_resume": SAME},
+    # What it would finish with lies in its checkpoint, so somebody must still claim it.
+    "queued again": {**_WAITS, "request_pause": "paused", "request_resume": SAME, "request_finish": "queued"},
+    "queued to finish": {**_WAITS, "request_resume": SAME, "request_finish": SAME},
+    "running": {**_RUNS, "request_pause": ASKED, "request_resume": SAME, "request_finish": ASKED},
     "asked to cancel": {"fail": "failed", "cancelled": "cancelled", "request_cancel": SAME},
-    "asked to finish": {
+    "asked to finish": {**_RUNS, "request_resume": SAME, "request_finish": SAME},
+    # Training that ends by itself before its worker can pause it has ended.
+    "asked to pause": {
         "succeed": "succeeded",
         "fail": "failed",
-        "release": "queued",
+        "paused": "paused",
+        "request_pause": SAME,
+        "request_resume": ASKED,
+        "request_finish": ASKED,
         "request_cancel": ASKED,
-        "request_finish": SAME,
     },
     # A worker that comes back before anyone took its job may go on with it.
     "quiet": {
-        "succeed": "succeeded",
-        "fail": "failed",
-        "release": "queued",
+        **_RUNS,
         "lose": "queued",
         "give_up": "failed",
-        "request_cancel": ASKED,
+        "request_pause": ASKED,
+        "request_resume": SAME,
         "request_finish": ASKED,
     },
     "quiet, asked to cancel": {
@@ -66,7 +80,30 @@ EXPECTED: dict[str, dict[str, str]] = {
         "bury": "cancelled",
         "request_cancel": SAME,
     },
-    "paused": {"request_cancel": "cancelled"},
+    "quiet, asked to pause": {
+        "succeed": "succeeded",
+        "fail": "failed",
+        "paused": "paused",
+        "shelve": "paused",
+        "give_up": "failed",
+        "request_pause": SAME,
+        "request_resume": ASKED,
+        "request_finish": ASKED,
+        "request_cancel": ASKED,
+    },
+    "paused": {
+        "resume": "queued",
+        "request_pause": SAME,
+        "request_resume": "queued",
+        "request_finish": "queued",
+        "request_cancel": "cancelled",
+    },
+    "paused before it ran": {
+        "resume": "queued",
+        "request_pause": SAME,
+        "request_resume": "queued",
+        "request_cancel": "cancelled",
+    },
     "succeeded": {"delete": GONE},
     "finished": {"request_finish": SAME, "delete": GONE},
     "failed": {"delete": GONE},
@@ -93,7 +130,9 @@ def test_every_arrow_and_every_forbidden_one(database: Database, state: str, arr
     if expected in (None, SAME):
         assert snapshot(database) == before
     elif expected == GONE:
-        assert all(not rows for name, rows in snapshot(database).items() if name not in ("datasets",))
+        assert all(
+            not rows for name, rows in snapshot(database).items() if name not in ("datasets", "projects")
+        )
     else:
         assert look(database, job).status == expected
 
@@ -106,7 +145,10 @@ def test_the_states_cover_what_is_allowed(database: Database) -> None:
             for arrow, outcome in EXPECTED[state].items()
             if arrow in REQUESTS and outcome != SAME
         }
-        assert set(build(database).allowed_actions) == useful, state
+        job = build(database)
+        assert set(job.allowed_actions) == useful, state
+        with database.writing() as tx:
+            arrows.cancel_waiting(tx, job.id)  # or the next state's claim would take this one
 
 
 FINAL = [
@@ -120,6 +162,12 @@ FINAL = [
         "request_cancel",
         "cancelled",
         {"stop_reason": "cancelled", "stop_detail": "cancelled before it ran"},
+    ),
+    (
+        "paused",
+        "request_cancel",
+        "cancelled",
+        {"stop_reason": "cancelled", "stop_detail": "cancelled while it waited"},
     ),
 ]
 
@@ -153,6 +201,8 @@ ATTEMPTS = [
     ("quiet", "lose", "lost", "quiet"),
     ("quiet", "give_up", "lost", "quiet"),
     ("quiet, asked to cancel", "bury", "lost", "quiet"),
+    ("asked to pause", "paused", "paused", None),
+    ("quiet, asked to pause", "shelve", "lost", "quiet"),
 ]
 
 
@@ -202,3 +252,58 @@ def test_results_that_are_not_finite_say_so(database: Database) -> None:
         "train": {"loss": None, "accuracy": 0.5, "nonfinite": {"loss": "nan"}},
         "test": None,
     }
+
+
+# ── aside, and on ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_paused_job_is_nobodys_and_keeps_its_place(database: Database) -> None:
+    job = STATES["paused"](database)
+    assert (job.worker_id, job.lease_expires_at, job.requested_action) == (None, None, None)
+    assert (job.epoch, job.fence, job.attempt, job.lost) == (3, 2, 1, 0)
+    with database.reading() as tx:
+        assert [one.epoch for one in checkpoints.of(tx, job.id)] == [3]
+        assert (events.log(tx, job.id)[-1].kind, events.log(tx, job.id)[-1].data["status"]) == (
+            "status",
+            "paused",
+        )
+
+
+def test_a_resumed_job_is_due_now_however_long_it_was_to_wait(database: Database) -> None:
+    job = STATES["running"](database)
+    with database.writing() as tx:
+        assert arrows.release(tx, job.id, job.fence, detail="disk full", delay_seconds=3600)
+        actions.request_pause(tx, job.id)
+        actions.request_resume(tx, job.id)
+        claimed = arrows.claim(tx, worker="worker-b", queues=["cpu"], lease_seconds=30)
+    assert claimed is not None
+
+
+def test_a_pause_that_is_taken_back_leaves_nothing_behind(database: Database) -> None:
+    job = STATES["asked to pause"](database)
+    with database.writing() as tx:
+        assert actions.request_resume(tx, job.id).requested_action is None
+        assert not arrows.paused(tx, job.id, job.fence)
+    assert look(database, job).status == "running"
+
+
+def test_what_is_to_be_finished_stays_so_whoever_has_it(database: Database) -> None:
+    job = STATES["queued to finish"](database)
+    with database.writing() as tx:
+        claimed = arrows.claim(tx, worker="worker-b", queues=["cpu"], lease_seconds=-1)
+        assert claimed is not None
+        assert (claimed.id, claimed.requested_action, claimed.epoch) == (job.id, "finish", 3)
+        assert arrows.lose(tx, job.id, claimed.fence, detail="quiet", delay_seconds=0)
+    assert look(database, job).requested_action == "finish"
+
+
+@pytest.mark.parametrize(("state", "arrow"), [case[:2] for case in FINAL], ids=[case[1] for case in FINAL])
+def test_a_job_that_has_ended_has_no_checkpoint(database: Database, state: str, arrow: str) -> None:
+    job = STATES[state](database)
+    if job.status == "running":
+        with database.writing() as tx:
+            assert curves.record(tx, job.id, job.fence, points(1, 2))
+        assert keep(database, job, 1, 2) == []
+    with database.writing() as tx:
+        assert ARROWS[arrow](tx, job)
+        assert checkpoints.of(tx, job.id) == []

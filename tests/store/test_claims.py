@@ -9,13 +9,15 @@ from typing import TypeVar
 
 import pytest
 
-from store import events, jobs, weights
+from store import events, jobs, tables, weights
 from store.curves import read, record
 from store.errors import ActionNotAllowed, NotFound
 from store.files import Stored
-from store.jobs import Job
+from store.jobs import Job, turns
 from store.session import Database
+from store.tables import DEFAULT_PROJECT
 from tests.store.examples import add_dataset, add_job, claim, look, points, running, together
+from tests.store.watching import plan, statements
 
 T = TypeVar("T")
 
@@ -81,7 +83,8 @@ def test_two_claims_race_and_one_wins(database: Database) -> None:
 
 def test_what_another_is_just_taking_is_passed_over(postgres_url: str) -> None:
     """Where rows are locked one by one, nobody waits for a claim or reconciler that has not committed yet."""
-    with Database(postgres_url) as database:
+    with Database(postgres_url) as everybodys:
+        database = everybodys.of(DEFAULT_PROJECT)
         first, second = add_job(database), add_job(database)
         with database.writing() as slow:
             taken = jobs.claim(slow, worker="slow", queues=["cpu"], lease_seconds=-1)
@@ -216,3 +219,176 @@ def test_jobs_of_a_dataset_that_is_gone_are_refused(database: Database) -> None:
         jobs.add(tx, spec={}, dataset_id="ds_gone", max_epochs=1)
     with database.writing() as tx:
         assert jobs.add(tx, spec={}, dataset_id=add_dataset(tx).id, max_epochs=1).status == "queued"
+
+
+# ── pauses, and who is faster ───────────────────────────────────────────────────────────────────────────────
+
+
+def _act(database: Database, job: Job, action: str) -> str | None:
+    """What a request answered, as a status with what is asked; None where it was refused."""
+    try:
+        with database.writing() as tx:
+            now = getattr(jobs, f"request_{action}")(tx, job.id)
+    except ActionNotAllowed:
+        return None
+    return now.requested_action or now.status
+
+
+def _worker_pauses(database: Database, job: Job) -> bool:
+    with database.writing() as tx:
+        return jobs.paused(tx, job.id, job.fence)
+
+
+def test_pausing_and_cancelling_race_and_the_cancel_holds(database: Database) -> None:
+    for build in (add_job, running):
+        for _ in range(10):
+            job = build(database)
+            together([partial(_act, database, job, "pause"), partial(_act, database, job, "cancel")])
+            now = look(database, job)
+            assert "cancel" in (now.requested_action, now.status.removesuffix("led"))
+            assert not _worker_pauses(database, now)
+            if now.status == "running":
+                with database.writing() as tx:
+                    assert jobs.cancelled(tx, job.id, now.fence)
+
+
+def test_pausing_and_finishing_race_and_one_wish_is_left(database: Database) -> None:
+    for _ in range(10):
+        job = running(database)
+        paused, finished = together(
+            [partial(_act, database, job, "pause"), partial(_act, database, job, "finish")]
+        )
+        assert finished == "finish"
+        assert paused in ("pause", None)
+        assert look(database, job).requested_action == "finish"
+        assert _succeed(database, job)
+
+
+def test_resuming_and_the_pause_itself_race_and_the_job_goes_on(database: Database) -> None:
+    for _ in range(10):
+        job = running(database)
+        _act(database, job, "pause")
+        paused, resumed = together(
+            [partial(_worker_pauses, database, job), partial(_act, database, job, "resume")]
+        )
+        now = look(database, job)
+        assert resumed == now.status == ("queued" if paused else "running")
+        assert now.requested_action is None
+        if paused:
+            now = claim(database)
+        assert _succeed(database, now)
+
+
+def test_resuming_and_claiming_race(database: Database) -> None:
+    for _ in range(10):
+        job = add_job(database)
+        _act(database, job, "pause")
+        works: list[Callable[[], object]] = [
+            partial(_act, database, job, "resume"),
+            partial(_act, database, job, "resume"),
+            partial(_claim, database, "worker-a"),
+            partial(_claim, database, "worker-b"),
+        ]
+        *resumed, first, second = together(works)
+        assert set(resumed) <= {"queued", "running"}
+        assert first is None or second is None
+        if first is None and second is None:
+            claim(database)
+        assert look(database, job).fence == 2
+        assert _succeed(database, look(database, job))
+
+
+def test_pausing_and_claiming_race(database: Database) -> None:
+    for _ in range(10):
+        job = add_job(database)
+        works: list[Callable[[], object]] = [
+            partial(_act, database, job, "pause"),
+            partial(_claim, database, "worker-a"),
+        ]
+        answer, claimed = together(works)
+        now = look(database, job)
+        if claimed is None:
+            assert answer == now.status == "paused"
+            _cancel(database, job)
+        else:
+            assert (answer, now.status, now.requested_action) == ("pause", "running", "pause")
+            assert _worker_pauses(database, now)
+            _cancel(database, job)
+
+
+def test_a_paused_job_is_never_claimed(database: Database) -> None:
+    job = add_job(database)
+    _act(database, job, "pause")
+    assert _claim(database, "worker-a") is None
+    with database.reading() as tx:
+        assert jobs.waiting(tx) == {}
+
+
+# ── each project its turn ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _projects(database: Database, *names: str) -> list[Database]:
+    with database.writing() as tx:
+        for name in names:
+            tx.execute(tables.projects.insert().values(id=name, name=name))
+    return [database.of(name) for name in names]
+
+
+def test_among_equals_each_project_has_its_turn(database: Database) -> None:
+    for project, number in zip(_projects(database, "a", "b", "c"), (5, 2, 1), strict=True):
+        for _ in range(number):
+            add_job(project)
+    assert [claim(database).project_id for _ in range(8)] == ["a", "b", "c", "a", "b", "a", "a", "a"]
+
+
+def test_priority_comes_before_the_turn(database: Database) -> None:
+    a, b = _projects(database, "a", "b")
+    for priority in (0, 0, 5, 5):
+        add_job(a, priority=priority)
+    add_job(b, priority=1)
+    taken = [claim(database) for _ in range(5)]
+    assert [(job.project_id, job.priority) for job in taken] == [
+        ("a", 5),
+        ("a", 5),
+        ("b", 1),
+        ("a", 0),
+        ("a", 0),
+    ]
+
+
+def test_a_project_that_had_nothing_is_not_owed_more_than_one_turn(database: Database) -> None:
+    a, b = _projects(database, "a", "b")
+    for _ in range(4):
+        add_job(a)
+    assert {claim(database).project_id for _ in range(2)} == {"a"}
+    for _ in range(2):
+        add_job(b)
+    assert [claim(database).project_id for _ in range(4)] == ["b", "a", "b", "a"]
+
+
+def test_fairness_holds_between_claims_of_the_same_moment(postgres_url: str) -> None:
+    """A claim that has not committed counts as its project's turn, and holds up nobody."""
+    with Database(postgres_url) as everybodys:
+        a, b = _projects(everybodys, "a", "b")
+        for _ in range(3):
+            add_job(a)
+        add_job(b)
+        with everybodys.writing() as slow:
+            first = jobs.claim(slow, worker="slow", queues=["cpu"], lease_seconds=30)
+            assert first is not None
+            assert first.project_id == "a"
+            assert [claim(everybodys).project_id for _ in range(3)] == ["b", "a", "a"]
+            assert _claim(everybodys, "late") is None
+
+
+def test_a_claim_probes_an_index_for_each_project(database: Database) -> None:
+    for project in _projects(database, "a", "b"):
+        add_job(project)
+    with database.writing() as tx:
+        with statements(tx) as sent:
+            assert turns.next_job(tx, ["cpu"]) is not None
+        found = plan(tx, sent[0])
+    # PostgreSQL chooses among the indexes by what it believes to be in the table.
+    assert "Seq Scan on jobs" not in found
+    if database.dialect == "sqlite":
+        assert "SEARCH first USING INDEX ix_jobs_turn (project_id=? AND status=?)" in found

@@ -10,7 +10,7 @@ from store import datasets, ids, jobs
 from store.errors import DatasetInUse, NotFound
 from store.files import Stored
 from store.session import Database
-from tests.store.examples import add_dataset, add_job, claim, together
+from tests.store.examples import add_dataset, add_job, claim, elsewhere, together
 
 SHA256 = "a" * 64
 
@@ -51,8 +51,9 @@ def test_the_same_bytes_and_target_are_the_same_dataset(database: Database) -> N
             add_dataset(tx, sha256=SHA256, target="z"),
             add_dataset(tx, sha256=SHA256, target="y", task="regression"),
             add_dataset(tx, sha256="b" * 64, target="y"),
-            add_dataset(tx, sha256=SHA256, target="y", project_id="other"),
         ]
+        with elsewhere(tx):
+            others.append(add_dataset(tx, sha256=SHA256, target="y"))
         assert len({first.id, *(other.id for other in others)}) == 5
         assert datasets.same(tx, sha256=SHA256, target="y", task="classification") == first
         assert datasets.same(tx, sha256=SHA256, target="unknown", task="classification") is None
@@ -73,7 +74,8 @@ def test_bundled_ones_are_found_by_name(database: Database) -> None:
         assert datasets.find_bundled(tx, "iris") is None
         bundled = add_dataset(tx, name="iris", bundled=True)
         assert datasets.find_bundled(tx, "iris") == bundled
-        assert datasets.find_bundled(tx, "iris", project_id="other") is None
+        with elsewhere(tx):
+            assert datasets.find_bundled(tx, "iris") is None
 
 
 def test_pages(database: Database) -> None:
@@ -85,7 +87,8 @@ def test_pages(database: Database) -> None:
         assert second.next is None
         named = datasets.page(tx, name="data-1", sort="created_at")
         assert [row.id for row in named.rows] == added[1::2]
-        assert datasets.page(tx, project_id="other").rows == []
+        with elsewhere(tx):
+            assert datasets.page(tx).rows == []
 
 
 def test_one_that_jobs_use_stays(database: Database) -> None:
@@ -104,8 +107,8 @@ def test_deleting_names_the_files(database: Database) -> None:
     with database.writing() as tx:
         dataset = add_dataset(tx)
         assert datasets.known(tx, [dataset.table_key, "datasets/orphan.parquet"]) == {dataset.table_key}
-        with pytest.raises(NotFound):
-            datasets.delete(tx, dataset.id, project_id="other")
+        with elsewhere(tx), pytest.raises(NotFound):
+            datasets.delete(tx, dataset.id)
         assert datasets.delete(tx, dataset.id) == [dataset.table_key]
         assert datasets.known(tx, [dataset.table_key]) == set()
         for look_up in (datasets.get, datasets.delete):

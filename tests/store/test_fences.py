@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
-from store import curves, events, jobs, weights
+from store import checkpoints, curves, events, jobs, weights
+from store.checkpoints import Checkpoint
 from store.events import Entry
 from store.files import Stored
 from store.jobs import Job, arrows
@@ -14,6 +16,8 @@ from store.session import Connection, Database
 from tests.store.examples import add_job, claim, points, snapshot
 
 STORED = Stored("weights/job.1.safetensors", "c" * 64, 10)
+KEPT = Stored("checkpoints/job.1.1.safetensors", "c" * 64, 10)
+GIVEN_UP = Checkpoint("job", 1, 1, 3, 0, KEPT.key, KEPT.sha256, 10, datetime.now(UTC))
 
 WRITES: dict[str, Callable[[Connection, Job], object]] = {
     "epoch": lambda tx, job: curves.record(tx, job.id, job.fence, points(1, 2)),
@@ -24,6 +28,10 @@ WRITES: dict[str, Callable[[Connection, Job], object]] = {
     "succeed": lambda tx, job: arrows.succeed(tx, job.id, job.fence, stop_reason="max_epochs", result={}),
     "fail": lambda tx, job: arrows.fail(tx, job.id, job.fence, stop_reason="internal_error"),
     "cancelled": lambda tx, job: arrows.cancelled(tx, job.id, job.fence),
+    "checkpoint": lambda tx, job: checkpoints.add(tx, job.id, job.fence, KEPT, number=1, epoch=3, batch=0),
+    "fallback": lambda tx, job: checkpoints.fall_back(tx, job.id, job.fence, GIVEN_UP, why="damaged"),
+    "paused": lambda tx, job: arrows.paused(tx, job.id, job.fence),
+    "shelve": lambda tx, job: arrows.shelve(tx, job.id, job.fence, detail="quiet"),
     "release": lambda tx, job: arrows.release(tx, job.id, job.fence, detail="draining"),
     "lose": lambda tx, job: arrows.lose(tx, job.id, job.fence, detail="quiet", delay_seconds=0),
     "give_up": lambda tx, job: arrows.give_up(tx, job.id, job.fence, detail="quiet"),

@@ -10,7 +10,7 @@ from store import idempotency, jobs
 from store.errors import IdempotencyInFlight, IdempotencyMismatch
 from store.idempotency import Answer, Ticket, fingerprint
 from store.session import Connection, Database
-from tests.store.examples import add_dataset, together
+from tests.store.examples import add_dataset, elsewhere, together
 
 KEY = "0b6e5b5e"
 REQUEST = fingerprint("POST", "/v1/jobs", b'{"dataset": "iris"}')
@@ -93,8 +93,8 @@ def test_answers_are_kept_for_a_while_and_swept(database: Database) -> None:
 
 def test_projects_do_not_share_keys(database: Database) -> None:
     _answered(database)
-    with database.writing() as tx:
-        assert _ticket(tx, project_id="other")
+    with database.writing() as tx, elsewhere(tx):
+        assert _ticket(tx)
 
 
 def test_what_rolls_back_leaves_no_key(database: Database) -> None:

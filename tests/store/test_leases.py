@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 
 import sqlalchemy as sa
 
-from store import jobs
+from store import jobs, tables, workers
 from store.columns import now
-from store.jobs import Expired
+from store.curves import record
+from store.jobs import Expired, Job
 from store.jobs.leases import Beat
 from store.session import Database
-from tests.store.examples import add_job, claim, look, running, together
+from tests.store.examples import add_job, claim, keep, look, points, running, together
 
 
 def _expire(database: Database, *, max_attempts: int = 3, backoff_seconds: float = 0) -> Expired:
@@ -118,3 +120,130 @@ def test_what_waits_is_counted_by_queue(database: Database) -> None:
         assert all(0 <= found.oldest_seconds < 60 for found in waiting.values())
         assert jobs.counts(tx) == {"queued": 2, "running": 1}
     assert running_job.queue == "cpu"
+
+
+# ── what a loss counts ──────────────────────────────────────────────────────────────────────────────────────
+
+LEASE = 8.0
+"""So a beat is due every two seconds."""
+
+
+def _seen(database: Database, worker: str, *, node: str | None, ago: float, job: Job | None = None) -> None:
+    with database.writing() as tx:
+        workers.seen(tx, worker, host="h", pid=1, queues=["cpu"], node=node, job_id=job.id if job else None)
+        row = tables.workers.c.id == worker
+        tx.execute(tables.workers.update().where(row).values(seen_at=now(-ago)))
+
+
+def _went_quiet(database: Database, *, worker: str = "one", node: str | None = "node") -> Job:
+    """A job whose worker was last heard of ten seconds ago."""
+    job = add_job(database)
+    job = claim(database, worker=worker, lease_seconds=LEASE - 10)
+    _seen(database, worker, node=node, ago=10, job=job)
+    return job
+
+
+def _expired(database: Database, max_attempts: int = 3) -> Expired:
+    with database.writing() as tx:
+        return jobs.expire(tx, max_attempts=max_attempts, backoff_seconds=0, lease_seconds=LEASE)
+
+
+def _account(database: Database, job: Job) -> tuple[int, int]:
+    now_ = look(database, job)
+    return now_.lost, now_.lost_together
+
+
+def test_a_loss_alone_counts(database: Database) -> None:
+    job = _went_quiet(database)
+    _seen(database, "its successor", node="node", ago=0.5)
+    assert _expired(database).requeued == [job.id]
+    assert _account(database, job) == (1, 0)
+
+
+def test_a_loss_behind_a_newer_checkpoint_does_not_count(database: Database) -> None:
+    job = _went_quiet(database)
+    _seen(database, "its successor", node="node", ago=0.5)
+    with database.writing() as tx:
+        assert record(tx, job.id, job.fence, points(1, 2))
+    keep(database, job, 1, 2)
+    assert _expired(database, max_attempts=1).requeued == [job.id]
+    assert _account(database, job) == (0, 0)
+    again = claim(database, worker="somebody elsewhere", lease_seconds=LEASE - 10)
+    assert again.epoch == 2
+    assert _expired(database, max_attempts=1).failed == [job.id], "that checkpoint was not this attempt's"
+
+
+def test_a_loss_with_its_whole_node_does_not_count(database: Database) -> None:
+    job = _went_quiet(database)
+    _seen(database, "an idle sibling", node="node", ago=9)
+    _seen(database, "somebody elsewhere", node="another", ago=0)
+    assert _expired(database).requeued == [job.id]
+    assert _account(database, job) == (0, 1)
+
+
+def test_two_jobs_lost_at_the_same_moment_do_not_count(database: Database) -> None:
+    """The pool lives, and has replaced both children."""
+    both = [_went_quiet(database, worker="one"), _went_quiet(database, worker="two")]
+    _seen(database, "a successor", node="node", ago=0.5)
+    assert set(_expired(database).requeued) == {job.id for job in both}
+    assert [_account(database, job) for job in both] == [(0, 1), (0, 1)]
+
+
+def test_a_job_lost_long_before_is_no_company(database: Database) -> None:
+    job, other = _went_quiet(database), add_job(database)
+    _seen(database, "dead for minutes", node="node", ago=300, job=other)
+    _seen(database, "its successor", node="node", ago=0.5)
+    _expired(database)
+    assert _account(database, job) == (1, 0)
+
+
+def test_without_a_node_nobody_is_company(database: Database) -> None:
+    job = _went_quiet(database, node=None)
+    _expired(database)
+    assert _account(database, job) == (1, 0)
+
+
+def test_a_job_that_takes_its_machine_down_is_found_out(database: Database) -> None:
+    job = add_job(database)
+    for number in range(1, 100):
+        claim(database, worker=f"worker-{number}", lease_seconds=LEASE - 10)
+        _seen(database, f"worker-{number}", node=f"node-{number}", ago=10, job=job)
+        if _expired(database).failed:
+            break
+    assert number == 6, "three times it may have been chance"
+    assert look(database, job).stop_reason == "worker_lost"
+
+
+def test_the_pause_of_the_dead_is_finished_for_them(database: Database) -> None:
+    job = running(database, lease_seconds=-1)
+    with database.writing() as tx:
+        assert record(tx, job.id, job.fence, points(1, 4))
+    keep(database, job, 1, 4)
+    with database.writing() as tx:
+        jobs.request_pause(tx, job.id)
+    assert _expire(database) == Expired(paused=[job.id])
+    assert look(database, job).status == "paused"
+    with database.writing() as tx:
+        jobs.request_resume(tx, job.id)
+    assert claim(database).epoch == 4
+
+
+def test_a_pause_does_not_save_a_job_that_has_cost_too_many_workers(database: Database) -> None:
+    job = running(database, lease_seconds=-1)
+    with database.writing() as tx:
+        jobs.request_pause(tx, job.id)
+    assert _expire(database, max_attempts=1) == Expired(failed=[job.id])
+
+
+def test_a_pause_and_the_loss_of_the_job_race(database: Database) -> None:
+    for _ in range(10):
+        job = running(database, lease_seconds=-1)
+
+        def pause(job: Job = job) -> str:
+            with database.writing() as tx:
+                return jobs.request_pause(tx, job.id).status
+
+        works: list[Callable[[], object]] = [pause, partial(_expire, database, max_attempts=99)]
+        together(works)
+        _expire(database, max_attempts=99)
+        assert look(database, job).status == "paused"

@@ -55,14 +55,28 @@ def _definitions(database: Database) -> set[str]:
             "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'",
             "SELECT conrelid::regclass || conname || pg_get_constraintdef(oid) FROM pg_constraint"
             " WHERE connamespace = 'public'::regnamespace AND conrelid <> 'alembic_version'::regclass",
-            "SELECT concat_ws(' ', table_name, column_name, ordinal_position, data_type, is_nullable,"
+            "SELECT concat_ws(' ', table_name, column_name, data_type, is_nullable, column_default,"
             " character_maximum_length) FROM information_schema.columns"
             " WHERE table_schema = 'public' AND table_name <> 'alembic_version'",
         ]
     with database.reading() as tx:
         found = [text for query in queries for text in tx.exec_driver_sql(query).scalars()]
-    # The clauses of a table may come in any order.
-    return {"\n".join(sorted(line.strip(" ,\t") for line in text.splitlines())) for text in found}
+    return {"\n".join(_clauses(text)) for text in found}
+
+
+def _clauses(definition: str) -> list[str]:
+    """What stands between the commas of a definition, in any order: a later migration's columns come last."""
+    clauses, depth = [""], 0
+    for character in " ".join(definition.split()):
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == "," and depth == 1:
+            clauses.append("")
+        else:
+            clauses[-1] += character
+    head, _, first = clauses[0].partition("(")
+    last, _, tail = clauses[-1].rpartition(")")
+    inner = [first, *clauses[1:-1], last] if len(clauses) > 1 else [first.rpartition(")")[0]]
+    return [head.strip(), *sorted(clause.strip() for clause in inner), tail.strip()]
 
 
 def test_migrations_build_what_the_code_sees(empty: Database) -> None:

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from store import jobs
 from store.errors import DatabaseUnavailable
 from store.session import Database
+from store.tables import DEFAULT_PROJECT
 from tests.store.examples import add_job, look, snapshot, together
 
 ROOT = Path(__file__).parents[2]
@@ -34,9 +35,7 @@ def test_a_block_that_raises_leaves_no_trace(database: Database, error: type[Bas
 
     def add_and_raise() -> None:
         with database.writing() as tx:
-            tx.execute(
-                sa.text("INSERT INTO workers VALUES ('w', 'h', 1, '[]', NULL, '2026-01-01', '2026-01-01')")
-            )
+            tx.execute(sa.text("INSERT INTO counters VALUES ('w', 1)"))
             raise error
 
     with pytest.raises(error):
@@ -89,7 +88,8 @@ def test_without_its_own_sqlite_it_says_what_may_happen(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pysqlite3", None)
-    with Database(sqlite_url) as database:
+    with Database(sqlite_url) as unbound:
+        database = unbound.of(DEFAULT_PROJECT)
         job = add_job(database)
         assert look(database, job) == job
         with database.reading() as tx:
@@ -165,11 +165,11 @@ import os
 from store.session import Database
 database = Database({database_url!r})
 database.ping()
-parent = id(database._engine.pool)
+parent = id(database._pool.engine.pool)
 child = os.fork()
 if not child:
     database.ping()
-    os._exit(0 if id(database._engine.pool) != parent else 3)
+    os._exit(0 if id(database._pool.engine.pool) != parent else 3)
 assert os.waitpid(child, 0)[1] == 0
 database.ping()
 """
@@ -191,7 +191,8 @@ def _writer(url: str) -> Iterator[multiprocessing.process.BaseProcess]:
 
 
 def _write_for_ever(url: str) -> None:
-    with Database(url) as database:
+    with Database(url) as unbound:
+        database = unbound.of(DEFAULT_PROJECT)
         while True:
             add_job(database, warnings=[{"pointer": "", "detail": "x"}] * 5)
 

@@ -8,7 +8,8 @@ from store import jobs, weights
 from store.errors import NotFound
 from store.files import Stored
 from store.session import Database
-from tests.store.examples import claim, running, snapshot
+from store.tables import DEFAULT_PROJECT
+from tests.store.examples import claim, elsewhere, running, snapshot
 
 
 def test_weights_come_back_with_their_summary(database: Database) -> None:
@@ -20,8 +21,8 @@ def test_weights_come_back_with_their_summary(database: Database) -> None:
     with database.reading() as tx:
         found = weights.get(tx, job.id)
         assert weights.known(tx, [stored.key, "weights/orphan"]) == {stored.key}
-        with pytest.raises(NotFound):
-            weights.get(tx, job.id, project_id="other")
+        with elsewhere(tx), pytest.raises(NotFound):
+            weights.get(tx, job.id)
     assert Stored(found.key, found.sha256, found.bytes) == stored
     assert found.summary["layers"] == [{"name": "output", "max_abs": None, "nonfinite": {"max_abs": "inf"}}]
 
@@ -45,7 +46,8 @@ def test_each_attempt_has_a_key_of_its_own(database: Database) -> None:
 
 def test_a_job_cannot_be_lost_while_its_weights_are_written(postgres_url: str) -> None:
     """Where rows are locked one by one: whoever was asked for the fence holds it until the commit."""
-    with Database(postgres_url) as database:
+    with Database(postgres_url) as unbound:
+        database = unbound.of(DEFAULT_PROJECT)
         job = running(database, lease_seconds=-1)
         with database.writing() as tx, database.writing() as other:
             assert weights.put(tx, job.id, job.fence, Stored("weights/w", "c" * 64, 1), {})
@@ -58,7 +60,7 @@ def test_they_go_with_the_job(database: Database) -> None:
         assert weights.put(tx, job.id, job.fence, Stored("weights/w", "c" * 64, 1), {})
         assert jobs.succeed(tx, job.id, job.fence, stop_reason="max_epochs", result={})
         assert jobs.delete(tx, job.id) == ["weights/w"]
-    assert {name for name, rows in snapshot(database).items() if rows} == {"datasets"}
+    assert {name for name, rows in snapshot(database).items() if rows} == {"datasets", "projects"}
 
 
 @pytest.mark.parametrize("job_id", ["job_unknown", "", "\x00", "\ud800", "x" * 999])

@@ -1,0 +1,81 @@
+"""Whose turn it is: the next best job by priority, then each project its turn, then age."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from store.columns import now
+from store.session import Connection
+from store.tables import jobs, projects
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """A queued job that nobody else takes before this transaction ends."""
+
+    job_id: str
+    project_id: str
+    epoch: int
+    """The last one that its curve has."""
+
+
+def next_job(tx: Connection, queues: Sequence[str]) -> Next | None:
+    """The next best job that is due, held for this transaction; None where nothing waits.
+
+    On PostgreSQL another claim may be just taking it. Then that job is passed over, and its project counts as
+    having had its turn, as it will once that claim has committed.
+    """
+    taken: list[str] = []
+    served: list[str] = []
+    while (best := tx.execute(_best(queues, taken, served)).one_or_none()) is not None:
+        held = (
+            sa.select(jobs.c.id, jobs.c.project_id, jobs.c.epoch)
+            .where(jobs.c.id == best.id, jobs.c.status == "queued")
+            .with_for_update(skip_locked=True)
+        )
+        if row := tx.execute(held).one_or_none():
+            return Next(*row)
+        taken.append(best.id)
+        served.append(best.project_id)
+    return None
+
+
+def _best(queues: Sequence[str], taken: Sequence[str], served: Sequence[str]) -> sa.Select[str, str]:
+    """Each project's first job, one probe of `ix_jobs_turn` a project, and of these the best.
+
+    The queue is wrapped, so that no other index can be used for it: SQLite knows nothing of how long queues
+    are, and would gather and sort all that is due.
+    """
+    first = jobs.alias("first")
+    waiting = (
+        sa.select(first.c.id)
+        .where(first.c.project_id == projects.c.id, first.c.status == "queued")
+        .where(
+            first.c.due_at <= now(), sa.func.coalesce(first.c.queue, "").in_(queues), first.c.id.not_in(taken)
+        )
+        .order_by(first.c.priority.desc(), first.c.created_at, first.c.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    heads = sa.select(projects.c.id, projects.c.turn_at, waiting.label("job_id")).subquery("heads")
+    return (
+        sa.select(jobs.c.id, jobs.c.project_id)
+        .join(heads, heads.c.job_id == jobs.c.id)
+        .order_by(
+            jobs.c.priority.desc(),
+            heads.c.id.in_(served),
+            heads.c.turn_at.asc().nulls_first(),
+            jobs.c.created_at,
+            jobs.c.id,
+        )
+        .limit(1)
+    )
+
+
+def take(tx: Connection, project_id: str) -> None:
+    """This project has had its turn; where another claim is just saying so, that will do."""
+    free = sa.select(projects.c.id).where(projects.c.id == project_id).with_for_update(skip_locked=True)
+    tx.execute(projects.update().where(projects.c.id == free.scalar_subquery()).values(turn_at=now()))

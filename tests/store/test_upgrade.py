@@ -1,0 +1,108 @@
+"""An upgrade with jobs queued and running: they are worked off by the new version as if nothing had been."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import sqlalchemy as sa
+
+from store import ids, jobs, migrate
+from store.columns import now
+from store.session import Database
+from store.tables import DEFAULT_PROJECT
+from tests.servers import Databases
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def old(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database as version 0.1 made it."""
+    if request.param == "sqlite":
+        with Database(f"sqlite:///{tmp_path}/old.db") as database:
+            migrate.upgrade(database, "0001")
+            yield database.of(DEFAULT_PROJECT)
+    else:
+        databases: Databases = request.getfixturevalue("postgres_databases")
+        with databases.fresh(migrated=False) as url, Database(url) as database:
+            migrate.upgrade(database, "0001")
+            yield database.of(DEFAULT_PROJECT)
+
+
+def _insert(tx: sa.Connection, table: str, **values: Any) -> None:
+    """A row as that version's own statement wrote it; the times are the database's."""
+    written = {
+        name: orjson.dumps(value).decode() if isinstance(value, dict | list) else value
+        for name, value in values.items()
+    }
+    clocks = [name for name, value in written.items() if isinstance(value, now)]
+    columns = [sa.column(name, sa.DateTime(timezone=True) if name in clocks else None) for name in written]
+    tx.execute(sa.insert(sa.table(table, *columns)).values(written))
+
+
+def _job(tx: sa.Connection, dataset_id: str, **changes: Any) -> str:
+    values: dict[str, Any] = {
+        "id": ids.new("job"),
+        "project_id": DEFAULT_PROJECT,
+        "dataset_id": dataset_id,
+        "status": "queued",
+        "spec": {"dataset": "digits"},
+        "warnings": [],
+        "metadata": {},
+        "queue": "cpu",
+        "priority": 0,
+        "due_at": now(),
+        "fence": 0,
+        "attempt": 0,
+        "lost": 0,
+        "last_event": 1,
+        "epoch": 0,
+        "max_epochs": 50,
+        "created_at": now(),
+    }
+    _insert(tx, "jobs", **{**values, **changes})
+    return str({**values, **changes}["id"])
+
+
+def _dataset(tx: sa.Connection) -> str:
+    dataset_id = ids.new("ds")
+    _insert(
+        tx, "datasets", id=dataset_id, project_id=DEFAULT_PROJECT, name="digits", bundled=True, sha256="a",
+        bytes=1, target="y", task="classification", rows=10, features=2, description={"columns": []},
+        table_key="datasets/x.parquet", table_sha256="b", table_bytes=1, created_at=now(),
+    )  # fmt: skip
+    return dataset_id
+
+
+def test_jobs_queued_and_running_go_on(old: Database) -> None:
+    with old.writing() as tx:
+        dataset_id = _dataset(tx)
+        held = {"status": "running", "fence": 1, "attempt": 1, "worker_id": "worker_old"}
+        running = _job(tx, dataset_id, **held, lease_expires_at=now(30), epoch=7)
+        lost = _job(tx, dataset_id, **held, lease_expires_at=now(-1))
+        queued = _job(tx, dataset_id)
+
+    migrate.upgrade(old)
+
+    # The worker of the old version still has its job, and may go on telling of it.
+    with old.writing() as tx:
+        assert jobs.beat(tx, running, 1, 30).still_mine
+    assert look_up(old, running).epoch == 7
+    with old.writing() as tx:
+        assert jobs.expire(tx, max_attempts=3, backoff_seconds=0).requeued == [lost]
+    with old.writing() as tx:
+        claimed = {jobs.claim(tx, worker="worker_new", queues=["cpu"], lease_seconds=30).id for _ in range(2)}  # type: ignore[union-attr]
+    assert claimed == {lost, queued}
+
+
+def look_up(database: Database, job_id: str) -> jobs.Job:
+    with database.reading() as tx:
+        return jobs.get(tx, job_id)
+
+
+def test_upgrading_twice_changes_nothing(old: Database) -> None:
+    migrate.upgrade(old)
+    migrate.upgrade(old)
+    migrate.check(old)
