@@ -19,14 +19,16 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 from billiard import active_children
 from celery import Celery, signals
 from celery.worker.consumer import Consumer
 
+from store import logs
 from store.settings import Settings
-from worker import devices, logs
+from worker import devices
 
 TASK = "ridgeline.work"
 """The name under which a nudge travels; `api.queue` sends it without ever importing this room."""
@@ -103,20 +105,21 @@ def _connected() -> Iterator[Any]:
         yield connection.ensure_connection(max_retries=1, interval_start=0.1)
 
 
+_CHATTY = ("celery.worker.strategy", "celery.app.trace")
+"""Say of every nudge that it came and went; what counts is what became of jobs."""
+
 # ── the pool's children, from their start to their end ──────────────────────────────────────────────────────
 # Celery holds receivers weakly, so they are functions of this module.
 
 
 def _set_up_logging(**_: Any) -> None:
-    logs.configure(Settings().log_level)
+    logs.configure(Settings().log_level, quieted=_CHATTY)
 
 
 def _load_before_the_fork(**_: Any) -> None:
     """Load torch once for all the children there will be: each starts in moments and shares its memory."""
     if app.conf.worker_pool_start_method == "fork":
-        from worker import child
-
-        child.load()
+        import_module("worker.child")
 
 
 def _start_child(**_: Any) -> None:

@@ -21,7 +21,11 @@ from store.errors import DatabaseUnavailable
 from store.files import Files
 from store.session import Database
 from store.settings import Settings
+from store.tracing import Tracing
+from worker import devices, memory, reports
+from worker.checkpoints import Cadence
 from worker.heartbeat import Heartbeat
+from worker.memory import Memory
 from worker.runner import Runner
 
 log = structlog.get_logger(__name__)
@@ -38,14 +42,25 @@ class Child:
         self.queues = queues
         self.draining = False
         self._database = Database(settings.database, pool_size=2)
-        self._heartbeat = Heartbeat(self._database, queues=queues, lease_seconds=settings.lease_seconds)
+        self._heartbeat = Heartbeat(
+            self._database,
+            queues=queues,
+            lease_seconds=settings.lease_seconds,
+            progress_seconds=settings.progress_seconds,
+            memory=Memory(settings.max_memory_bytes),
+            version=reports.version(),
+            device=devices.choose("auto"),
+        )
+        self._tracing = Tracing(settings.otel_endpoint, "ridgeline-worker")
         self._runner = Runner(
             self._database,
             Files(settings.files),
             self._heartbeat,
             backoff_seconds=settings.backoff_seconds,
+            cadence=Cadence(settings.checkpoint_seconds, settings.checkpoint_epochs),
             draining=lambda: self.draining,
             begin=begin,
+            tracing=self._tracing,
         )
         self._heartbeat.start()
 
@@ -59,6 +74,7 @@ class Child:
     def stop(self) -> None:
         """Sign off."""
         self._heartbeat.stop()
+        self._tracing.close()
         self._database.close()
 
     def _run_next(self) -> bool:
@@ -83,20 +99,13 @@ def start(queues: tuple[str, ...], *, begin: Callable[..., Training] = Training)
     global _child
     signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)  # before there are threads that would take them
     settings = Settings()
-    load()
     import_module("polars")
     torch.set_num_threads(settings.threads)
     os.nice(_NICENESS)
+    if not torch.cuda.is_available():  # A GPU's driver claims addresses by the terabyte.
+        memory.refuse_beyond(settings.max_memory_bytes)
     _child = Child(settings, queues, begin)
     return _child
-
-
-def load() -> None:
-    """Load all of torch that a job needs, and compute nothing: that would hang the children of this process.
-
-    Its first optimizer would load this in the midst of the first job, and it takes seconds.
-    """
-    import_module("torch._dynamo")
 
 
 def work(queues: tuple[str, ...], *, at_most: int) -> None:

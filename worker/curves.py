@@ -53,6 +53,11 @@ class Recorder:
         rate = (self._recorded + len(self._waiting)) / elapsed
         return curves.record(tx, self._lease.job_id, self._lease.fence, self._waiting, epochs_per_second=rate)
 
+    def written(self) -> None:
+        """What `write` wrote is committed: nothing of it waits any more."""
+        self._recorded += len(self._waiting)
+        self._waiting.clear()
+
     def _flush(self) -> None:
         """One short transaction: record and beat. In an outage the epochs wait, until the lease is lost."""
         self._flushed_at = asked_at = time.monotonic()
@@ -64,5 +69,4 @@ class Recorder:
             log.warning("epochs wait for the database", epochs=len(self._waiting), error=str(error))
             return
         self._lease.heard(answer, asked_at=asked_at)
-        self._recorded += len(self._waiting)
-        self._waiting.clear()
+        self.written()

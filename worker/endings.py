@@ -1,11 +1,12 @@
 """How an attempt ends: each ending writes itself into the database, in one transaction and under the fence.
 
 An ending that finds a cancel asked for becomes that cancel: what was acknowledged to people holds, however
-far the job had come.
+far the job had come. Where a pause was asked for, a job is not put back into the queue but aside.
 """
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ class Ending(Protocol):
     @property
     def detail(self) -> str:
         """Why, for people."""
+
+    @property
+    def final(self) -> bool:
+        """Whether the job has ended with it, and not only this attempt."""
 
     def write(self, tx: Connection, job_id: str, fence: int) -> bool:
         """False where the job is no longer ours; then nothing is written."""
@@ -61,6 +66,10 @@ class Succeeded:
     detail: str
     outcome: Outcome
 
+    @property
+    def final(self) -> bool:
+        return True
+
     def write(self, tx: Connection, job_id: str, fence: int) -> bool:
         if not self.outcome.put_weights(tx, job_id, fence):
             return False
@@ -85,6 +94,10 @@ class Cancelled:
     detail: str
     outcome: Outcome = NOTHING
 
+    @property
+    def final(self) -> bool:
+        return True
+
     def write(self, tx: Connection, job_id: str, fence: int) -> bool:
         return self.outcome.put_weights(tx, job_id, fence) and jobs.cancelled(
             tx,
@@ -104,6 +117,10 @@ class Failed:
     detail: str
     outcome: Outcome = NOTHING
 
+    @property
+    def final(self) -> bool:
+        return True
+
     def write(self, tx: Connection, job_id: str, fence: int) -> bool:
         return self.outcome.put_weights(tx, job_id, fence) and jobs.fail(
             tx,
@@ -118,36 +135,49 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """No fault of the job's: it goes back into the queue, and the attempt does not count."""
+    """No fault of the job's: it goes back into the queue, or aside if asked to, and nothing is counted."""
 
     detail: str
     delay_seconds: float = 0.0
 
+    @property
+    def final(self) -> bool:
+        return False
+
     def write(self, tx: Connection, job_id: str, fence: int) -> bool:
         released = jobs.release(tx, job_id, fence, detail=self.detail, delay_seconds=self.delay_seconds)
-        return released or Cancelled("cancelled before it could run again").write(tx, job_id, fence)
+        if released or jobs.paused(tx, job_id, fence, detail=self.detail):
+            return True
+        return Cancelled("cancelled before it could run again").write(tx, job_id, fence)
 
 
 _OUTAGES = (DatabaseUnavailable, FilesUnavailable, FilesFull)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
+"""What the machine has none left of: no fault of a job's."""
 _BAD_DATA = (DataError, DatasetError, FileMissing, FileDamaged)
+TOO_MUCH_MEMORY = "it took more memory than a job may; a smaller network, batch or dataset needs less"
 _OUT_OF_MEMORY = "the worker ran out of memory; a smaller network, batch or dataset needs less"
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
 def of(error: BaseException, *, delay_seconds: float) -> Ending:
     """What becomes of a job whose attempt was broken off by an exception, `SystemExit` included."""
-    if isinstance(error, _OUTAGES):
-        return Released(_said(error), delay_seconds)
+    if isinstance(error, _OUTAGES) or _is_full(error):
+        return Released(said(error), delay_seconds)
     if isinstance(error, _BAD_DATA):
-        return Failed("data_error", _said(error))
+        return Failed("data_error", said(error))
     if _is_out_of_memory(error):
         return Failed("out_of_memory", _OUT_OF_MEMORY)
-    return Failed("internal_error", f"{type(error).__name__}: {_said(error)}".rstrip(": "))
+    return Failed("internal_error", f"{type(error).__name__}: {said(error)}".rstrip(": "))
 
 
-def _said(error: BaseException) -> str:
+def said(error: BaseException) -> str:
     """An error's own words, but for the passwords that addresses carry."""
     return _CREDENTIALS.sub("…", str(error))
+
+
+def _is_full(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in _FULL
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

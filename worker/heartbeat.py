@@ -2,30 +2,34 @@
 
 Renewing a lease and reading what is asked of the job are one statement, so a worker that still has its job
 knows what people want of it. A thread can beat while training hangs, and training can go on while nobody can
-be told; a `Lease` therefore runs out here by this process's own clock, no later than in the database.
+be told; a `Lease` therefore runs out here by this process's own clock, no later than in the database, and a
+job that has shown no progress for too long takes its process with it.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import psutil
 import structlog
 
 from store import ids, jobs, workers
 from store.jobs import Action, Beat, Job
 from store.session import Connection, Database
+from worker.memory import Memory
 
 log = structlog.get_logger(__name__)
 
 _LONGEST_INTERVAL = 1.0
 """Seconds between two beats of a running job: a cancel must act within two."""
 PRESENCE_SECONDS = 5.0
-"""How often an idle process says that it is there."""
+"""How often a process says that it is there, at least four times in a lease."""
 
 
 class Lease:
@@ -37,7 +41,10 @@ class Lease:
         self.fence = job.fence
         self.seconds = seconds
         self.requested_action: Action | None = job.requested_action
-        self._confirmed_at = since
+        self.out_of_memory = False
+        """The job holds more memory than a job may."""
+        self._runtime_seconds: float | None = None
+        self._pulsed_at = self._confirmed_at = since
         self._taken = False
 
     @property
@@ -45,9 +52,18 @@ class Lease:
         """Somebody else has the job, or may have it by now: write nothing more."""
         return self._taken or time.monotonic() - self._confirmed_at > self.seconds
 
+    def pulse(self, runtime_seconds: float | None = None) -> None:
+        """The job gets on, and has been trained for so long."""
+        self._pulsed_at, self._runtime_seconds = time.monotonic(), runtime_seconds
+
+    @property
+    def stuck_seconds(self) -> float:
+        """For how long nothing was heard from the job itself."""
+        return time.monotonic() - self._pulsed_at
+
     def beat(self, tx: Connection) -> Beat:
         """Renew it in this transaction; hand the answer to `heard` once that has committed."""
-        return jobs.beat(tx, self.job_id, self.fence, self.seconds)
+        return jobs.beat(tx, self.job_id, self.fence, self.seconds, runtime_seconds=self._runtime_seconds)
 
     def heard(self, answer: Beat, *, asked_at: float) -> None:
         """What the database answered to a beat sent at `asked_at` (monotonic)."""
@@ -61,12 +77,29 @@ class Lease:
 class Heartbeat:
     """Beats until it is stopped; one for each process that runs jobs."""
 
-    def __init__(self, database: Database, *, queues: tuple[str, ...], lease_seconds: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        queues: tuple[str, ...],
+        lease_seconds: float,
+        progress_seconds: float = 600.0,
+        memory: Memory | None = None,
+        version: str | None = None,
+        device: str | None = None,
+        end: Callable[[], None] = lambda: os.kill(os.getpid(), signal.SIGKILL),
+    ) -> None:
+        """`end` is what happens to a process whose job hangs: nothing less would free it."""
         self.worker_id = ids.new("worker")
         self._database = database
         self._queues = queues
         self.lease_seconds = lease_seconds
         self._interval = min(_LONGEST_INTERVAL, lease_seconds / 4)
+        self._presence_interval = min(PRESENCE_SECONDS, lease_seconds / 4)
+        self._progress_seconds = progress_seconds
+        self._memory = memory
+        self._end = end
+        self._about = {"node": node(), "version": version, "device": device}
         self._lease: Lease | None = None
         self._present_at = float("-inf")
         self._present_with: str | None = None
@@ -90,6 +123,8 @@ class Heartbeat:
     @contextmanager
     def keeping(self, job: Job, *, since: float) -> Iterator[Lease]:
         """Keep the lease on a job that was claimed after `since` (monotonic)."""
+        if self._memory:
+            self._memory.begin()
         self._lease = Lease(job, self.lease_seconds, since=since)
         try:
             yield self._lease
@@ -102,9 +137,9 @@ class Heartbeat:
             self._beat()
 
     def _beat(self) -> None:
-        lease, asked_at = self._lease, time.monotonic()
+        lease, asked_at = self._watched(), time.monotonic()
         job_id = lease.job_id if lease else None
-        present = asked_at - self._present_at < PRESENCE_SECONDS and job_id == self._present_with
+        present = asked_at - self._present_at < self._presence_interval and job_id == self._present_with
         if lease is None and present:
             return
         try:
@@ -121,6 +156,17 @@ class Heartbeat:
         if not present:
             self._present_at, self._present_with = asked_at, job_id
 
+    def _watched(self) -> Lease | None:
+        """The lease to renew, after a look at how its job behaves."""
+        lease = self._lease
+        if lease and lease.stuck_seconds > self._progress_seconds:
+            log.error("a job hangs; its process is ended", job_id=lease.job_id, seconds=lease.stuck_seconds)
+            self._lease = lease = None
+            self._end()
+        if lease and self._memory and self._memory.exceeded:
+            lease.out_of_memory = True
+        return lease
+
     def _say_present(self, tx: Connection, job_id: str | None) -> None:
         workers.seen(
             tx,
@@ -129,6 +175,7 @@ class Heartbeat:
             pid=os.getpid(),
             queues=self._queues,
             job_id=job_id,
+            **self._about,
         )
 
     def _note_outage(self, error: Exception) -> None:
@@ -136,3 +183,13 @@ class Heartbeat:
         if self._reachable:
             log.warning("no heartbeat reaches the database", error=str(error))
         self._reachable = False
+
+
+def node() -> str:
+    """The worker whose child this process is; its children share its fate, and its name for that."""
+    parent = os.getppid()
+    try:
+        began = psutil.Process(parent).create_time()
+    except psutil.Error:
+        began = 0.0
+    return f"{socket.gethostname()}:{parent}:{began:.2f}"

@@ -3,7 +3,8 @@
     python -m worker.reconciler
 
 A process of its own. Any number of copies may run: every step is conditional in the database, and a nudge too
-many finds nothing. SIGTERM ends it at once, for there is nothing that it could leave half done.
+many finds nothing. SIGTERM ends it at once, for there is nothing that it could leave half done; only webhooks
+that are on their way, beside it in a thread of their own, get a moment to arrive.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import NoReturn, Protocol
 
 import structlog
 
-from store import datasets, idempotency, jobs, weights, workers
+from store import checkpoints, counters, datasets, dispatch, idempotency, jobs, logs, weights, workers
 from store.files import Files
 from store.session import Connection, Database
 from store.settings import Settings
 from worker import app as celery
-from worker import logs
+from worker.webhooks import Deliverer
 
 log = structlog.get_logger("worker.reconciler")
 
@@ -67,9 +69,14 @@ class Reconciler:
                 tx,
                 max_attempts=self._settings.max_attempts,
                 backoff_seconds=self._settings.backoff_seconds,
+                lease_seconds=self._settings.lease_seconds,
             )
-        for outcome in ("requeued", "failed", "cancelled"):
-            for job_id in getattr(expired, outcome):
+            outcomes: dict[str, list[str]] = asdict(expired)
+            for outcome, lost in outcomes.items():
+                counters.add(tx, f"reconciler.{outcome}", len(lost))
+                counters.add(tx, "attempts_lost", len(lost))
+        for outcome, lost in outcomes.items():
+            for job_id in lost:
                 log.warning("a job's worker went quiet", job_id=job_id, outcome=outcome)
 
     def nudge(self) -> None:
@@ -82,13 +89,21 @@ class Reconciler:
                 self._broker.nudge(queue)
 
     def sweep(self) -> None:
-        """Presence of workers long gone, old idempotency keys, files that no row points to."""
+        """Presence of workers long gone, old idempotency keys and deliveries, files that no row points to."""
         with self._database.writing() as tx:
             workers.sweep(tx, SWEEP_SECONDS)
             idempotency.sweep(tx, 3600 * self._settings.idempotency_hours)
+        while self._forget_deliveries():
+            pass
         self._sweep_files("weights", weights.known)
+        self._sweep_files("checkpoints", checkpoints.known)
         self._sweep_files("datasets", datasets.known)
         self._swept_at = time.monotonic()
+
+    def _forget_deliveries(self) -> int:
+        """Some at a time: there may be many, and others want to write too."""
+        with self._database.writing() as tx:
+            return dispatch.sweep(tx)
 
     def _sweep_files(self, prefix: str, known: Callable[[Connection, list[str]], set[str]]) -> None:
         old = (found.key for found in self._files.list(prefix) if found.age_seconds > SWEEP_SECONDS)
@@ -98,6 +113,8 @@ class Reconciler:
             for key in sorted(set(keys) - pointed_to):
                 self._files.delete(key)
                 log.info("an orphan file was deleted", key=key)
+            with self._database.writing() as tx:
+                counters.add(tx, "reconciler.orphan_deleted", len(set(keys) - pointed_to))
 
     def _attempt(self, step: Callable[[], None]) -> None:
         """Run a step; say that it fails once an outage, not once a tick."""
@@ -130,9 +147,14 @@ def main() -> NoReturn:
     settings = Settings()
     logs.configure(settings.log_level)
     reconciler = Reconciler(Database(settings.database, pool_size=1), Files(settings.files), settings, celery)
-    while True:
-        reconciler.tick()
-        time.sleep(settings.reconcile_seconds)
+    deliverer = Deliverer(Database(settings.database, pool_size=4), settings)
+    deliverer.start()
+    try:
+        while True:
+            reconciler.tick()
+            time.sleep(settings.reconcile_seconds)
+    finally:
+        deliverer.stop()
 
 
 def _leave(*_: object) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import tempfile
 import time
@@ -84,11 +85,18 @@ class Workshop:
         with self.database.writing() as tx:
             getattr(jobs, f"request_{action}")(tx, job.id)
 
+    @property
+    def everybodys(self) -> Database:
+        """The database as workers have it, who work for all projects."""
+        unbound = copy.copy(self.database)
+        unbound.project_id = None
+        return unbound
+
     # ── who works ───────────────────────────────────────────────────────────────────────────────────────────
 
     def heartbeat(self, lease_seconds: float = 30) -> Heartbeat:
         """A beating one, stopped at the end of the test."""
-        heartbeat = Heartbeat(self.database, queues=("cpu",), lease_seconds=lease_seconds)
+        heartbeat = Heartbeat(self.everybodys, queues=("cpu",), lease_seconds=lease_seconds)
         heartbeat.start()
         self._heartbeats.append(heartbeat)
         return heartbeat
@@ -96,7 +104,7 @@ class Workshop:
     def run(self, *, lease_seconds: float = 30, **options: Any) -> bool:
         """Run the next job to its end; False where there is none."""
         heartbeat = self.heartbeat(lease_seconds)
-        return Runner(self.database, self.files, heartbeat, **options).run_next(["cpu"])
+        return Runner(self.everybodys, self.files, heartbeat, **options).run_next(["cpu"])
 
     def stop(self) -> None:
         while self._heartbeats:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +15,10 @@ from store import jobs, workers
 from store.jobs import Job
 from store.session import Database
 from tests.worker.building import Workshop
-from worker.heartbeat import Heartbeat, Lease
+from worker.heartbeat import Heartbeat, Lease, node
+from worker.memory import Memory
+
+ROOT = Path(__file__).parents[2]
 
 
 def until(true: Callable[[], bool], seconds: float = 3.0) -> None:
@@ -102,3 +109,72 @@ def test_a_database_that_cannot_be_reached_harms_nothing(
     if not stopped_first:
         time.sleep(0.4)
     heartbeat.stop()
+
+
+def test_a_job_that_hangs_takes_its_process_with_it(small_workshop: Workshop) -> None:
+    job, ended = claimed(small_workshop, 2), []
+    heartbeat = Heartbeat(
+        small_workshop.everybodys,
+        queues=("cpu",),
+        lease_seconds=2,
+        progress_seconds=0.6,
+        end=lambda: ended.append(time.monotonic()),
+    )
+    heartbeat.start()
+    with heartbeat.keeping(job, since=time.monotonic()) as lease:
+        for _ in range(8):
+            time.sleep(0.1)
+            lease.pulse(1.5)
+        assert not ended, "it gets on, if slowly"
+        assert small_workshop.look(job).runtime_seconds == 1.5
+        until(lambda: bool(ended), 3)
+        before = small_workshop.look(job).lease_expires_at
+        time.sleep(0.7)
+        assert small_workshop.look(job).lease_expires_at == before, "nobody renews it any more"
+    heartbeat.stop()
+
+
+def test_processes_of_one_worker_share_its_node(small_workshop: Workshop) -> None:
+    heartbeats = [small_workshop.heartbeat(), small_workshop.heartbeat()]
+
+    def nodes() -> list[str | None]:
+        with small_workshop.database.reading() as tx:
+            return [one.node for one in workers.alive(tx, 60)]
+
+    until(lambda: len(nodes()) == len(heartbeats))
+    assert set(nodes()) == {node()}
+    assert str(os.getppid()) in node()
+
+
+def test_a_job_that_holds_more_than_it_may_is_noticed(small_workshop: Workshop) -> None:
+    job = claimed(small_workshop, 1)
+    memory = Memory(64 * 1024**2)
+    heartbeat = Heartbeat(small_workshop.everybodys, queues=("cpu",), lease_seconds=1, memory=memory)
+    heartbeat.start()
+    with heartbeat.keeping(job, since=time.monotonic()) as lease:
+        time.sleep(0.4)
+        assert not lease.out_of_memory
+        held = b"x" * (128 * 1024**2)
+        until(lambda: lease.out_of_memory)
+        assert held
+    heartbeat.stop()
+
+
+REFUSED = """
+from worker import memory
+memory.ROOM_BYTES = 64 * 1024**2
+memory.refuse_beyond(64 * 1024**2)
+small = bytearray(16 * 1024**2)
+try:
+    bytearray(512 * 1024**2)
+except MemoryError:
+    print("refused, and alive")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts private memory")
+def test_the_kernel_refuses_what_goes_beyond(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", REFUSED], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.stdout == "refused, and alive\n", done.stderr

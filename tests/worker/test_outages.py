@@ -10,16 +10,24 @@ import pytest
 
 from store.errors import DatabaseUnavailable
 from store.session import Connection, Database
+from store.tables import DEFAULT_PROJECT
 from tests.worker.building import Workshop, at_epoch, slow
 
 
 class Flaky(Database):
     """A real database that cannot be reached for a while."""
 
-    away_until = 0.0
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.back_at = [0.0]
+        """Shared by the views of all projects."""
+
+    @property
+    def away_until(self) -> float:
+        return self.back_at[0]
 
     def leave(self, seconds: float) -> None:
-        self.away_until = time.monotonic() + seconds
+        self.back_at[0] = time.monotonic() + seconds
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -41,7 +49,7 @@ class Flaky(Database):
 @pytest.fixture
 def flaky(workshop: Workshop) -> Iterator[Flaky]:
     with Flaky(workshop.database.url.render_as_string(hide_password=False)) as database:
-        workshop.database = database
+        workshop.database = database.of(DEFAULT_PROJECT)
         yield database
         workshop.stop()
 

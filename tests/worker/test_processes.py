@@ -18,15 +18,17 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from store import jobs, workers
+from store import events, jobs, workers
 from store.attempts import of
 from store.files import Files
 from store.jobs import Job
 from store.session import Database
 from store.settings import Settings
+from store.tables import DEFAULT_PROJECT
 from store.workers import Worker
 from tests.servers import Databases
 from tests.worker.building import SHORT, Workshop, noise
+from tests.worker.mishaps import trained
 
 ROOT = Path(__file__).parents[2]
 WORKER = ("-m", "worker")
@@ -131,11 +133,12 @@ def installed(database_url: str, broker: str, folder: Path) -> Iterator[Installa
         "LEASE_SECONDS": "2",
         "RECONCILE_SECONDS": "0.2",
         "BACKOFF_SECONDS": "0",
+        "CHECKPOINT_SECONDS": "0.5",
     }
     environment = {f"RIDGELINE_{name}": value for name, value in settings.items()}
     with Database(database_url) as database:
         made = Installation(
-            database,
+            database.of(DEFAULT_PROJECT),
             Files(Settings(data_dir=data).files),
             environment={**os.environ, **environment, "PYTHONPATH": str(ROOT)},
             folder=folder,
@@ -252,18 +255,6 @@ def test_cancel_acts_within_two_seconds_of_a_long_epoch(watched: Installation) -
     assert watched.look(job).epoch == 0
 
 
-def test_a_killed_child_costs_no_job(watched: Installation) -> None:
-    worker = watched.worker()
-    job = watched.add_job(noise(2000), **SOME_SECONDS)
-    begun = watched.until_epoch(job, 5)
-    (child,) = (one for one in watched.present() if one.id == begun.worker_id)
-    os.kill(child.pid, signal.SIGKILL)
-    watched.until_final(job)
-    assert_whole(watched, job)
-    assert watched.attempts(job) == ["lost", "succeeded"]
-    assert worker.poll() is None
-
-
 def test_a_killed_worker_takes_its_children_along(watched: Installation) -> None:
     """Else the child would end the job by itself, and nothing would be lost."""
     worker = watched.worker()
@@ -275,7 +266,30 @@ def test_a_killed_worker_takes_its_children_along(watched: Installation) -> None
     watched.until_final(job)
     assert_whole(watched, job)
     assert watched.attempts(job) == ["lost", "succeeded"]
-    assert "rewound" in watched.kinds(job)
+
+
+def test_a_job_that_was_paused_and_killed_ends_as_one_that_was_not(
+    watched: Installation, tmp_path: Path
+) -> None:
+    watched.worker()
+    calm, job = (watched.add_job(noise(2000), **SOME_SECONDS) for _ in range(2))
+    watched.until_final(calm)
+    watched.until_epoch(job, 4)
+    watched.ask("pause", job)
+    watched.until(lambda: watched.look(job).status == "paused")
+    at = watched.look(job).epoch
+    watched.ask("resume", job)
+    begun = watched.until_epoch(job, at + 4)
+    (child,) = (one for one in watched.present() if one.id == begun.worker_id)
+    os.kill(child.pid, signal.SIGKILL)
+    watched.until_final(job)
+    assert_whole(watched, job)
+    outcomes = watched.attempts(job)
+    assert (outcomes.count("paused"), "lost" in outcomes, outcomes[-1]) == (1, True, "succeeded")
+    assert trained(watched, job, tmp_path) == trained(watched, calm, tmp_path)
+    with watched.database.reading() as tx:
+        rewound = [event.data["epoch"] for event in events.log(tx, job.id) if event.kind == "rewound"]
+    assert all(epoch >= at for epoch in rewound), "it never starts over"
 
 
 def test_two_workers_never_run_one_job_twice(watched: Installation) -> None:
@@ -303,8 +317,9 @@ def sabotaged(
     folder = tmp_path_factory.mktemp("sabotaged")
     copied = shutil.copyfile(migrated_sqlite, folder / "ridgeline.db")
     with installed(f"sqlite:///{copied}", broker_server, folder) as made:
-        made.start(*SABOTAGED, drain_seconds="3")
-        made.start(*RECONCILER, max_attempts="2")
+        # Long enough for a dead child's successor to be heard of: else nobody could be blamed.
+        made.start(*SABOTAGED, drain_seconds="3", lease_seconds="5")
+        made.start(*RECONCILER, max_attempts="2", lease_seconds="5")
         yield made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from dataclasses import dataclass, field
@@ -10,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from store import jobs, workers
+from store import dispatch, jobs, outbox, tables, webhooks, workers
+from store.columns import now
 from store.files import Files
 from store.settings import Settings
 from tests.worker.building import SHORT, Workshop
@@ -44,7 +46,7 @@ def broker() -> Broker:
 
 
 def made(workshop: Workshop, broker: Broker, **settings: Any) -> Reconciler:
-    return Reconciler(workshop.database, workshop.files, Settings(backoff_seconds=0, **settings), broker)
+    return Reconciler(workshop.everybodys, workshop.files, Settings(backoff_seconds=0, **settings), broker)
 
 
 def claim(workshop: Workshop, *, lease_seconds: float = -1) -> jobs.Job:
@@ -187,4 +189,23 @@ def test_sweeping_is_rare(small_workshop: Workshop, broker: Broker) -> None:
     tick = made(small_workshop, broker).tick
     tick()
     tick()
-    assert looked == ["weights", "datasets"]
+    assert looked == ["weights", "checkpoints", "datasets"]
+
+
+def test_deliveries_that_ended_long_ago_are_forgotten(
+    workshop: Workshop, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with workshop.database.writing() as tx:
+        webhook, _ = webhooks.create(tx, url="https://hooks.example.com/", events=["job.queued"])
+    for _ in range(5):
+        workshop.add_job()
+    with workshop.database.writing() as tx:
+        for claimed in dispatch.claim(tx, webhook.id, limit=4, lease_seconds=30):
+            dispatch.delivered(tx, claimed, response_status=200)
+        old = tables.deliveries.update().where(tables.deliveries.c.status == "delivered")
+        tx.execute(old.values(due_at=now(-2 * dispatch.DELIVERED_SECONDS)))
+    some = functools.partial(dispatch.sweep, limit=3)
+    monkeypatch.setattr(dispatch, "sweep", some)  # more than one time's worth
+    made(workshop, broker).tick()
+    with workshop.database.reading() as tx:
+        assert [row.status for row in outbox.page(tx, webhook.id).rows] == ["pending"]

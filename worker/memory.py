@@ -1,0 +1,58 @@
+"""What a job may take of this process's memory: refused where it is asked for, noticed where it was not."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import psutil
+
+ROOM_BYTES = 1024**3
+"""Beside a job: tables kept for the next one, stacks of threads, what libraries load late."""
+
+
+class Memory:
+    """Watches how much more this process holds than when its job began."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self._process = psutil.Process()
+        self._before = self._resident()
+
+    def begin(self) -> None:
+        """A job begins: what is held now is not its doing."""
+        self._before = self._resident()
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether the job holds more than a job may."""
+        return self._resident() - self._before > self.limit_bytes
+
+    def _resident(self) -> int:
+        return int(self._process.memory_info().rss)
+
+
+def refuse_beyond(limit_bytes: int) -> None:
+    """Have the kernel refuse this process what goes beyond: the allocation fails, and not the machine.
+
+    Linux counts what a process may write to and has to itself, touched or not. Elsewhere nothing is done.
+    """
+    held = _private_bytes()
+    if held is None:
+        return
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = held + limit_bytes + ROOM_BYTES
+    soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _private_bytes() -> int | None:
+    """This process's `VmData`; None where there is no such thing."""
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        return None
+    lines = status.read_text().splitlines()
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmData:")), None)
