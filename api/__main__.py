@@ -7,13 +7,15 @@ shutdown up; whatever still hangs after `DRAIN_SECONDS` is cut off.
 from __future__ import annotations
 
 import math
+import sys
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
-from api import logs
 from api.app import create_app
+from api.connections import BoundedProtocol, most_connections
+from store import logs
 from store.settings import Settings
 
 
@@ -33,8 +35,10 @@ def serve(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C."""
     logs.configure(settings.log_level)
     app = create_app(settings)
+    BoundedProtocol.most = most_connections()
     config = uvicorn.Config(
         app,
+        http=BoundedProtocol,
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -43,14 +47,16 @@ def serve(settings: Settings) -> None:
         date_header=True,
         timeout_keep_alive=10,
         timeout_graceful_shutdown=math.ceil(min(settings.drain_seconds, 10)),
-        h11_max_incomplete_event_size=64 * 1024,
     )
     AttentiveServer(config, app).run()
 
 
 def main() -> None:
     """The settings come from the environment."""
-    serve(Settings())
+    settings = Settings()
+    if settings.refusal:
+        sys.exit(settings.refusal)
+    serve(settings)
 
 
 if __name__ == "__main__":

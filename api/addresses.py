@@ -15,11 +15,11 @@ FREE_PREFIX = "metadata."
 
 
 def allowed(request: Request) -> list[str]:
-    """The methods that the path of a request answers."""
-    found = {"OPTIONS"}
-    for route in iter_route_contexts(request.app.routes):
-        if route.path_regex.match(request.url.path):
-            found |= route.methods or set()
+    """The methods that the path of a request answers; a path of its own is not one of a pattern's ids."""
+    path = request.url.path
+    fitting = [route for route in iter_route_contexts(request.app.routes) if route.path_regex.match(path)]
+    own = [route for route in fitting if route.path_format == path]
+    found = {"OPTIONS"}.union(*(route.methods or () for route in own or fitting))
     return sorted(found | {"HEAD"} if "GET" in found else found)
 
 

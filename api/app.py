@@ -14,25 +14,45 @@ from contextlib import asynccontextmanager
 import structlog
 from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
+from fastapi.telemetry import TelemetryConfig
 
 from api import errors, openapi
+from api.access import Access, Guard
 from api.bundles import Bundles
 from api.conditional import ConditionalAnswers
 from api.deps import Server, known_queries_only
 from api.describing import Describer
-from api.hosts import LoopbackHostsOnly, is_loopback
+from api.heads import HeadLimits
+from api.hosts import LoopbackHostsOnly
 from api.keeping import sweep_workspaces
 from api.limits import BodyLimits
 from api.metering import Meter, Metered
+from api.origins import Preflights, ReadableAnswers
 from api.queue import Nudges
+from api.quotas import Counted, Quotas
 from api.requests import RequestIdentity
-from api.routes import catalog, curves, datasets, events, operation, weights
+from api.routes import (
+    catalog,
+    curves,
+    datasets,
+    events,
+    keys,
+    operation,
+    projects,
+    webhooks,
+    weights,
+    workers,
+)
 from api.routes import jobs as job_routes
-from store import jobs, migrate
-from store.errors import DatabaseUnavailable
+from api.routes.workers import alive_seconds
+from store import gauges, migrate
+from store.errors import DatabaseUnavailable, StoreError
 from store.files import Files
+from store.gauges import Gauges
 from store.session import Database
 from store.settings import Settings
+from store.tables import DEFAULT_PROJECT
+from store.tracing import Tracing
 
 _DESCRIPTION = """
 Send a job spec, get a trained, regularized network and its learning curve.
@@ -52,8 +72,14 @@ _TAGS = [
     {"name": "events", "description": "What happened to a job, live."},
     {"name": "weights", "description": "What a network learned."},
     {"name": "catalog", "description": "What may be written into a spec."},
+    {"name": "webhooks", "description": "Being told, instead of asking."},
+    {"name": "projects", "description": "What belongs together, and how much of it there may be."},
+    {"name": "keys", "description": "Who may call."},
     {"name": "operation", "description": "For those who run the service."},
 ]
+
+_UNTRACED = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Asked for every few seconds, by programs."""
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +87,9 @@ log = structlog.get_logger(__name__)
 def create_app(settings: Settings | None = None) -> FastAPI:
     """An application by its settings; those of the environment by default."""
     settings = settings or Settings()
+    if settings.refusal:
+        raise RuntimeError(settings.refusal)
+    tracing = Tracing(settings.otel_endpoint, "ridgeline-api")
     app = FastAPI(
         title="Ridgeline",
         version=operation.ridgeline_version(),
@@ -70,9 +99,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
         dependencies=[Depends(known_queries_only)],
         lifespan=_lifespan,
+        telemetry=_traced(tracing),
     )
-    app.state.server = _server(settings)
-    for routes in (datasets, job_routes, curves, events, weights, catalog, operation):
+    app.state.server = _server(settings, tracing)
+    for routes in (
+        *(datasets, job_routes, curves, events, weights, catalog),
+        *(workers, webhooks, projects, keys, operation),
+    ):
         app.include_router(routes.router)
     openapi.install(app)
     errors.install(app)
@@ -80,16 +113,33 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-def _server(settings: Settings) -> Server:
+def _traced(tracing: Tracing) -> TelemetryConfig:
+    """A span for each request, to our own provider; OpenTelemetry's environment variables are others'."""
+    return {
+        "tracing": tracing.provider is not None,
+        "tracer_provider": tracing.provider,
+        "metrics": False,
+        "logs": False,
+        "operation_spans": False,
+        "auto_configure": False,
+        "exclude": lambda scope: scope["path"] in _UNTRACED,
+    }
+
+
+def _server(settings: Settings, tracing: Tracing) -> Server:
     database, files, describer = Database(settings.database), Files(settings.files), Describer(settings)
+    counted = Counted(settings.limits_url)
     return Server(
         settings=settings,
         database=database,
+        access=Access(settings, database, counted),
+        quotas=Quotas(settings, counted),
         files=files,
         nudges=Nudges(settings.broker, settings.broker_options),
         meter=Meter(),
         describer=describer,
         bundles=Bundles(settings, database, files, describer),
+        tracing=tracing,
         stopping=asyncio.Event(),
     )
 
@@ -103,11 +153,17 @@ def _wrap(app: FastAPI, server: Server) -> None:
         upload_bytes=settings.max_upload_bytes,
         upload_path="/v1/datasets",
     )
+    app.add_middleware(Guard, access=server.access, quotas=server.quotas)
+    app.add_middleware(HeadLimits)
     app.add_middleware(Metered, meter=server.meter)
     app.add_middleware(ConditionalAnswers)
-    if settings.auth == "off" and is_loopback(settings.host):
+    if not settings.asks_for_keys:
         app.add_middleware(LoopbackHostsOnly)
+    if settings.origins:
+        app.add_middleware(Preflights, origins=settings.origins)
     app.add_middleware(RequestIdentity)
+    if settings.origins:
+        app.add_middleware(ReadableAnswers, origins=settings.origins)
 
 
 @asynccontextmanager
@@ -115,16 +171,19 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     server: Server = app.state.server
     await run_in_threadpool(_open, server)
     server.nudges.start()
-    preparing = asyncio.create_task(_prepare(server))
+    beside = [asyncio.create_task(each) for each in (_prepare(server), server.access.keep_noting())]
     try:
         yield
     finally:
         server.stopping.set()
-        preparing.cancel()
-        await asyncio.gather(preparing, return_exceptions=True)
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+        await server.access.note_uses()
         await server.bundles.stop()
         await run_in_threadpool(server.nudges.stop)
         await run_in_threadpool(server.database.close)
+        await run_in_threadpool(server.tracing.close)
 
 
 def _open(server: Server) -> None:
@@ -134,7 +193,7 @@ def _open(server: Server) -> None:
         log.warning(note)
     with contextlib.suppress(DatabaseUnavailable):
         migrate.upgrade(server.database)
-    server.meter.count_jobs_by(lambda: _counts(server.database))
+    server.meter.look_by(lambda: _look(server))
 
 
 async def _prepare(server: Server) -> None:
@@ -142,7 +201,7 @@ async def _prepare(server: Server) -> None:
     while True:
         try:
             await run_in_threadpool(migrate.upgrade, server.database)
-            await server.bundles.need_all()
+            await server.bundles.need_all(server.database.of(DEFAULT_PROJECT))
         except (DatabaseUnavailable, errors.UnavailableError) as error:
             log.warning("not ready yet", reason=str(error))
             await asyncio.sleep(2)
@@ -150,8 +209,8 @@ async def _prepare(server: Server) -> None:
             return
 
 
-def _counts(database: Database) -> dict[str, int]:
-    """Jobs by status; none while the database is away, when the other counters are wanted most of all."""
-    with contextlib.suppress(DatabaseUnavailable), database.reading() as tx:
-        return {str(status): number for status, number in jobs.counts(tx).items()}
-    return {}
+def _look(server: Server) -> Gauges | None:
+    """How things stand; None while the database is away, when the other metrics are wanted most of all."""
+    with contextlib.suppress(StoreError), server.database.reading() as tx:
+        return gauges.read(tx, alive_seconds=alive_seconds(server.settings))
+    return None

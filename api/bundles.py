@@ -1,4 +1,7 @@
-"""The bundled datasets: stored once, when a server first starts on a database or somebody first asks."""
+"""The bundled datasets: stored once, when a server first starts on a database or somebody first asks.
+
+Their files are the default project's; another project gets rows of its own for them when it first needs one.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from store import datasets
 from store.files import Files
 from store.session import Database
 from store.settings import Settings
+from store.tables import DEFAULT_PROJECT
 
 log = structlog.get_logger(__name__)
 
@@ -25,17 +29,22 @@ class Bundles:
 
     def __init__(self, settings: Settings, database: Database, files: Files, describer: Describer) -> None:
         self._settings = settings
-        self._database = database
+        self._database = database.of(DEFAULT_PROJECT)
         self._files = files
         self._describer = describer
         self._stored: set[str] = set()
+        self._shared_with: set[str] = {DEFAULT_PROJECT}
         self._storing: asyncio.Task[None] | None = None
 
-    async def need(self, *names: str) -> None:
-        """Return once these are stored; names that are no bundled dataset's are passed over."""
+    async def need(self, database: Database, *names: str) -> None:
+        """Return once a project has these; names that are no bundled dataset's are passed over."""
         wanted = {name for name in names if name in BUNDLED}
-        if wanted <= self._stored:
-            return
+        if not wanted <= self._stored:
+            await self._store()
+        if wanted and database.project_id not in self._shared_with:
+            await run_in_threadpool(self._share, database)
+
+    async def _store(self) -> None:
         if self._storing is None or self._storing.done():
             self._storing = asyncio.create_task(self._store_missing())
         try:
@@ -44,9 +53,15 @@ class Bundles:
             log.exception("bundled datasets could not be stored")
             raise UnavailableError("the bundled datasets cannot be stored now") from error
 
-    async def need_all(self) -> None:
-        """Return once every bundled dataset is stored."""
-        await self.need(*BUNDLED)
+    def _share(self, database: Database) -> None:
+        with database.writing() as tx:
+            datasets.share_bundled(tx, BUNDLED)
+        if database.project_id is not None:
+            self._shared_with.add(database.project_id)
+
+    async def need_all(self, database: Database) -> None:
+        """Return once a project has every bundled dataset."""
+        await self.need(database, *BUNDLED)
 
     async def stop(self) -> None:
         """Give up what is not stored yet."""

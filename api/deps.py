@@ -8,15 +8,18 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api.access import Access, Caller
 from api.addresses import unknown_queries
 from api.bundles import Bundles
 from api.describing import Describer
-from api.errors import InvalidInputError
+from api.errors import InvalidInputError, UnauthorizedError
 from api.metering import Meter
 from api.queue import Nudges
+from api.quotas import Quotas
 from store.files import Files
 from store.session import Database
 from store.settings import Settings
+from store.tracing import Tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +28,15 @@ class Server:
 
     settings: Settings
     database: Database
+    """Of no project: what people ask for goes through their own, `caller.database`."""
+    access: Access
+    quotas: Quotas
     files: Files
     nudges: Nudges
     meter: Meter
     describer: Describer
     bundles: Bundles
+    tracing: Tracing
     stopping: asyncio.Event
     """Set when the server is told to stop: open streams and long polls end then."""
 
@@ -40,6 +47,14 @@ def server(request: Request) -> Server:
     return found
 
 
+def caller(request: Request) -> Caller:
+    """Who sent a request, as `api.access` let them in; where it let in everybody, there is none."""
+    found: Caller | None = getattr(request.state, "caller", None)
+    if found is None:
+        raise UnauthorizedError
+    return found
+
+
 async def known_queries_only(request: Request) -> None:
     """A misspelt filter that is passed over would answer another question than was asked."""
     if errors := unknown_queries(request):
@@ -47,3 +62,4 @@ async def known_queries_only(request: Request) -> None:
 
 
 ServerDep = Annotated[Server, Depends(server)]
+CallerDep = Annotated[Caller, Depends(caller)]

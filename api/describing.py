@@ -32,6 +32,10 @@ HEAD_ROWS: Final = 100
 WALL_FACTOR: Final = 2
 """A child limits its own processor time; one that sleeps instead is killed after this many times as long."""
 
+MOST_SAID: Final = 64 * 1024**2
+"""A description of a very wide table with many classes takes a few MiB."""
+MOST_COMPLAINED: Final = 64 * 1024
+
 log = structlog.get_logger(__name__)
 
 
@@ -80,6 +84,7 @@ class Describer:
             f"--limits={limits.model_dump_json()}",
             f"--memory-bytes={settings.describe_bytes}",
             f"--cpu-seconds={settings.describe_seconds}",
+            f"--file-bytes={settings.describe_bytes}",
             f"--head={HEAD_ROWS}",
         ]
 
@@ -88,14 +93,30 @@ class Describer:
         async with self._turns, _child([sys.executable, "-m", *arguments]) as child:
             try:
                 limit = WALL_FACTOR * self._settings.describe_seconds
-                output, complaints = await asyncio.wait_for(child.communicate(), limit)
+                output, complaints = await asyncio.wait_for(_said_by(child), limit)
             except TimeoutError:
                 raise DatasetError("reading the file took too long", suggestion=_SMALLER) from None
-        if child.returncode == 0:
+        if child.returncode == 0 and len(output) < MOST_SAID:
             return output
         said = complaints[-2000:].decode(errors="replace")
         log.warning("describing child died", status=child.returncode, said=said)
         raise DatasetError("reading the file took more memory or time than is allowed", suggestion=_SMALLER)
+
+
+async def _said_by(child: asyncio.subprocess.Process) -> list[bytes]:
+    """What a child writes, and its complaints."""
+    pipes = (child.stdout, MOST_SAID), (child.stderr, MOST_COMPLAINED)
+    said = await asyncio.gather(*(_read(pipe, most) for pipe, most in pipes if pipe is not None))
+    await child.wait()
+    return said
+
+
+async def _read(pipe: asyncio.StreamReader, most: int) -> bytes:
+    """What comes out of a pipe; what is more than `most` is dropped, for a child may write without end."""
+    taken = bytearray()
+    while piece := await pipe.read(64 * 1024):
+        taken += piece[: most - len(taken)]
+    return bytes(taken)
 
 
 def _described(said: Mapping[str, Any], table: Path) -> Described:
@@ -113,6 +134,7 @@ async def _child(command: Sequence[str]) -> AsyncIterator[asyncio.subprocess.Pro
     child = await asyncio.create_subprocess_exec(
         *command,
         cwd=home,
+        env=Settings.bare_environment(),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

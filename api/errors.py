@@ -42,6 +42,21 @@ class MalformedRequestError(WebError):
     """The request cannot be read."""
 
 
+class UnauthorizedError(WebError):
+    """No valid API key came with the request."""
+
+    def __init__(self) -> None:
+        # The same words whatever is wrong: a key that exists must not look different from one that does not.
+        super().__init__(
+            "send a valid API key, `Authorization: Bearer rl_…`; it is missing, unknown, expired or revoked",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+
+
+class ForbiddenError(WebError):
+    """The API key does not go so far."""
+
+
 class UnknownAddressError(WebError):
     """There is nothing at this address."""
 
@@ -66,6 +81,14 @@ class BodyTooLargeError(WebError):
     """The body is larger than this server takes."""
 
 
+class AddressTooLongError(WebError):
+    """The address, with its query, is longer than this server takes."""
+
+
+class HeadersTooLargeError(WebError):
+    """The request has more headers, or larger ones, than this server takes."""
+
+
 class UnsupportedMediaTypeError(WebError):
     """The body is of a media type that is not understood here."""
 
@@ -82,6 +105,19 @@ class BundledDatasetError(WebError):
     """A bundled dataset stays."""
 
 
+class TooManyFailuresError(WebError):
+    """Too many requests without a valid API key came from this address."""
+
+
+class QuotaExceededError(WebError):
+    """The project has as much as it may."""
+
+    def __init__(self, detail: str, *, quota: str, limit: int, headers: Mapping[str, str]) -> None:
+        super().__init__(detail, headers=headers)
+        self.quota = quota
+        self.limit = limit
+
+
 class UnavailableError(WebError):
     """Something the server needs is away."""
 
@@ -92,6 +128,8 @@ class InternalError(WebError):
 
 STATUSES: Final[dict[type[Exception], int]] = {
     MalformedRequestError: 400,
+    UnauthorizedError: 401,
+    ForbiddenError: 403,
     memory.NotFound: 404,
     UnknownAddressError: 404,
     NoWeightsError: 404,
@@ -100,12 +138,17 @@ STATUSES: Final[dict[type[Exception], int]] = {
     BodyTimeoutError: 408,
     memory.ActionNotAllowed: 409,
     memory.DatasetInUse: 409,
+    memory.ProjectExists: 409,
+    memory.TooManyWebhooks: 409,
+    memory.WebhookDisabled: 409,
     BundledDatasetError: 409,
     memory.IdempotencyInFlight: 409,
     BodyTooLargeError: 413,
+    AddressTooLongError: 414,
     UnsupportedMediaTypeError: 415,
     MisdirectedRequestError: 421,
     memory.BadCursor: 422,
+    memory.BadDestination: 422,
     memory.IdempotencyMismatch: 422,
     memory.UnstorableValue: 422,
     science.SpecError: 422,
@@ -113,6 +156,9 @@ STATUSES: Final[dict[type[Exception], int]] = {
     science.DatasetError: 422,
     science.DataError: 422,
     InvalidInputError: 422,
+    TooManyFailuresError: 429,
+    QuotaExceededError: 429,
+    HeadersTooLargeError: 431,
     InternalError: 500,
     memory.DatabaseUnavailable: 503,
     memory.FilesUnavailable: 503,
@@ -172,6 +218,8 @@ def _input_errors(error: Exception) -> Sequence[Complaint]:
             return [Complaint(error.pointer, str(error), suggestion=error.suggestion)]
         case memory.BadCursor():
             return [Complaint("/query/cursor", str(error), suggestion="take `next` of a page as it is")]
+        case memory.BadDestination():
+            return [Complaint("/url", str(error), suggestion=error.suggestion)]
         case memory.IdempotencyMismatch():
             return [Complaint("/header/idempotency-key", str(error), suggestion="use a fresh key")]
         case _:
@@ -179,7 +227,13 @@ def _input_errors(error: Exception) -> Sequence[Complaint]:
 
 
 def _more(error: Exception) -> dict[str, Any]:
-    return {"allowed_actions": error.allowed} if isinstance(error, memory.ActionNotAllowed) else {}
+    match error:
+        case memory.ActionNotAllowed():
+            return {"allowed_actions": error.allowed}
+        case QuotaExceededError():
+            return {"quota": error.quota, "limit": error.limit}
+        case _:
+            return {}
 
 
 def answer(request: Request, error: Exception) -> Response:

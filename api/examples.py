@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from pydantic import BaseModel
+
 from api.bodies import JSON, YAML
 
 SPECS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
@@ -91,3 +93,11 @@ SPEC_BODY: Final[dict[str, Any]] = {
     }
 }
 """The request body of a route that takes a job spec."""
+
+
+def json_body(model: type[BaseModel], examples: dict[str, tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    """The request body of a route that reads its body itself, for the OpenAPI document."""
+    shown = {name: {"summary": summary, "value": value} for name, (summary, value) in examples.items()}
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    content = {kind: {"schema": schema, "examples": shown} for kind in (*JSON, YAML[0])}
+    return {"requestBody": {"required": True, "content": content}}

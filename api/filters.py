@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, get_args
 
 from fastapi import Query, Request
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from api.addresses import FREE_PREFIX
 from api.errors import InvalidInputError
@@ -41,7 +42,15 @@ def _reasons(word: str) -> str:
     return ",".join(_chosen(word, STOP_REASONS))
 
 
-Moment = Annotated[datetime, AfterValidator(_utc)]
+def _written(word: object) -> object:
+    """A time as people write it; a number of seconds is none."""
+    if isinstance(word, str) and not _DAY.match(word):
+        raise ValueError("write a time as 2026-11-22T12:00:00Z")
+    return word
+
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+Moment = Annotated[datetime, BeforeValidator(_written), AfterValidator(_utc)]
 Statuses = Annotated[Text, AfterValidator(_statuses)]
 Reasons = Annotated[Text, AfterValidator(_reasons)]
 

@@ -13,10 +13,11 @@ from pathlib import Path
 import structlog
 
 from api.describing import Described
+from api.errors import QuotaExceededError
 from store import datasets, ids
 from store.datasets import Dataset
 from store.errors import StoreError
-from store.files import Files
+from store.files import Files, Stored
 from store.session import Connection, Database
 from store.settings import Settings
 
@@ -61,29 +62,41 @@ def keep(
     also: Callable[[Connection, Dataset, bool], None] | None = None,
 ) -> tuple[Dataset, bool]:
     """Store table and row; the dataset, and whether it is new. `also` joins the row's transaction."""
-    dataset_id, about = ids.new("ds"), described.description
+    dataset_id = ids.new("ds")
     table = files.put(datasets.table_key(dataset_id), described.table)
-    with database.writing() as tx:
-        dataset, created = datasets.add(
-            tx,
-            dataset_id=dataset_id,
-            name=origin.name,
-            filename=origin.filename,
-            bundled=origin.sha256 is None,
-            sha256=origin.sha256 or table.sha256,
-            size=origin.size or table.bytes,
-            target=about.target.name,
-            task=about.task,
-            rows=about.rows,
-            features=len(about.columns),
-            description=about.model_dump(mode="json") | {"head": described.head},
-            table=table,
-        )
-        if also is not None:
-            also(tx, dataset, created)
+    try:
+        with database.writing() as tx:
+            dataset, created = _added(tx, dataset_id, origin, described, table)
+            if also is not None:
+                also(tx, dataset, created)
+    except QuotaExceededError:
+        # Raised before the commit, unlike an outage: for certain no row points to it.
+        discard(files, [table.key])
+        raise
     if not created:
         discard(files, [table.key])
     return dataset, created
+
+
+def _added(
+    tx: Connection, dataset_id: str, origin: Origin, described: Described, table: Stored
+) -> tuple[Dataset, bool]:
+    about = described.description
+    return datasets.add(
+        tx,
+        dataset_id=dataset_id,
+        name=origin.name,
+        filename=origin.filename,
+        bundled=origin.sha256 is None,
+        sha256=origin.sha256 or table.sha256,
+        size=origin.size or table.bytes,
+        target=about.target.name,
+        task=about.task,
+        rows=about.rows,
+        features=len(about.columns),
+        description=about.model_dump(mode="json") | {"head": described.head},
+        table=table,
+    )
 
 
 def discard(files: Files, keys: Iterable[str]) -> None:

@@ -14,14 +14,31 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from starlette.requests import Request
 
 from api import errors
+from api.access import needed
 from api.problems import Problem
-from api.uploads import UploadFields
+from api.schemas.keys import KeyRequest
+from api.schemas.projects import ProjectChanges, ProjectRequest
+from api.schemas.webhooks import WebhookChanges, WebhookRequest
 from models.spec import JobSpec
 
+_BODIES: Final = (
+    *(JobSpec, Problem, WebhookRequest, WebhookChanges),
+    *(KeyRequest, ProjectRequest, ProjectChanges),
+)
+"""What the routes read themselves, or answer by themselves."""
 ADDRESS: Final = "/v1/openapi.json"
 _REFERENCE: Final = "#/components/schemas/{model}"
 _PAGE: Final = Path(__file__).with_name("docs")
 _ASSETS: Final = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
+_SCHEME: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "rl_<id>_<secret>",
+    "description": (
+        "An API key. `write` implies `read`, `admin` implies both; `operator` is an admin key of the project "
+        "`default`. A server that listens on loopback alone asks for none."
+    ),
+}
 _POLICY: Final = {
     # Swagger UI styles its elements in place and carries its icons as data.
     "Content-Security-Policy": (
@@ -49,15 +66,29 @@ def _document(app: FastAPI) -> dict[str, Any]:
             tags=app.openapi_tags,
         )
         schemas = document["components"]["schemas"]
-        for model in (JobSpec, Problem, UploadFields):
+        for model in _BODIES:
             schemas |= _schemas(model)
         for answer in ("JobAnswer", "Validation"):
             schemas[answer]["properties"]["spec"]["$ref"] = _REFERENCE.format(model="JobSpec")
         # What FastAPI says of its own 422 is not what is answered here.
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
+        if app.state.server.settings.asks_for_keys:
+            _say_who_may(document)
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _say_who_may(document: dict[str, Any]) -> None:
+    """What each operation needs of a key, by the very rule that lets callers in."""
+    document["components"]["securitySchemes"] = {"key": _SCHEME}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            need = needed(method.upper(), path)
+            operation["security"] = [] if need == "nothing" else [{"key": [need]}]
+            if need == "nothing":
+                for status in ("401", "403", "429"):
+                    operation["responses"].pop(status, None)
 
 
 def _schemas(model: Any) -> dict[str, Any]:

@@ -38,9 +38,25 @@ def begin(tx: Connection, request: Request, content: Any, settings: Settings) ->
     key = key_of(request)
     if key is None:
         return None
+    return idempotency.begin(tx, key, _same(request, content), keep_seconds=_kept_seconds(settings))
+
+
+def answered(tx: Connection, request: Request, content: Any, settings: Settings) -> Answer | None:
+    """What this request was answered before, by a look alone; `begin` has the last word."""
+    key = key_of(request)
+    if key is None:
+        return None
+    return idempotency.answered(tx, key, _same(request, content), keep_seconds=_kept_seconds(settings))
+
+
+def _kept_seconds(settings: Settings) -> float:
+    return settings.idempotency_hours * 3600
+
+
+def _same(request: Request, content: Any) -> str:
+    """What makes two requests the same."""
     written = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
-    same = idempotency.fingerprint(request.method, request.url.path, written)
-    return idempotency.begin(tx, key, same, keep_seconds=settings.idempotency_hours * 3600)
+    return idempotency.fingerprint(request.method, request.url.path, written)
 
 
 def finish(tx: Connection, ticket: Ticket | None, answer: Response) -> None:

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 FIELD_BYTES = 8192
 MOST_PARTS = 20
-RESERVE_BYTES = 64 * 1024**2
-"""An upload that would leave less room than this on the disk is refused before it is read."""
 _BATCH = 256 * 1024
 
 
@@ -50,6 +48,26 @@ class UploadFields(Frozen):
     """Default: inferred from the target, and said why."""
 
 
+def form_schema() -> dict[str, Any]:
+    """The whole form for the OpenAPI document. A form knows no null: what is not to be said is left out."""
+    schema = UploadFields.model_json_schema()
+    said = {
+        name: {
+            **{word: value for word, value in given.items() if word in ("description", "examples")},
+            **next(option for option in given["anyOf"] if option["type"] != "null"),
+        }
+        for name, given in schema["properties"].items()
+    }
+    about = "CSV, CSV.gz, Parquet, or NPZ with `X` and `y`."
+    file = {"type": "string", "format": "binary", "description": about}
+    return {
+        "type": "object",
+        "required": ["file"],
+        "properties": {"file": file, **said},
+        "additionalProperties": False,
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
     """A file on disk, and what was said of it."""
@@ -61,16 +79,20 @@ class Upload:
     fields: UploadFields
 
 
-async def receive(request: Request, folder: Path, most_bytes: int) -> Upload:
-    """Stream the request's file into `folder`; raises for everything that is not one whole file."""
+async def receive(request: Request, folder: Path, *, most_bytes: int, reserve_bytes: int) -> Upload:
+    """Stream the request's file into `folder`; raises for everything that is not one whole file.
+
+    `reserve_bytes` of the disk are left alone: the database needs room while people upload.
+    """
     boundary = _boundary(request)
-    _check_room(folder, announced_bytes(request.scope))
+    _check_room(folder, announced_bytes(request.scope), reserve_bytes)
     with (folder / "upload").open("xb") as target, _faults_named():
         form = _Form(boundary, target, most_bytes)
         batch = bytearray()
         async for chunk in request.stream():
             batch += chunk
             if len(batch) >= _BATCH:
+                _check_room(folder, len(batch), reserve_bytes)
                 await run_in_threadpool(form.feed, bytes(batch))
                 batch.clear()
         await run_in_threadpool(form.feed, bytes(batch))
@@ -86,8 +108,8 @@ def _boundary(request: Request) -> bytes:
     return parameters[b"boundary"]
 
 
-def _check_room(folder: Path, wanted: int) -> None:
-    if shutil.disk_usage(folder).free < wanted + RESERVE_BYTES:
+def _check_room(folder: Path, wanted: int, reserve_bytes: int) -> None:
+    if shutil.disk_usage(folder).free < wanted + reserve_bytes:
         raise FilesFull
 
 

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
+from api.access import Caller
 from api.deps import Server
-from api.errors import InvalidInputError
+from api.errors import InvalidInputError, UnauthorizedError
 from models.errors import Complaint
 from store import jobs
 from store.jobs import Glance
@@ -36,16 +37,23 @@ def preferred_seconds(request: Request) -> float | None:
 
 
 async def until(
-    request: Request, server: Server, job_id: str, seconds: float, enough: Callable[[Glance], bool]
+    request: Request,
+    server: Server,
+    caller: Caller,
+    job_id: str,
+    seconds: float,
+    enough: Callable[[Glance], bool],
 ) -> None:
     """Return when a look at the job is enough, or the time is up, the client gone, or the server stopping."""
     clock = asyncio.get_running_loop().time
     start = clock()
-    while not enough(await glance(server, job_id)):
+    while not enough(await glance(caller, job_id)):
         waited = clock() - start
         left = seconds - waited
         if left <= 0 or await request.is_disconnected():
             return
+        if not await server.access.still(caller):
+            raise UnauthorizedError
         pause = min(max(waited / 10, _SHORTEST_PAUSE), _LONGEST_PAUSE, left)
         if await stops_within(server.stopping, pause):
             return
@@ -60,11 +68,11 @@ async def stops_within(stopping: asyncio.Event, seconds: float) -> bool:
     return True
 
 
-async def glance(server: Server, job_id: str) -> Glance:
+async def glance(caller: Caller, job_id: str) -> Glance:
     """A look at what changes of a job, on a connection that is given back at once."""
 
     def look() -> Glance:
-        with server.database.reading() as tx:
+        with caller.database.reading() as tx:
             return jobs.glance(tx, job_id)
 
     return await run_in_threadpool(look)

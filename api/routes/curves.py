@@ -6,9 +6,10 @@ import difflib
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel
 
 from api.charts import Curve
-from api.deps import Server, ServerDep
+from api.deps import CallerDep, Server, ServerDep
 from api.drawing import MEDIA_TYPES, Format, Look, answer_of, chosen_format, curve_of, drawn
 from api.errors import InvalidInputError
 from api.paging import Number
@@ -38,23 +39,24 @@ MaxPoints = Annotated[
 Columns = Annotated[int, Query(ge=40, le=400, description="`txt` only: columns of the terminal.")]
 Lines = Annotated[int, Query(ge=12, le=400, description="`txt` only: lines of the terminal.")]
 
-_FORMS: Final[dict[int | str, dict[str, Any]]] = {
-    200: {
-        "description": "The curve, in the form that `format` or `Accept` asks for.",
-        "content": {kind: {} for kind in MEDIA_TYPES.values() if kind != "application/json"},
-    }
-}
+
+def _forms(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """What a route says of its answer in each of the forms."""
+    others: dict[str, Any] = {kind: {} for kind in MEDIA_TYPES.values() if kind != "application/json"}
+    description = "The curve, in the form that `format` or `Accept` asks for."
+    return {200: {"model": model, "description": description, "content": others}}
 
 
 @router.get(
     "/v1/jobs/{job_id}/curves",
     response_model=CurveAnswer,
-    responses=documented() | _FORMS,
+    responses=documented() | _forms(CurveAnswer),
     response_class=Response,
 )
 def show(
     request: Request,
     job_id: str,
+    caller: CallerDep,
     server: ServerDep,
     series: Names | None = None,
     after: Number = 0,
@@ -67,16 +69,19 @@ def show(
     """A job's learning curve behind epoch `after`."""
     form = chosen_format(request.headers.get("accept", ""), format)
     names = _names(series)
-    with server.database.reading() as tx:
+    with caller.database.reading() as tx:
         curve = _curve(tx, job_id, names, after)
     if form == "json":
         return _json(answer_of(curve, _points(server, max_points)))
     return _picture(drawn([curve], names, form, Look(width, height, color)), form)
 
 
-@router.get("/v1/curves", response_model=Overlay, responses=documented() | _FORMS, response_class=Response)
+@router.get(
+    "/v1/curves", response_model=Overlay, responses=documented() | _forms(Overlay), response_class=Response
+)
 def overlay(
     request: Request,
+    caller: CallerDep,
     server: ServerDep,
     jobs: Annotated[str, Query(min_length=1, max_length=4000, description="Ids, with commas between.")],
     series: Names = "val_loss",
@@ -90,7 +95,7 @@ def overlay(
     """Several jobs' curves, laid over each other."""
     form = chosen_format(request.headers.get("accept", ""), format)
     names = _names(series)
-    with server.database.reading() as tx:
+    with caller.database.reading() as tx:
         found = [_curve(tx, job_id, names, after) for job_id in _ids(jobs)]
     if form == "json":
         return _json(Overlay(curves=[answer_of(curve, _points(server, max_points)) for curve in found]))

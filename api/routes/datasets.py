@@ -9,7 +9,8 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from api import repeating, uploads
-from api.deps import Server, ServerDep
+from api.access import Caller
+from api.deps import CallerDep, Server, ServerDep
 from api.describing import Described
 from api.errors import BundledDatasetError
 from api.keeping import Origin, discard, keep, workspace
@@ -29,25 +30,7 @@ from store.session import Connection
 router = APIRouter(tags=["datasets"], dependencies=[ANSWERS_JSON])
 
 _FORM = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "allOf": [{"$ref": "#/components/schemas/UploadFields"}],
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {
-                        "file": {
-                            "type": "string",
-                            "format": "binary",
-                            "description": "CSV, CSV.gz, Parquet, or NPZ with `X` and `y`.",
-                        }
-                    },
-                }
-            }
-        },
-    }
+    "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": uploads.form_schema()}}}
 }
 
 
@@ -59,36 +42,50 @@ _FORM = {
     | {200: {"model": DatasetDetail, "description": "It was here already."}},
     openapi_extra=_FORM,
 )
-async def upload(request: Request, server: ServerDep) -> Response:
+async def upload(request: Request, caller: CallerDep, server: ServerDep) -> Response:
     """Upload a file. The same bytes, target and task give the dataset that is already there (200)."""
     repeating.key_of(request)
+    await run_in_threadpool(_refuse_if_full, server, caller)
+    # Or whoever uploads the very bytes of a bundled one would stand in its place.
+    await server.bundles.need_all(caller.database)
     with workspace(server.settings) as folder:
-        received = await uploads.receive(request, folder, server.settings.max_upload_bytes)
-        ticket = await run_in_threadpool(_begin, request, server, received)
+        received = await uploads.receive(
+            request,
+            folder,
+            most_bytes=server.settings.max_upload_bytes,
+            reserve_bytes=server.settings.reserve_bytes,
+        )
+        ticket = await run_in_threadpool(_begin, request, server, caller, received)
         if isinstance(ticket, Answer):
             return repeating.replayed(ticket)
         try:
-            return await _described_and_kept(server, received, folder, ticket)
+            return await _described_and_kept(server, caller, received, folder, ticket)
         except BaseException:
-            await run_in_threadpool(_abandon, server, ticket)
+            await run_in_threadpool(_abandon, caller, ticket)
             raise
 
 
-def _begin(request: Request, server: Server, received: Upload) -> Ticket | Answer | None:
+def _refuse_if_full(server: Server, caller: Caller) -> None:
+    """Before a long file is taken that there would be no room for."""
+    with caller.database.reading() as tx:
+        server.quotas.make_room_for_bytes(tx)
+
+
+def _begin(request: Request, server: Server, caller: Caller, received: Upload) -> Ticket | Answer | None:
     # Committed on its own: reading the file takes long, and a repetition meanwhile is told so.
     said = {"sha256": received.sha256, **received.fields.model_dump()}
-    with server.database.writing() as tx:
+    with caller.database.writing() as tx:
         return repeating.begin(tx, request, said, server.settings)
 
 
-def _abandon(server: Server, ticket: Ticket | None) -> None:
+def _abandon(caller: Caller, ticket: Ticket | None) -> None:
     if ticket is not None:
-        with server.database.writing() as tx:
+        with caller.database.writing() as tx:
             idempotency.abandon(tx, ticket)
 
 
 async def _described_and_kept(
-    server: Server, received: Upload, folder: Path, ticket: Ticket | None
+    server: Server, caller: Caller, received: Upload, folder: Path, ticket: Ticket | None
 ) -> Response:
     fields = received.fields
     described = await server.describer.file(
@@ -104,14 +101,18 @@ async def _described_and_kept(
         sha256=received.sha256,
         size=received.bytes,
     )
-    return await run_in_threadpool(_kept, server, origin, described, ticket)
+    return await run_in_threadpool(_kept, server, caller, origin, described, ticket)
 
 
-def _kept(server: Server, origin: Origin, described: Described, ticket: Ticket | None) -> Response:
+def _kept(
+    server: Server, caller: Caller, origin: Origin, described: Described, ticket: Ticket | None
+) -> Response:
     def remember(tx: Connection, dataset: Dataset, created: bool) -> None:
+        if created:
+            server.quotas.make_room_for_bytes(tx, dataset.table_bytes)
         repeating.finish(tx, ticket, _created(dataset, created))
 
-    return _created(*keep(server.database, server.files, origin, described, also=remember))
+    return _created(*keep(caller.database, server.files, origin, described, also=remember))
 
 
 def _created(dataset: Dataset, created: bool) -> Response:
@@ -127,6 +128,7 @@ def _created(dataset: Dataset, created: bool) -> Response:
 async def page(
     request: Request,
     response: Response,
+    caller: CallerDep,
     server: ServerDep,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -134,10 +136,10 @@ async def page(
     sort: Sort = "-created_at",
 ) -> Listing[DatasetSummary]:
     """Every dataset, the newest first."""
-    await server.bundles.need_all()
+    await server.bundles.need_all(caller.database)
 
     def read() -> Listing[DatasetSummary]:
-        with server.database.reading() as tx:
+        with caller.database.reading() as tx:
             found = datasets.page(tx, name=name, sort=sort, cursor=cursor, limit=limit)
         return Listing(data=[DatasetSummary.of(dataset) for dataset in found.rows], next=found.next)
 
@@ -147,15 +149,20 @@ async def page(
 
 
 @router.get("/v1/datasets/{dataset_id}", responses=documented())
-async def show(dataset_id: str, server: ServerDep) -> DatasetDetail:
+async def show(dataset_id: str, caller: CallerDep, server: ServerDep) -> DatasetDetail:
     """A dataset with its columns and classes; a bundled one also by its name."""
-    return DatasetDetail.of(await _found(server, dataset_id))
+    return DatasetDetail.of(await _found(server, caller, dataset_id))
 
 
 @router.get("/v1/datasets/{dataset_id}/rows", responses=documented())
-async def rows(dataset_id: str, server: ServerDep, limit: Annotated[int, Query(ge=1, le=100)] = 10) -> Rows:
+async def rows(
+    dataset_id: str,
+    caller: CallerDep,
+    server: ServerDep,
+    limit: Annotated[int, Query(ge=1, le=100)] = 10,
+) -> Rows:
     """The first rows, as a look; of very wide datasets fewer than were asked for."""
-    dataset = await _found(server, dataset_id)
+    dataset = await _found(server, caller, dataset_id)
     head: list[dict[str, Any]] = dataset.description["head"]
     return Rows(columns=list(head[0]) if head else [], data=head[:limit], total=dataset.rows)
 
@@ -163,21 +170,21 @@ async def rows(dataset_id: str, server: ServerDep, limit: Annotated[int, Query(g
 @router.delete(
     "/v1/datasets/{dataset_id}", status_code=204, response_class=Response, responses=documented(409)
 )
-def delete(dataset_id: str, server: ServerDep) -> None:
+def delete(dataset_id: str, caller: CallerDep, server: ServerDep) -> None:
     """Delete a dataset that no job uses."""
-    with server.database.writing() as tx:
+    with caller.database.writing() as tx:
         if dataset_id in BUNDLED or datasets.get(tx, dataset_id).bundled:
             raise BundledDatasetError
         keys = datasets.delete(tx, dataset_id)
     discard(server.files, keys)
 
 
-async def _found(server: Server, word: str) -> Dataset:
+async def _found(server: Server, caller: Caller, word: str) -> Dataset:
     """A dataset by its id, or a bundled one by its name."""
-    await server.bundles.need(word)
+    await server.bundles.need(caller.database, word)
 
     def read() -> Dataset:
-        with server.database.reading() as tx:
+        with caller.database.reading() as tx:
             return (datasets.find_bundled(tx, word) if word in BUNDLED else None) or datasets.get(tx, word)
 
     return await run_in_threadpool(read)

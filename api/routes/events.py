@@ -14,7 +14,8 @@ from fastapi.sse import format_sse_event
 from starlette.responses import StreamingResponse
 
 from api import negotiation, waiting
-from api.deps import Server, ServerDep
+from api.access import Caller
+from api.deps import CallerDep, Server, ServerDep
 from api.paging import Limit, Number, link_next
 from api.problems import documented
 from api.schemas import Listing, LoggedEvent
@@ -29,7 +30,7 @@ _PAUSES = (0.1, 0.5)
 """Between two looks at a job: at first, and at most while nothing happens."""
 _BATCH = 500
 
-LastEventId = Annotated[int | None, Header(ge=0, le=2**53)]
+LastEventId = Annotated[int, Header(ge=0, le=2**53)]
 
 log = structlog.get_logger(__name__)
 router = APIRouter(tags=["events"])
@@ -51,11 +52,12 @@ async def show(
     request: Request,
     response: Response,
     job_id: str,
+    caller: CallerDep,
     server: ServerDep,
     after: Number = 0,
     cursor: Number = 0,
     limit: Limit = 200,
-    last_event_id: LastEventId = None,
+    last_event_id: LastEventId = 0,
 ) -> Any:
     """The log behind event `after`.
 
@@ -65,15 +67,15 @@ async def show(
     after = max(after, cursor)
     kind = negotiation.chosen(request.headers.get("accept", ""), [negotiation.JSON, EVENT_STREAM])
     if kind == EVENT_STREAM:
-        return await _stream(server, job_id, max(after, last_event_id or 0))
-    found = await run_in_threadpool(_log, server, job_id, after, limit + 1)
+        return await _stream(server, caller, job_id, max(after, last_event_id))
+    found = await run_in_threadpool(_log, caller, job_id, after, limit + 1)
     page, following = found[:limit], str(found[limit - 1].number) if len(found) > limit else None
     link_next(request, response, following)
     return Listing(data=[_logged(event) for event in page], next=following)
 
 
-def _log(server: Server, job_id: str, after: int, limit: int) -> list[Event]:
-    with server.database.reading() as tx:
+def _log(caller: Caller, job_id: str, after: int, limit: int) -> list[Event]:
+    with caller.database.reading() as tx:
         jobs.glance(tx, job_id)
         return events.log(tx, job_id, after=after, limit=limit)
 
@@ -82,23 +84,23 @@ def _logged(event: Event) -> LoggedEvent:
     return LoggedEvent(number=event.number, event=event.kind, at=event.at, data=event.data)
 
 
-async def _stream(server: Server, job_id: str, after: int) -> Response:
+async def _stream(server: Server, caller: Caller, job_id: str, after: int) -> Response:
     """The stream; or 204, which tells an EventSource not to come back, where all has been told."""
-    now = await waiting.glance(server, job_id)
+    now = await waiting.glance(caller, job_id)
     if now.status in FINAL and now.last_event <= after:
         return Response(status_code=204)
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_told(server, job_id, after), media_type=EVENT_STREAM, headers=headers)
+    return StreamingResponse(_told(server, caller, job_id, after), media_type=EVENT_STREAM, headers=headers)
 
 
-async def _told(server: Server, job_id: str, after: int) -> AsyncIterator[bytes]:
+async def _told(server: Server, caller: Caller, job_id: str, after: int) -> AsyncIterator[bytes]:
     """Events as they come, with a comment now and then so that proxies keep the line open."""
     clock = asyncio.get_running_loop().time
     pause, last_sent = _PAUSES[0], clock()
     with server.meter.stream():
         yield b": this stream ends with the job\nretry: 1000\n\n"
         while not server.stopping.is_set():
-            news = await _news(server, job_id, after)
+            news = await _news(server, caller, job_id, after)
             for event in news or ():
                 yield _written(event)
                 after, last_sent = event.number, clock()
@@ -113,18 +115,18 @@ async def _told(server: Server, job_id: str, after: int) -> AsyncIterator[bytes]
             await waiting.stops_within(server.stopping, 0 if len(news) == _BATCH else pause)
 
 
-async def _news(server: Server, job_id: str, after: int) -> list[Event] | None:
-    """What is new; nothing while the database is away; None where the job is gone, or all has been told."""
+async def _news(server: Server, caller: Caller, job_id: str, after: int) -> list[Event] | None:
+    """What is new; nothing while the database is away; None where job or key is gone, or all is told."""
 
     def read() -> list[Event] | None:
-        with server.database.reading() as tx:
+        with caller.database.reading() as tx:
             now = jobs.glance(tx, job_id)
             if now.last_event <= after:
                 return None if now.status in FINAL else []
             return events.stream_after(tx, job_id, after, limit=_BATCH)
 
     try:
-        return await run_in_threadpool(read)
+        return await run_in_threadpool(read) if await server.access.still(caller) else None
     except NotFound:
         return None
     except DatabaseUnavailable as error:

@@ -1,15 +1,17 @@
-"""Jobs: submit, validate, list, look, wait, cancel, finish, delete."""
+"""Jobs: submit, validate, list, look, wait, pause, resume, finish, cancel, delete."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Annotated, Any
 
+import structlog
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from api import bodies, plans, repeating, waiting
-from api.deps import Server, ServerDep
+from api.access import Caller
+from api.deps import CallerDep, Server, ServerDep
 from api.examples import SPEC_BODY
 from api.filters import JobFilters
 from api.keeping import discard
@@ -25,6 +27,7 @@ from store.jobs import FINAL, Job
 from store.pages import Sort
 from store.session import Connection
 
+log = structlog.get_logger(__name__)
 router = APIRouter(tags=["jobs"], dependencies=[ANSWERS_JSON])
 
 _IN_TIME: dict[int | str, dict[str, Any]] = {
@@ -39,34 +42,44 @@ _IN_TIME: dict[int | str, dict[str, Any]] = {
     responses=documented(409, 415) | _IN_TIME,
     openapi_extra=SPEC_BODY,
 )
-async def submit(request: Request, server: ServerDep) -> Response:
+async def submit(request: Request, caller: CallerDep, server: ServerDep) -> Response:
     """Submit a spec. A 202 means that the job is committed and will be worked off, whatever restarts.
 
     `Prefer: wait=20` waits so many seconds for its end; `Idempotency-Key` makes repeating safe.
     """
     seconds = waiting.preferred_seconds(request)
     given, spec = await bodies.document(request, JobSpec)
-    await server.bundles.need(spec.dataset)
-    answer = await run_in_threadpool(_accepted, request, server, given, spec)
+    await server.bundles.need(caller.database, spec.dataset)
+    answer = await run_in_threadpool(_accepted, request, server, caller, given, spec)
     if seconds is None:
         return answer
-    return await _in_time(request, server, answer, seconds)
+    return await _in_time(request, server, caller, answer, seconds)
 
 
-def _accepted(request: Request, server: Server, given: dict[str, Any], spec: JobSpec) -> Response:
+def _accepted(
+    request: Request, server: Server, caller: Caller, given: dict[str, Any], spec: JobSpec
+) -> Response:
     """Commit the job, and the answer that a repetition will get, in one transaction; nudge only after it."""
-    with server.database.writing() as tx:
+    # Planned before the transaction that writes: on SQLite all who submit wait for it in turn.
+    with caller.database.reading() as tx:
+        if earlier := repeating.answered(tx, request, given, server.settings):
+            return repeating.replayed(earlier)
+        planned = plan(tx, spec, server.settings)
+    with caller.database.writing() as tx:
         ticket = repeating.begin(tx, request, given, server.settings)
         if isinstance(ticket, Answer):
             return repeating.replayed(ticket)
-        job = _add(tx, plan(tx, spec, server.settings), request.state.request_id)
+        server.quotas.make_room_for_job(tx)
+        ids = {"request_id": request.state.request_id, "traceparent": server.tracing.traceparent()}
+        job = _add(tx, planned, **ids)
         answer = _answer(job, 202)
         repeating.finish(tx, ticket, answer)
+    log.info("job accepted", job_id=job.id, queue=job.queue)
     server.nudges.nudge(job.queue)
     return answer
 
 
-def _add(tx: Connection, planned: Plan, request_id: str) -> Job:
+def _add(tx: Connection, planned: Plan, **ids: str | None) -> Job:
     spec = planned.completed.spec
     return jobs.add(
         tx,
@@ -79,7 +92,7 @@ def _add(tx: Connection, planned: Plan, request_id: str) -> Job:
         priority=spec.priority,
         warnings=planned.warnings,
         equivalents=planned.completed.equivalents,
-        request_id=request_id,
+        **ids,
     )
 
 
@@ -88,11 +101,13 @@ def _answer(job: Job, status: int) -> Response:
     return Response(JobAnswer.of(job).model_dump_json(), status, headers, "application/json")
 
 
-async def _in_time(request: Request, server: Server, accepted: Response, seconds: float) -> Response:
+async def _in_time(
+    request: Request, server: Server, caller: Caller, accepted: Response, seconds: float
+) -> Response:
     """201 and the finished job if it ends in time, else the 202."""
     job_id = accepted.headers["location"].rpartition("/")[2]
-    await waiting.until(request, server, job_id, seconds, lambda now: now.status in FINAL)
-    job = await run_in_threadpool(_read, server, job_id)
+    await waiting.until(request, server, caller, job_id, seconds, lambda now: now.status in FINAL)
+    job = await run_in_threadpool(_read, caller, job_id)
     answer = _answer(job, 201 if job.is_final else 202)
     answer.headers["Preference-Applied"] = f"wait={seconds:.0f}"
     if "idempotent-replayed" in accepted.headers:
@@ -101,15 +116,15 @@ async def _in_time(request: Request, server: Server, accepted: Response, seconds
 
 
 @router.post("/v1/jobs/validate", responses=documented(415), openapi_extra=SPEC_BODY)
-async def validate(request: Request, server: ServerDep) -> Validation:
+async def validate(request: Request, caller: CallerDep, server: ServerDep) -> Validation:
     """What a spec would become: in full, with warnings and cost; nothing is stored."""
     _, spec = await bodies.document(request, JobSpec)
-    await server.bundles.need(spec.dataset)
-    return await run_in_threadpool(_validated, server, spec)
+    await server.bundles.need(caller.database, spec.dataset)
+    return await run_in_threadpool(_validated, server, caller, spec)
 
 
-def _validated(server: Server, spec: JobSpec) -> Validation:
-    with server.database.reading() as tx:
+def _validated(server: Server, caller: Caller, spec: JobSpec) -> Validation:
+    with caller.database.reading() as tx:
         planned = plan(tx, spec, server.settings)
     dataset = planned.dataset
     return Validation(
@@ -127,14 +142,14 @@ def _validated(server: Server, spec: JobSpec) -> Validation:
 def page(
     request: Request,
     response: Response,
-    server: ServerDep,
+    caller: CallerDep,
     filters: Annotated[JobFilters, Depends()],
     limit: Limit = 50,
     cursor: Cursor = None,
     sort: Sort = "-created_at",
 ) -> Listing[JobAnswer]:
     """Jobs, the newest first; a page at any depth costs the same."""
-    with server.database.reading() as tx:
+    with caller.database.reading() as tx:
         found = jobs.page(tx, filters.chosen(), sort=sort, cursor=cursor, limit=limit)
     link_next(request, response, found.next)
     return Listing(data=[JobAnswer.of(job) for job in found.rows], next=found.next)
@@ -144,45 +159,65 @@ def page(
 async def show(
     request: Request,
     job_id: str,
+    caller: CallerDep,
     server: ServerDep,
     wait: Annotated[float, Query(ge=0, le=waiting.LONGEST_SECONDS)] = 0,
 ) -> JobAnswer:
     """A job. With `?wait=20` the answer comes when its status changes, or after so many seconds."""
     if wait:
-        before = await waiting.glance(server, job_id)
+        before = await waiting.glance(caller, job_id)
         if before.status not in FINAL:
-            await waiting.until(request, server, job_id, wait, lambda now: now.status != before.status)
-    return JobAnswer.of(await run_in_threadpool(_read, server, job_id))
+            await waiting.until(
+                request, server, caller, job_id, wait, lambda now: now.status != before.status
+            )
+    return JobAnswer.of(await run_in_threadpool(_read, caller, job_id))
 
 
-def _read(server: Server, job_id: str) -> Job:
-    with server.database.reading() as tx:
+def _read(caller: Caller, job_id: str) -> Job:
+    with caller.database.reading() as tx:
         return jobs.get(tx, job_id)
 
 
+@router.post("/v1/jobs/{job_id}/pause", responses=documented(409))
+async def pause(request: Request, job_id: str, caller: CallerDep, server: ServerDep) -> JobAnswer:
+    """Lay a job aside. One that runs keeps a checkpoint first, and goes on from there when it is resumed."""
+    await bodies.refuse(request)
+    return JobAnswer.of(await run_in_threadpool(_asked, server, caller, job_id, jobs.request_pause))
+
+
+@router.post("/v1/jobs/{job_id}/resume", responses=documented(409))
+async def resume(request: Request, job_id: str, caller: CallerDep, server: ServerDep) -> JobAnswer:
+    """Let a paused job go on, or take back a pause that has not come about yet."""
+    await bodies.refuse(request)
+    return JobAnswer.of(await run_in_threadpool(_asked, server, caller, job_id, jobs.request_resume))
+
+
 @router.post("/v1/jobs/{job_id}/cancel", responses=documented(409))
-async def cancel(request: Request, job_id: str, server: ServerDep) -> JobAnswer:
+async def cancel(request: Request, job_id: str, caller: CallerDep, server: ServerDep) -> JobAnswer:
     """Cancel a job that has not ended. Its best weights so far are kept; it can no longer succeed."""
     await bodies.refuse(request)
-    return JobAnswer.of(await run_in_threadpool(_asked, server, job_id, jobs.request_cancel))
+    return JobAnswer.of(await run_in_threadpool(_asked, server, caller, job_id, jobs.request_cancel))
 
 
 @router.post("/v1/jobs/{job_id}/finish", responses=documented(409))
-async def finish(request: Request, job_id: str, server: ServerDep) -> JobAnswer:
-    """Stop a running job after this epoch, restore its best weights and let it succeed."""
+async def finish(request: Request, job_id: str, caller: CallerDep, server: ServerDep) -> JobAnswer:
+    """Stop a job that has begun, after this epoch; restore its best weights and let it succeed."""
     await bodies.refuse(request)
-    return JobAnswer.of(await run_in_threadpool(_asked, server, job_id, jobs.request_finish))
+    return JobAnswer.of(await run_in_threadpool(_asked, server, caller, job_id, jobs.request_finish))
 
 
-def _asked(server: Server, job_id: str, action: Any) -> Job:
-    with server.database.writing() as tx:
+def _asked(server: Server, caller: Caller, job_id: str, action: Any) -> Job:
+    """Commit what is asked; a job that waits for a worker after that is worth a nudge."""
+    with caller.database.writing() as tx:
         job: Job = action(tx, job_id)
+    if job.status == "queued":
+        server.nudges.nudge(job.queue)
     return job
 
 
 @router.delete("/v1/jobs/{job_id}", status_code=204, response_class=Response, responses=documented(409))
-def delete(job_id: str, server: ServerDep) -> None:
+def delete(job_id: str, caller: CallerDep, server: ServerDep) -> None:
     """Delete a job that has ended, with its curve, its log and its weights."""
-    with server.database.writing() as tx:
+    with caller.database.writing() as tx:
         keys = jobs.delete(tx, job_id)
     discard(server.files, keys)

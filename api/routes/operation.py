@@ -14,14 +14,13 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.deps import Server, ServerDep
 from api.problems import documented
+from api.routes.workers import alive_seconds
 from api.schemas import Check, Health, Readiness
 from store import migrate, workers
 from store.errors import StoreError
 
 CHECK_SECONDS: Final = 0.9
 """A check that takes longer has failed: whoever asks wants to know now."""
-QUIET_SECONDS: Final = 15.0
-"""A worker that was heard of within this time, or within half a lease if that is longer, is there."""
 
 router = APIRouter(tags=["operation"])
 
@@ -82,7 +81,7 @@ def _broker(server: Server) -> None:
 
 
 def _worker(server: Server) -> str:
-    within = max(QUIET_SECONDS, server.settings.lease_seconds / 2)
+    within = alive_seconds(server.settings)
     with server.database.reading() as tx:
         alive = workers.alive(tx, within)
     if not alive:

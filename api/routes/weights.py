@@ -6,7 +6,7 @@ from typing import Literal
 
 from fastapi import APIRouter
 
-from api.deps import ServerDep
+from api.deps import CallerDep
 from api.errors import NoWeightsError
 from api.negotiation import ANSWERS_JSON
 from api.problems import documented
@@ -18,12 +18,12 @@ router = APIRouter(tags=["weights"], dependencies=[ANSWERS_JSON])
 
 
 @router.get("/v1/jobs/{job_id}/weights", responses=documented())
-def show(job_id: str, server: ServerDep, space: Literal["trained", "original"] = "trained") -> WeightsAnswer:
+def show(job_id: str, caller: CallerDep, space: Literal["trained", "original"] = "trained") -> WeightsAnswer:
     """What the restored weights say; 404 until there are any.
 
     Coefficients are in the space that was trained in (after preprocessing), or in the data's own units.
     """
-    with server.database.reading() as tx:
+    with caller.database.reading() as tx:
         job = jobs.glance(tx, job_id)
         try:
             said = weights.get(tx, job_id).summary

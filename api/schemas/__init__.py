@@ -14,7 +14,7 @@ from api.schemas.jobs import (
     Status,
     Validation,
 )
-from api.schemas.operation import Check, Health, Readiness
+from api.schemas.operation import Check, Health, Readiness, WorkerAnswer
 from api.schemas.shapes import Answer, Listing
 
 __all__ = [
@@ -39,5 +39,6 @@ __all__ = [
     "Status",
     "Validation",
     "WeightsAnswer",
+    "WorkerAnswer",
     "description_of",
 ]

@@ -56,9 +56,26 @@ class DatasetDetail(DatasetSummary):
         return cls(**_dataset_parts(dataset), target_column=about.target, **parts)
 
 
+_DESCRIPTIONS: dict[str, Description] = {}
+"""Those that were read lately: a dataset's never changes, and every job that is submitted asks for one."""
+_MOST_DESCRIPTIONS = 100
+_FEW_COLUMNS = 200
+
+
 def description_of(dataset: Dataset) -> Description:
     """What the science needs to know of a stored dataset."""
-    return Description.model_validate({name: dataset.description[name] for name in Description.model_fields})
+    if (known := _DESCRIPTIONS.get(dataset.id)) is None:
+        parts = {name: dataset.description[name] for name in Description.model_fields}
+        known = Description.model_validate(parts)
+        if len(known.columns) <= _FEW_COLUMNS:
+            _remember(dataset.id, known)
+    return known
+
+
+def _remember(dataset_id: str, description: Description) -> None:
+    if len(_DESCRIPTIONS) >= _MOST_DESCRIPTIONS:
+        _DESCRIPTIONS.clear()
+    _DESCRIPTIONS[dataset_id] = description
 
 
 def _dataset_parts(dataset: Listed) -> dict[str, Any]:

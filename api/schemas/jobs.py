@@ -93,7 +93,7 @@ class JobAnswer(Answer):
     status: Status
     stop_reason: StopReason | None
     stop_detail: str | None
-    requested_action: Literal["cancel", "finish"] | None
+    requested_action: Literal["cancel", "finish", "pause"] | None
     allowed_actions: list[str]
     spec: FullSpec
     """In full: every default filled in, every shorthand written out."""
@@ -150,7 +150,8 @@ def _duration(job: Job) -> float | None:
 
 def _links(job: Job) -> dict[str, str]:
     address = f"/v1/jobs/{job.id}"
-    parts = {name: f"{address}/{name}" for name in ("curves", "events", "weights", "cancel", "finish")}
+    nouns, verbs = ("curves", "events", "weights"), ("pause", "resume", "finish", "cancel")
+    parts = {name: f"{address}/{name}" for name in (*nouns, *verbs)}
     return {"self": address, **parts, "dataset": f"/v1/datasets/{job.dataset_id}"}
 
 

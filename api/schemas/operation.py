@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from datetime import datetime
+from typing import Literal, Self
 
 from api.schemas.shapes import Answer
+from store.workers import Worker
 
 
 class Health(Answer):
@@ -28,3 +30,39 @@ class Readiness(Answer):
     database: Check
     broker: Check
     worker: Check
+
+
+class WorkerAnswer(Answer):
+    """A worker process that was heard of lately; it runs one job at a time."""
+
+    id: str
+    state: Literal["idle", "busy"]
+    job_id: str | None
+    """What it trains now; null where it is idle, and where the job is another project's."""
+    queues: list[str]
+    """Whose jobs it takes, those it likes best first."""
+    device: str | None
+    version: str | None
+    host: str | None
+    """The machine it runs on; told to operators only, as is `pid`."""
+    pid: int | None
+    started_at: datetime
+    seen_at: datetime
+    quiet_seconds: float
+    """How long ago it was heard of."""
+
+    @classmethod
+    def of(cls, worker: Worker, *, to_operator: bool) -> Self:
+        return cls(
+            id=worker.id,
+            state="busy" if worker.is_busy else "idle",
+            job_id=worker.job_id,
+            queues=worker.queues,
+            device=worker.device,
+            version=worker.version,
+            host=worker.host if to_operator else None,
+            pid=worker.pid if to_operator else None,
+            started_at=worker.started_at,
+            seen_at=worker.seen_at,
+            quiet_seconds=round(worker.quiet_seconds, 3),
+        )

@@ -10,9 +10,9 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from api import logs
 from api.app import create_app
 from api.deps import Server
+from store import logs
 from store.settings import Settings
 from tests.api.acting import Worker
 
@@ -65,4 +65,4 @@ def server(app: FastAPI) -> Server:
 @pytest.fixture(scope="module")
 def worker(server: Server) -> Worker:
     """Takes jobs and tells what a real one would."""
-    return Worker(server.database)
+    return Worker(server.database.of("default"))

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from api import uploads
 from api.app import create_app
 from api.deps import Server
 from models.datasets import Table
@@ -50,7 +49,7 @@ def test_an_upload_is_described_stored_and_found(client: TestClient, server: Ser
     assert answer["notes"]
     assert client.get(answer["links"]["self"]).json() == answer
 
-    with server.database.reading() as tx:
+    with server.database.of("default").reading() as tx:
         row = datasets.get(tx, answer["id"])
     table = server.files.fetch(row.table_key, tmp_path / "table.parquet", sha256=row.table_sha256)
     assert Table.load(table).rows == 60
@@ -79,7 +78,7 @@ def test_the_same_bytes_and_target_are_the_same_dataset(client: TestClient, serv
     assert other.status_code == 201
     assert other.json()["id"] != first.json()["id"]
     stored = {found.key for found in server.files.list("datasets")}
-    with server.database.reading() as tx:
+    with server.database.of("default").reading() as tx:
         assert stored == datasets.known(tx, stored)
 
 
@@ -296,13 +295,13 @@ def test_a_process_that_dies_over_a_file_takes_nothing_with_it(settings: Setting
         assert client.get("/healthz").status_code == 200
 
 
-def test_a_full_disk_is_said_before_the_body_is_read(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(uploads, "RESERVE_BYTES", 2**80)
-    response = upload(client, CSV)
-    problem(response, 507)
-    assert response.headers["retry-after"]
+def test_a_full_disk_is_said_before_the_body_is_read(settings: Settings) -> None:
+    full = settings.model_copy(update={"reserve_bytes": 2**60})
+    with TestClient(create_app(full), HOME) as client:
+        response = upload(client, CSV)
+        problem(response, 507)
+        assert response.headers["retry-after"]
+    assert list((settings.data_dir / "uploads").iterdir()) == []
 
 
 def test_uploads_leave_nothing_behind(client: TestClient, settings: Settings) -> None:

@@ -22,7 +22,7 @@ def test_a_submitted_job_is_answered_in_full(client: TestClient) -> None:
     assert job["status"] == "queued"
     assert (job["name"], job["metadata"], job["priority"]) == ("mine", {"team": "risk"}, 3)
     assert job["request_id"] == "abc-1"
-    assert job["allowed_actions"] == ["cancel"]
+    assert job["allowed_actions"] == ["pause", "cancel"]
     assert job["dataset"]["name"] == "iris"
     assert job["spec"]["training"]["max_epochs"] == job["progress"]["max_epochs"]
     assert job["spec"]["split"] == {
@@ -46,7 +46,7 @@ def test_a_job_that_insists_on_cuda_waits_in_another_queue(client: TestClient, s
     from store import jobs
 
     job_id = submit(client, training={"device": "cuda"})["id"]
-    with server.database.reading() as tx:
+    with server.database.of("default").reading() as tx:
         assert jobs.get(tx, job_id).queue == "gpu"
 
 
@@ -124,7 +124,7 @@ def test_a_running_job_tells_how_far_it_is(client: TestClient, worker: Worker) -
         "eta_seconds": 0.8,
         "epochs_per_second": 10.0,
     }
-    assert answer["allowed_actions"] == ["finish", "cancel"]
+    assert answer["allowed_actions"] == ["pause", "finish", "cancel"]
     assert answer["duration_seconds"] >= 0
 
 
@@ -179,7 +179,30 @@ def test_an_action_that_makes_no_sense_is_a_conflict_that_names_those_that_do(
 ) -> None:
     address = f"/v1/jobs/{submit(client)['id']}"
     response = client.delete(address) if action == "delete" else client.post(f"{address}/{action}")
-    assert problem(response, 409)["allowed_actions"] == ["cancel"]
+    assert problem(response, 409)["allowed_actions"] == ["pause", "cancel"]
+
+
+def test_a_waiting_job_is_laid_aside_and_goes_on(client: TestClient) -> None:
+    address = f"/v1/jobs/{submit(client)['id']}"
+    paused = client.post(f"{address}/pause").json()
+    assert (paused["status"], paused["allowed_actions"]) == ("paused", ["resume", "cancel"])
+    assert client.post(f"{address}/pause").json() == paused
+    resumed = client.post(f"{address}/resume").json()
+    assert (resumed["status"], resumed["requested_action"]) == ("queued", None)
+    assert client.post(f"{address}/resume").json() == resumed
+
+
+def test_pausing_a_running_job_asks_its_worker_and_may_be_taken_back(
+    client: TestClient, worker: Worker
+) -> None:
+    address = f"/v1/jobs/{worker.begin(submit(client)['id']).id}"
+    asked = client.post(f"{address}/pause").json()
+    assert (asked["status"], asked["requested_action"]) == ("running", "pause")
+    assert asked["allowed_actions"] == ["resume", "finish", "cancel"]
+    assert client.post(f"{address}/resume").json()["requested_action"] is None
+    client.post(f"{address}/cancel")
+    for action in ("pause", "resume"):
+        assert problem(client.post(f"{address}/{action}"), 409)["allowed_actions"] == []
 
 
 def test_a_job_that_ended_can_be_deleted_with_all_that_is_its_own(client: TestClient, worker: Worker) -> None:
@@ -197,6 +220,8 @@ def test_a_job_that_ended_can_be_deleted_with_all_that_is_its_own(client: TestCl
         ("GET", "/curves"),
         ("GET", "/events"),
         ("GET", "/weights"),
+        ("POST", "/pause"),
+        ("POST", "/resume"),
         ("POST", "/cancel"),
         ("POST", "/finish"),
         ("DELETE", ""),
@@ -273,7 +298,7 @@ def test_a_preference_to_wait_for_nonsense_creates_nothing(client: TestClient, p
     assert client.get("/v1/jobs", params={"name": spec["name"]}).json()["data"] == []
 
 
-@pytest.mark.parametrize("action", ["cancel", "finish"])
+@pytest.mark.parametrize("action", ["pause", "resume", "cancel", "finish"])
 def test_actions_take_no_body(client: TestClient, action: str) -> None:
     job_id = submit(client)["id"]
     problem(client.post(f"/v1/jobs/{job_id}/{action}", json={"force": True}), 422)

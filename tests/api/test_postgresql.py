@@ -55,9 +55,9 @@ def test_what_postgresql_does_not_take_never_reaches_it(client: TestClient, path
 def test_a_database_that_was_not_upgraded_is_a_503(settings: Settings) -> None:
     with TestClient(create_app(settings), HOME) as client:
         server: Server = client.app.state.server  # type: ignore[attr-defined]
-        with server.database.writing() as tx:
+        with server.database.of("default").writing() as tx:
             tx.execute(sa.text("ALTER TABLE jobs RENAME TO hidden"))
         problem(client.get("/v1/jobs"), 503)
-        with server.database.writing() as tx:
+        with server.database.of("default").writing() as tx:
             tx.execute(sa.text("ALTER TABLE hidden RENAME TO jobs"))
         assert client.get("/v1/jobs").status_code == 200

@@ -91,7 +91,7 @@ def test_an_upload_that_is_still_being_read_is_a_conflict(client: TestClient, se
     headers = {"Idempotency-Key": "reading"}
     first = client.post("/v1/datasets", files={"file": ("a.csv", CSV + b"99,yes\n")}, headers=headers)
     assert first.status_code == 201
-    with server.database.writing() as tx:
+    with server.database.of("default").writing() as tx:
         # As the row stands between the two transactions of an upload.
         from store.tables import idempotency as table
 
@@ -104,5 +104,5 @@ def test_an_upload_that_is_still_being_read_is_a_conflict(client: TestClient, se
 def test_a_file_that_is_no_dataset_leaves_its_key_free(client: TestClient, server: Server) -> None:
     headers = {"Idempotency-Key": "bad-file"}
     problem(client.post("/v1/datasets", files={"file": ("a.csv", b"\x00\x01\x02")}, headers=headers), 422)
-    with server.database.writing() as tx:
+    with server.database.of("default").writing() as tx:
         assert isinstance(idempotency.begin(tx, "bad-file", "other"), idempotency.Ticket)

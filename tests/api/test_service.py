@@ -14,13 +14,13 @@ from api import app as application
 from api import errors
 from api.app import create_app
 from api.deps import Server
-from api.hosts import is_loopback, without_port
+from api.hosts import without_port
 from models.catalog import ACTIVATIONS, OPTIMIZERS, SCHEDULES, choices, techniques
 from models.metrics import METRICS
 from models.spec import NetworkSpec, OptimizerSpec
 from store import workers
 from store.errors import DatabaseUnavailable
-from store.settings import Settings
+from store.settings import Settings, is_loopback
 from tests.api.acting import Worker, pointers, problem, submit
 from tests.api.conftest import HOME
 
@@ -174,12 +174,12 @@ def test_a_database_that_is_away_is_a_503(settings: Settings) -> None:
 
 
 def test_a_database_without_its_tables_is_a_503_and_not_ready(client: TestClient, server: Server) -> None:
-    with server.database.writing() as tx:
+    with server.database.of("default").writing() as tx:
         tx.execute(sa.text("ALTER TABLE jobs RENAME TO hidden"))
     try:
         problem(client.get("/v1/jobs"), 503)
     finally:
-        with server.database.writing() as tx:
+        with server.database.of("default").writing() as tx:
             tx.execute(sa.text("ALTER TABLE hidden RENAME TO jobs"))
 
 
@@ -188,7 +188,7 @@ def test_ready_needs_a_worker(client: TestClient, server: Server) -> None:
     assert before.status_code == 503
     assert before.json()["database"] == {"ok": True, "detail": None}
     assert not before.json()["worker"]["ok"]
-    with server.database.writing() as tx:
+    with server.database.of("default").writing() as tx:
         workers.seen(tx, "by-hand", host="here", pid=1, queues=["cpu"])
     assert client.get("/readyz").json()["worker"]["ok"]
 

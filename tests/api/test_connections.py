@@ -1,0 +1,215 @@
+"""What clients do before there is a request, or after it: raw bytes over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from api import connections
+from api.connections import BoundedProtocol, most_connections
+from api.heads import ADDRESS_BYTES, HEADERS, HEADERS_BYTES, HeadLimits
+
+LARGE = 64 * 1024**2
+
+
+async def hello(request: Request) -> Response:
+    return PlainTextResponse(f"{len(await request.body())}")
+
+
+async def large(_: Request) -> Response:
+    return PlainTextResponse(b"x" * LARGE)
+
+
+async def slow(_: Request) -> Response:
+    await asyncio.sleep(1)
+    return PlainTextResponse("late")
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A server with the limits of production and the patience of a test."""
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.4)
+    monkeypatch.setattr(connections, "STALLED_SECONDS", 0.3)
+    routes = [Route("/", hello, methods=["GET", "POST"]), Route("/large", large), Route("/slow", slow)]
+    app = HeadLimits(Starlette(routes=routes))
+    config = uvicorn.Config(
+        app, port=0, http=BoundedProtocol, log_config=None, timeout_keep_alive=1, timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@contextlib.contextmanager
+def connected(port: int) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        yield client
+
+
+def rest(client: socket.socket) -> bytes:
+    """Everything until the server closes."""
+    said = bytearray()
+    with contextlib.suppress(ConnectionResetError):
+        while piece := client.recv(65_536):
+            said += piece
+    return bytes(said)
+
+
+def flood(client: socket.socket, piece: bytes, most: int) -> int:
+    """Send again and again until the server has enough; how much that was."""
+    sent = 0
+    with contextlib.suppress(OSError):
+        while sent < most:
+            sent += client.send(piece)
+    return sent
+
+
+HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
+
+
+def test_a_request_is_answered_and_another_on_the_same_connection(port: int) -> None:
+    with connected(port) as client:
+        for _ in range(3):
+            client.sendall(HEAD + b"\r\n")
+            assert b"200 OK" in client.recv(4096)
+            time.sleep(0.5)  # longer than a head may take: an idle connection is not a late head
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET", HEAD, HEAD + b"X-Long: "])
+def test_a_head_that_does_not_come_ends_the_connection(port: int, begun: bytes) -> None:
+    with connected(port) as client:
+        client.sendall(begun)
+        started = time.monotonic()
+        said = rest(client)
+        assert 0.2 < time.monotonic() - started < 3
+    assert said.startswith(b"HTTP/1.1 408 ") if begun else said == b""
+
+
+def test_a_head_that_drips_ends_the_connection(port: int) -> None:
+    with connected(port) as client:
+        started = time.monotonic()
+        with contextlib.suppress(OSError):
+            for byte in HEAD * 20:
+                client.sendall(bytes([byte]))
+                time.sleep(0.02)
+        assert time.monotonic() - started < 3
+
+
+def test_empty_lines_after_a_request_do_not_keep_a_connection(port: int) -> None:
+    with connected(port) as client:
+        client.sendall(HEAD + b"\r\n")
+        assert b"200 OK" in client.recv(4096)
+        started = time.monotonic()
+        with contextlib.suppress(OSError):
+            while time.monotonic() - started < 5:
+                client.sendall(b"\r\n")
+                time.sleep(0.1)
+        assert time.monotonic() - started < 3
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"GET /",
+        HEAD + b"X-Long: ",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Long: ",
+    ],
+    ids=["address", "header", "chunk extension", "trailer"],
+)
+def test_what_grows_without_end_is_cut_off(port: int, begun: bytes) -> None:
+    with connected(port) as client:
+        client.sendall(begun)
+        assert flood(client, b"a" * 65_536, LARGE) < 16 * 1024**2
+
+
+def test_many_headers_without_end_are_cut_off(port: int) -> None:
+    with connected(port) as client:
+        client.sendall(HEAD)
+        assert flood(client, b"a: b\r\n" * 1000, LARGE) < 16 * 1024**2
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /" + b"?" + b"a" * ADDRESS_BYTES + b" HTTP/1.1\r\nHost: localhost\r\n", b"414"),
+        (HEAD + b"a: b\r\n" * HEADERS, b"431"),
+        (HEAD + b"a: " + b"b" * HEADERS_BYTES + b"\r\n", b"431"),
+        (HEAD + b"a: b\r\n" * (HEADERS - 1), b"200"),
+    ],
+)
+def test_a_head_that_is_too_much_is_a_problem(port: int, head: bytes, status: bytes) -> None:
+    with connected(port) as client:
+        client.sendall(head + b"\r\n")
+        said = client.recv(65_536)
+    assert said.split(b" ")[1] == status
+    assert status == b"200" or b"application/problem+json" in said
+
+
+def test_a_long_body_is_no_long_head(port: int) -> None:
+    body = b"x" * 3 * 1024**2
+    with connected(port) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        assert client.recv(4096).endswith(str(len(body)).encode())
+        client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(300):
+            client.sendall(b"400;x=y\r\n" + b"x" * 1024 + b"\r\n")
+        client.sendall(b"0\r\nX-Trailer: 1\r\n\r\n")
+        assert client.recv(4096).endswith(b"307200")
+
+
+def test_a_client_that_does_not_read_is_let_go(port: int) -> None:
+    with connected(port) as client:
+        client.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+        time.sleep(1.5)
+        assert len(rest(client)) < LARGE
+
+
+def test_one_that_reads_slowly_is_not(port: int) -> None:
+    with connected(port) as client:
+        client.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        taken = 0
+        for _ in range(10):
+            taken += len(client.recv(1024**2))
+            time.sleep(0.1)
+        assert taken + len(rest(client)) > LARGE
+
+
+def test_a_pipeline_has_so_many_places(port: int) -> None:
+    with connected(port) as client:
+        client.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n" + (HEAD + b"\r\n") * 1000)
+        assert rest(client).count(b"200 OK") <= connections.PIPELINED + 1
+
+
+def test_so_many_connections_and_no_more(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BoundedProtocol, "most", 3)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connected(port)) for _ in range(6)]
+        answered = 0
+        for client in clients:
+            with contextlib.suppress(OSError):
+                client.sendall(HEAD + b"\r\n")
+                answered += b"200 OK" in client.recv(4096)
+        assert answered == 3
+
+
+def test_descriptors_are_left_for_everything_else() -> None:
+    assert most_connections() >= 64
