@@ -57,12 +57,12 @@ class Event:
 class Client:
     """A connection to one server; close it, or use it as a context."""
 
-    def __init__(self, server: str, *, timeout: float = 60.0) -> None:
+    def __init__(self, server: str, *, key: str | None = None, timeout: float = 60.0) -> None:
         self.server = server.rstrip("/")
         self._http = httpx2.Client(
             base_url=self.server,
             timeout=httpx2.Timeout(timeout, connect=5.0),
-            headers={"User-Agent": "ridgeline-cli"},
+            headers={"User-Agent": "ridgeline-cli"} | ({"Authorization": f"Bearer {key}"} if key else {}),
             trust_env=not _is_loopback(self.server),  # A proxy has no business between two local processes.
         )
 
@@ -88,14 +88,18 @@ class Client:
         """Post a JSON document."""
         return self._send("POST", path, json=document).json()
 
-    def delete(self, path: str) -> None:
-        """Delete what lies at a path."""
-        self._send("DELETE", path)
+    def patch(self, path: str, document: Any) -> Any:
+        """Change what lies at a path."""
+        return self._send("PATCH", path, json=document).json()
 
-    def create(self, path: str, body: bytes, media_type: str) -> Any:
+    def delete(self, path: str, **query: Any) -> None:
+        """Delete what lies at a path."""
+        self._send("DELETE", path, params=_given(query))
+
+    def create(self, path: str, body: bytes, media_type: str, **query: Any) -> Any:
         """Post a body that makes something; repeated where the answer is lost, and still made only once."""
         headers = {"Content-Type": media_type, "Idempotency-Key": str(uuid.uuid4())}
-        return self._send("POST", path, content=body, headers=headers).json()
+        return self._send("POST", path, params=_given(query), content=body, headers=headers).json()
 
     def upload(self, file: Path, **fields: str | None) -> Any:
         """Send a dataset; it is read from the disk as it goes out."""

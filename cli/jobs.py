@@ -102,6 +102,16 @@ def curve(
         sys.stdout.buffer.write(content if content.endswith(b"\n") else content + b"\n")
 
 
+def pause(job: Job, server: Server = None, raw: AsJson = False) -> None:
+    """Lay a job aside; it keeps its place in training and waits for `resume`."""
+    _act(job, "pause", server, raw=raw)
+
+
+def resume(job: Job, server: Server = None, raw: AsJson = False) -> None:
+    """Let a paused job go on from where it was."""
+    _act(job, "resume", server, raw=raw)
+
+
 def cancel(job: Job, server: Server = None, raw: AsJson = False) -> None:
     """Cancel a job; the best weights so far are kept."""
     _act(job, "cancel", server, raw=raw)

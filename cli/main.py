@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import typer
+from pydantic import ValidationError
 
-from cli import datasets, demo, jobs, servers
+from cli import datasets, demo, jobs, keys, projects, servers, upkeep, webhooks, workers
 from cli.client import RefusedError, RidgelineError, UnreachableError
 from cli.exits import Exit
 from cli.occupancy import OccupiedError
-from cli.options import note, terminal
+from cli.options import keyed, note, terminal
 from cli.processes import StartError
 from cli.views import trouble
 
@@ -25,10 +26,13 @@ COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
         jobs.jobs,
         jobs.job,
         jobs.curve,
+        jobs.pause,
+        jobs.resume,
         jobs.cancel,
         jobs.finish,
     ),
     "Data": (datasets.upload, datasets.datasets, datasets.delete, datasets.catalog),
+    "Upkeep": (workers.workers, upkeep.backup, upkeep.restore, upkeep.prune),
 }
 EXITS = (
     "Exit codes: 0 success, 1 the job failed or the server did not start, 2 the command was not understood, "
@@ -46,9 +50,15 @@ app = typer.Typer(
 database = typer.Typer(help="Look after the database.", no_args_is_help=True)
 database.command()(servers.upgrade)
 app.add_typer(database, name="database", rich_help_panel="Start")
+app.add_typer(webhooks.app, name="webhooks", rich_help_panel="Data")
+app.add_typer(keys.app, name="keys", rich_help_panel="Upkeep")
+app.add_typer(projects.app, name="projects", rich_help_panel="Upkeep")
 for panel, commands in COMMANDS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
+for group in (app, *(each.typer_instance for each in app.registered_groups)):
+    for known in group.registered_commands if group else ():
+        known.callback = keyed(known.callback) if known.callback else None
 
 
 def main() -> None:
@@ -63,6 +73,11 @@ def main() -> None:
     except (StartError, OccupiedError) as error:
         note(f"✗ {error}", "red")
         sys.exit(Exit.FAILED)
+    except ValidationError as error:
+        for wrong in error.errors(include_url=False):
+            name, said = "_".join(map(str, wrong["loc"])), wrong["msg"].removeprefix("Value error, ")
+            note(f"✗ RIDGELINE_{name.upper()}: {said}", "red")
+        sys.exit(Exit.USAGE)
     except BrokenPipeError:
         sys.stderr.close()  # Nobody reads any more, as in `ridgeline jobs | head`.
         sys.exit(Exit.OK)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import re
 import sys
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Annotated, Any
 
 import typer
@@ -24,15 +29,50 @@ Server = Annotated[
         show_default=False,
     ),
 ]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        envvar="RIDGELINE_KEY",
+        metavar="KEY",
+        help="The API key to send; from the environment no shell's history learns it.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the server's answer as JSON.")]
 Job = Annotated[str, typer.Argument(metavar="JOB", help="A job's id, or `last` for the newest.")]
 
 WIDTH_WITHOUT_A_TERMINAL = 160
 
 
+_KEY = re.compile(r"rl_[0-9a-f]{32}_[A-Za-z0-9_-]{43}", re.ASCII)
+_sent: ContextVar[str | None] = ContextVar("key", default=None)
+
+
+def keyed(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command that asks a server also takes the key to send; written once, so that none can lack it."""
+    signature = inspect.signature(command, eval_str=True)
+    if "server" not in signature.parameters:
+        return command
+
+    @functools.wraps(command)
+    def with_key(*, key: str | None, **given: Any) -> Any:
+        if key and not _KEY.fullmatch(key):
+            # Without the word itself: what was meant may be in it.
+            raise typer.BadParameter("this is no API key; one reads rl_<id>_<secret>", param_hint="--key")
+        _sent.set(key)
+        return command(**given)
+
+    option = inspect.Parameter("key", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Key)
+    with_key.__signature__ = signature.replace(parameters=[*signature.parameters.values(), option])  # type: ignore[attr-defined]
+    with_key.__annotations__ = {name: each.annotation for name, each in signature.parameters.items()}
+    with_key.__annotations__["key"] = Key
+    return with_key
+
+
 def connect(server: str | None) -> Client:
     """A connection to the server that was named, or to the one that `ridgeline up` started here."""
-    return Client(server or _running_here() or "http://127.0.0.1:8000")
+    return Client(server or _running_here() or "http://127.0.0.1:8000", key=_sent.get())
 
 
 def _running_here() -> str | None:

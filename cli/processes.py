@@ -128,8 +128,8 @@ class Child:
             self._process.wait()
 
 
-def run_once(program: Program) -> None:
-    """Run a program to its end; raises `StartError` with what it wrote if it fails."""
+def run_once(program: Program) -> str:
+    """Run a program to its end and return what it wrote; raises `StartError` with that if it fails."""
     done = subprocess.run(  # noqa: S603 - our own commands
         program.command,
         cwd=program.folder,
@@ -138,8 +138,10 @@ def run_once(program: Program) -> None:
         stderr=subprocess.STDOUT,
         check=False,
     )
+    said = done.stdout.decode(errors="replace")
     if done.returncode != 0:
-        raise StartError(f"{program.name} failed\n{done.stdout.decode(errors='replace').strip()}")
+        raise StartError(f"{program.name} failed\n{said.strip()}")
+    return said
 
 
 def _leashed(command: Sequence[str]) -> list[str]:

@@ -28,6 +28,8 @@ Say = Callable[[str, str], None]
 
 def up(settings: Settings, say: Say) -> None:
     """Run everything in the foreground until a signal comes."""
+    if settings.refusal:
+        raise StartError(settings.refusal)
     with occupy(settings.data_dir) as tenancy, Supervisor(lambda line: say("", line)) as supervisor:
         began = time.monotonic()
         settings = start_broker(supervisor, with_free_port(settings), say)
@@ -50,6 +52,8 @@ def _get_ready(supervisor: Supervisor, settings: Settings, tenancy: Tenancy, say
             return
         tenancy.announce(client.server)
         say("api", f"{client.server}  (documentation at {client.server}/docs)")
+        if settings.asks_for_keys:
+            say("keys", "asked for; `ridgeline keys create --local NAME` makes the first one")
         say("logs", str(settings.data_dir / "logs"))
         supervisor.wait_until(lambda: _answers(client, "/readyz"), READY_SECONDS, "The worker")
         if not supervisor.asked_to_stop:

@@ -207,6 +207,23 @@ def datasets_table(datasets: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
+def workers_table(workers: Iterable[Mapping[str, Any]]) -> Table:
+    """A line a worker."""
+    table = _table("id", "state", "job", "queues", "device", "machine", "version", "started", "heard of")
+    for worker in workers:
+        busy = worker["state"] == "busy"
+        table.add_row(
+            Text(worker["id"], "dim"),
+            Text(worker["state"], "green" if busy else "dim"),
+            Text(worker["job_id"] or ("of another project" if busy else "")),
+            Text(", ".join(map(plain, worker["queues"]))),
+            *(Text(plain(worker[name] or "–")) for name in ("device", "host", "version")),
+            ago(worker["started_at"]),
+            f"{worker['quiet_seconds']:.0f} s ago",
+        )
+    return table
+
+
 def dataset_summary(dataset: Mapping[str, Any]) -> RenderableType:
     """What a file was taken for."""
     head = Text("✓ ", "green").append(plain(dataset["name"]), "bold not dim")
@@ -225,6 +242,9 @@ def trouble(error: RidgelineError) -> RenderableType:
     lines = [Text("✗ ", "red").append(plain(what), "default")]
     if isinstance(error, UnreachableError):
         lines.append(Text("  Start a server with `ridgeline up`, or name one with --server.", "dim"))
+    if isinstance(error, RefusedError) and error.status == 401:
+        hint = "  Put a key into RIDGELINE_KEY; `ridgeline keys create --local NAME` makes one."
+        lines.append(Text(hint, "dim"))
     for complaint in complaints:
         lines += _complaint(complaint)
     if isinstance(error, RefusedError) and error.status >= 500:

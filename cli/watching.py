@@ -47,15 +47,15 @@ class Scene:
                 value = event.data["values"].get(name)
                 line.append(math.nan if value is None else value)
         elif event.kind == "rewound":
-            self._forget()
+            self._rewind(event.data.get("epoch", 0))
         elif event.kind == "status":
             self.status = event.data.get("status", self.status)
 
-    def _forget(self) -> None:
-        """Another worker begins again: what the first one measured does not count."""
-        self.epoch = 0
+    def _rewind(self, epoch: int) -> None:
+        """Another worker goes on from this epoch: what the first one measured behind it does not count."""
+        self.epoch = epoch
         for line in self.curves.values():
-            line.clear()
+            del line[epoch:]
 
     def losses(self) -> list[tuple[str, float, str]]:
         """Name, last value and colour of each loss that was ever measured."""

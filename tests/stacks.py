@@ -44,13 +44,9 @@ class Stack:
         with Database(self.settings.database) as database, database.reading() as tx:
             return next((each.pid for each in workers.alive(tx, 10) if each.job_id == job_id), None)
 
-    def kill_worker(self, job_id: str, *, whole: bool) -> None:
-        """SIGKILL to the one process that trains the job, or to its whole worker."""
-        pid = _eventually(lambda: self.trainer(job_id), lambda: "nobody trains this job")
-        if whole:
-            os.killpg(os.getpgid(pid), signal.SIGKILL)
-        else:
-            os.kill(pid, signal.SIGKILL)
+    def kill_trainer(self, job_id: str) -> None:
+        """SIGKILL to the one process that trains the job."""
+        os.kill(_eventually(lambda: self.trainer(job_id), lambda: "nobody trains this job"), signal.SIGKILL)
 
 
 @contextmanager

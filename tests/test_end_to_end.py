@@ -229,13 +229,12 @@ class Service:
         """A job whose worker nobody killed."""
         return finished(stack, submit(stack, LONG_ENOUGH, name="undisturbed"))
 
-    @pytest.mark.parametrize("whole", [False, True], ids=["the process that trains", "the whole worker"])
     def test_a_job_whose_worker_was_killed_ends_with_a_gapless_curve(
-        self, stack: Stack, undisturbed: dict[str, Any], *, whole: bool
+        self, stack: Stack, undisturbed: dict[str, Any]
     ) -> None:
         job_id = submit(stack, LONG_ENOUGH, name="killed")
         reaches_epoch(stack, job_id, 5)
-        stack.kill_worker(job_id, whole=whole)
+        stack.kill_trainer(job_id)
         events = list(stack.client.events(job_id))
         job = finished(stack, job_id)
         assert (job["status"], job["stop_reason"], job["attempt"]) == ("succeeded", "max_epochs", 2), job

@@ -49,3 +49,21 @@ def dataset(**changes: Any) -> dict[str, Any]:
         "created_at": "2026-11-22T12:00:00Z",
         **changes,
     }
+
+
+def worker(**changes: Any) -> dict[str, Any]:
+    """A worker process that waits."""
+    return {
+        "id": "worker_1",
+        "state": "idle",
+        "job_id": None,
+        "queues": ["gpu", "cpu"],
+        "device": "cuda",
+        "version": "0.1.0",
+        "host": "machine",
+        "pid": 7,
+        "started_at": "2026-11-22T12:00:00Z",
+        "seen_at": "2026-11-22T12:01:00Z",
+        "quiet_seconds": 1.6,
+        **changes,
+    }

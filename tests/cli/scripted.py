@@ -81,7 +81,7 @@ def scripted() -> Iterator[Script]:
             self.wfile.write(answer.body)
             self.close_connection = answer.cut
 
-        do_GET = do_POST = do_DELETE = handle_any
+        do_GET = do_POST = do_PATCH = do_DELETE = handle_any
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass

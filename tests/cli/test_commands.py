@@ -110,7 +110,7 @@ def test_ctrl_c_stops_the_watching_and_not_the_job(
 ) -> None:
     def interrupted() -> Answer:
         os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.3)  # The stream stays open while the user's Ctrl-C arrives.
+        time.sleep(1)  # The stream stays open while the user's Ctrl-C arrives.
         return Answer(status=204)
 
     script.answer(answers.job(status="running", result=None))
@@ -124,6 +124,7 @@ READING = {
     ("jobs",): ({"data": [answers.job()], "next": None}, [answers.job()]),
     ("datasets",): ({"data": [answers.dataset()], "next": None}, [answers.dataset()]),
     ("job", "job_1"): (answers.job(), answers.job()),
+    ("workers",): ({"data": [answers.worker()], "next": None}, [answers.worker()]),
     ("catalog",): ({"techniques": []}, {"techniques": []}),
 }
 
@@ -156,7 +157,7 @@ def test_the_newest_job_goes_by_the_name_last(run: Run, script: Script) -> None:
     assert [asked.path for asked in script.asked] == ["/v1/jobs?limit=1", "/v1/jobs/job_9/cancel"]
 
 
-@pytest.mark.parametrize("action", ["cancel", "finish"])
+@pytest.mark.parametrize("action", ["pause", "resume", "cancel", "finish"])
 def test_actions_are_posted(run: Run, script: Script, action: str) -> None:
     script.answer(answers.job())
     assert run(action, "job_1") == Exit.OK

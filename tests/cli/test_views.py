@@ -88,6 +88,7 @@ def test_names_are_neither_markup_nor_commands_for_the_terminal() -> None:
         views.jobs_table([answers.job(name=nasty)]),
         views.datasets_table([answers.dataset(name=nasty)]),
         views.dataset_summary(answers.dataset(notes=[nasty])),
+        views.workers_table([answers.worker(host=nasty)]),
         views.trouble(RefusedError(422, {"detail": nasty})),
     ):
         said = seen(picture)
@@ -150,3 +151,14 @@ def test_a_validation_tells_the_cost() -> None:
     said = seen(views.validation({"cost": cost, "warnings": [], "spec": {"dataset": "digits"}}))
     for part in ("17,610", "5,016", "14 MiB", "dataset: digits"):
         assert part in said
+
+
+def test_workers_say_what_they_are_at_and_whose_job_is_not_ours() -> None:
+    busy = {"state": "busy", "job_id": "job_7"}
+    table = views.workers_table([answers.worker(), answers.worker(**busy), answers.worker(state="busy")])
+    idle, ours, others = seen(table).splitlines()[-3:]
+    assert "idle" in idle
+    assert "job_" not in idle
+    assert "job_7" in ours
+    assert "of another project" in others
+    assert all(word in idle for word in ("worker_1", "gpu, cpu", "cuda", "machine", "0.1.0", "2 s ago"))
