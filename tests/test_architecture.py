@@ -75,8 +75,10 @@ ONLY_HERE = {
     "numpy polars": ("models/", "api/charts/"),
     "sklearn": ("models/datasets/bundles.py",),
     "matplotlib": ("api/charts/",),
+    "limits": ("api/quotas.py",),
     "fastapi starlette uvicorn prometheus_client": ("api/",),
     "typer rich httpx2": ("cli/",),
+    "standardwebhooks httpcore2": ("worker/webhooks.py", "worker/outbound.py"),
     "pydantic_settings": ("store/settings.py",),
 }
 
@@ -217,7 +219,40 @@ def test_only_the_edge_begins_transactions_and_nobody_commits_by_hand() -> None:
     writers = calls("writing")
     assert {"api/routes/jobs.py", "worker/runner.py"} <= writers
     inside = {place for place in writers if place.startswith(("store/", "models/", "cli/"))}
-    assert inside == {"store/migrate.py"}
+    assert inside == {f"store/{name}.py" for name in ("backup", "keys", "migrate", "prune")}
+
+
+UNBOUND = {
+    "api/access.py": "finds out whose a key is, and hands out the database as that project sees it",
+    "api/app.py": "opens and closes it, upgrades it, counts for operators",
+    "api/bundles.py": "keeps the bundled datasets, whose files are all projects'",
+    "api/deps.py": "declares it",
+    "api/routes/operation.py": "asks whether it is there, and who works",
+}
+"""Modules of the web that may touch the database that belongs to no project, and what for."""
+
+
+def test_routes_ask_the_database_as_their_caller_sees_it() -> None:
+    """`caller.database` carries the project into every query; nothing else may, and nothing may change it."""
+    touching = {
+        one.place
+        for one, node in nodes(ast.Attribute, "api")
+        if node.attr in ("database", "_database") and ast.unparse(node.value) not in ("caller", "settings")
+    }
+    assert touching - set(UNBOUND) == set()
+    routes = [one for one in modules("api") if one.place.startswith("api/routes/")]
+    assert routes
+    for one in routes:
+        called = [node.func for node in ast.walk(one.tree) if isinstance(node, ast.Call)]
+        rebinding = [func for func in called if isinstance(func, ast.Attribute) and func.attr == "of"]
+        assert not [func for func in rebinding if "database" in ast.unparse(func.value)], one.place
+
+
+def test_no_route_lets_callers_in_by_itself() -> None:
+    """What a request needs is said in one place; routes only ask whether somebody is an operator."""
+    for one, node in nodes(ast.Attribute, "api"):
+        if node.attr in ("scopes", "may") and one.place not in ("api/access.py", "api/routes/keys.py"):
+            raise AssertionError(f"{one.place}:{node.lineno} looks at scopes")
 
 
 def test_only_one_module_writes_status() -> None:

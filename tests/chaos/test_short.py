@@ -1,0 +1,34 @@
+"""A short run with one seed; `./run chaos` has the long ones, on both configurations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos import campaign
+from tests.chaos.campaign import Campaign
+from tests.chaos.specs import HEALTHY
+
+SEED = 11
+KINDS = ("pool child", "api", "broker without its data", "reconciler")
+QUICK = tuple(
+    {**HEALTHY[name], "training": {**HEALTHY[name]["training"], "max_epochs": epochs}}
+    for name, epochs in {"cocktail": 40, "momentum": 30}.items()
+)
+
+
+def attack(under_way: Campaign) -> None:
+    under_way.company.come()
+    under_way.at_random(0, KINDS)
+
+
+@pytest.mark.timeout(240)
+def test_nothing_is_lost_and_nothing_happens_twice(tmp_path: Path) -> None:
+    """Four kills among visitors who submit, watch, cancel, finish, pause and resume."""
+    folder = tmp_path / "a place with spaces"
+    folder.mkdir()
+    report = campaign.run("sqlite", folder, seed=SEED, say=print, attack=attack, visitors=2, specs=QUICK)
+    assert report.violations == [], "\n".join(report.lines())
+    assert report.faults.total() == len(KINDS)
+    assert report.jobs >= 2
