@@ -291,6 +291,7 @@ class TestOnSQLite(Service):
             yield running
 
 
+@pytest.mark.long
 class TestOnPostgreSQL(Service):
     """API and worker started by hand on PostgreSQL and Valkey, as on machines of their own."""
 

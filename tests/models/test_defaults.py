@@ -58,6 +58,7 @@ def test_a_complete_spec_has_no_gaps_and_says_the_same_again(dataset: str, setti
     assert first.regularization is not None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dataset", BUNDLED)
 def test_the_defaults_give_a_good_network(dataset: str) -> None:
     """Mean test score over three split seeds."""

@@ -50,6 +50,7 @@ def kept_columns(name: str) -> int:
     return sum(column["kept"] for column in trained(name)[1]["inputs"])
 
 
+@pytest.mark.long
 def test_l1_keeps_few_columns_and_l2_keeps_all() -> None:
     assert (kept_columns("l1-logistic.json"), kept_columns("l2-logistic.json")) == (6, 30)
     for name in ("l1-logistic.json", "l2-logistic.json"):
@@ -65,6 +66,7 @@ def test_the_linear_examples_are_scikit_learns_at_c_of_a_tenth(name: str, ratio:
     assert said == {"estimator": "LogisticRegression", "C": pytest.approx(0.1, rel=2e-3), "l1_ratio": ratio}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["dropout.json", "batch-norm.json"])
 def test_the_network_runs_for_all_of_its_epochs(name: str) -> None:
     training, _ = trained(name)
@@ -81,6 +83,7 @@ def test_early_stopping_stops_three_epochs_behind_the_best_and_restores_it() -> 
     assert training.result()["validation"]["loss"] == pytest.approx(min(losses), abs=1e-6)
 
 
+@pytest.mark.long
 def test_the_cocktail_stops_by_both_of_its_monitors() -> None:
     training, _ = trained("cocktail.yaml")
     assert training.stop_reason == "early_stopping"

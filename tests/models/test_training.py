@@ -321,6 +321,7 @@ def test_input_dropout_on_a_linear_regression_tends_to_ridge() -> None:
     assert np.abs(found[0]).sum() < 0.8 * np.abs(np.linalg.lstsq(x, y, rcond=None)[0]).sum()
 
 
+@pytest.mark.long
 def test_regularization_does_its_work_on_shuffled_labels(digits: Table) -> None:
     """40 % of the training labels are wrong: plain training memorizes them, regularized training does not."""
     x, y = digits.frame.select(list(digits.columns)).to_numpy(), digits.target

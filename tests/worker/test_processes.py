@@ -185,6 +185,7 @@ def assert_whole(installation: Installation, job: Job) -> None:
 # ── a worker by itself ──────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.long
 def test_one_nudge_is_enough_for_all_that_waits(unwatched: Installation) -> None:
     unwatched.worker()
     waiting = [unwatched.add_job(**SHORT) for _ in range(3)]
@@ -198,6 +199,7 @@ def test_one_nudge_is_enough_for_all_that_waits(unwatched: Installation) -> None
     }
 
 
+@pytest.mark.long
 def test_a_warm_worker_begins_within_moments(unwatched: Installation) -> None:
     unwatched.worker()
     job = unwatched.add_job(**SHORT)
@@ -206,6 +208,7 @@ def test_a_warm_worker_begins_within_moments(unwatched: Installation) -> None:
     unwatched.until_final(job)
 
 
+@pytest.mark.long
 def test_a_network_that_no_memory_holds_fails_its_job_alone(unwatched: Installation) -> None:
     worker = unwatched.worker()
     huge = unwatched.add_job(noise(100, 64), network={"hidden": [2**40]}, training={"max_epochs": 1})
@@ -234,6 +237,7 @@ def test_a_worker_that_is_told_to_stop_puts_its_job_back(unwatched: Installation
     assert unwatched.attempts(job) == ["released", "succeeded"]
 
 
+@pytest.mark.long
 def test_an_idle_worker_that_is_told_to_stop_is_gone_at_once(unwatched: Installation) -> None:
     worker = unwatched.worker()
     worker.terminate()
@@ -244,6 +248,7 @@ def test_an_idle_worker_that_is_told_to_stop_is_gone_at_once(unwatched: Installa
 # ── with a reconciler ───────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.long
 def test_cancel_acts_within_two_seconds_of_a_long_epoch(watched: Installation) -> None:
     watched.worker()
     job = watched.add_job(noise(60_000), **LONG_EPOCHS)
@@ -255,6 +260,7 @@ def test_cancel_acts_within_two_seconds_of_a_long_epoch(watched: Installation) -
     assert watched.look(job).epoch == 0
 
 
+@pytest.mark.long
 def test_a_killed_worker_takes_its_children_along(watched: Installation) -> None:
     """Else the child would end the job by itself, and nothing would be lost."""
     worker = watched.worker()
@@ -292,6 +298,7 @@ def test_a_job_that_was_paused_and_killed_ends_as_one_that_was_not(
     assert all(epoch >= at for epoch in rewound), "it never starts over"
 
 
+@pytest.mark.long
 def test_two_workers_never_run_one_job_twice(watched: Installation) -> None:
     """One started as `python -m worker`, one by Celery's own command."""
     watched.worker()
@@ -323,6 +330,7 @@ def sabotaged(
         yield made
 
 
+@pytest.mark.long
 def test_bad_jobs_take_no_worker_down(sabotaged: Installation) -> None:
     bad = {name: sabotaged.add_job(name=name, **SHORT) for name in ("exit", "memory", "segfault")}
     good = sabotaged.add_job(**SHORT)
@@ -334,6 +342,7 @@ def test_bad_jobs_take_no_worker_down(sabotaged: Installation) -> None:
     assert [process.poll() for process in sabotaged.processes] == [None, None]
 
 
+@pytest.mark.long
 def test_a_job_that_hangs_does_not_keep_a_worker_from_stopping(sabotaged: Installation) -> None:
     worker = sabotaged.processes[0]
     job = sabotaged.add_job(name="hang", **SHORT)
@@ -344,6 +353,7 @@ def test_a_job_that_hangs_does_not_keep_a_worker_from_stopping(sabotaged: Instal
     assert sabotaged.attempts(job) == ["lost"]
 
 
+@pytest.mark.long
 def test_the_reconciler_ends_at_once(sqlite_url: str, broker_server: str, tmp_path: Path) -> None:
     with installed(sqlite_url, broker_server, tmp_path) as made:
         reconciler = made.start(*RECONCILER, reconcile_seconds="60")
