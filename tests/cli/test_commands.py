@@ -115,7 +115,11 @@ def test_ctrl_c_stops_the_watching_and_not_the_job(
 
     script.answer(answers.job(status="running", result=None))
     script.by_path["/v1/jobs/job_1/events"] = interrupted
-    assert run("watch", "job_1") == Exit.INTERRUPTED
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
+    try:
+        assert run("watch", "job_1") == Exit.INTERRUPTED
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert "The job goes on; `ridgeline watch job_1` follows it again." in capsys.readouterr().err
     assert [asked.method for asked in script.asked] == ["GET", "GET"], "nobody cancelled it"
 
