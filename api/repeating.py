@@ -6,6 +6,7 @@ The store keeps the first answer. Here is what of an answer is kept, and what ma
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -16,7 +17,7 @@ from api.errors import InvalidInputError
 from models.errors import Complaint
 from store import idempotency
 from store.idempotency import Answer, Ticket
-from store.session import Connection
+from store.session import Connection, Database
 from store.settings import Settings
 
 HEADER = "Idempotency-Key"
@@ -57,6 +58,23 @@ def _same(request: Request, content: Any) -> str:
     """What makes two requests the same."""
     written = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
     return idempotency.fingerprint(request.method, request.url.path, written)
+
+
+def once(
+    database: Database,
+    request: Request,
+    content: Any,
+    settings: Settings,
+    create: Callable[[Connection], Response],
+) -> Response:
+    """Create and keep the answer in one transaction; under the same key it is given again instead."""
+    with database.writing() as tx:
+        ticket = begin(tx, request, content, settings)
+        if isinstance(ticket, Answer):
+            return replayed(ticket)
+        answer = create(tx)
+        finish(tx, ticket, answer)
+    return answer
 
 
 def finish(tx: Connection, ticket: Ticket | None, answer: Response) -> None:

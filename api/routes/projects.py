@@ -17,8 +17,8 @@ from api.problems import documented
 from api.schemas.projects import ProjectAnswer, ProjectChanges, ProjectDetail, ProjectRequest, Usage
 from api.schemas.shapes import Listing
 from store import projects
-from store.idempotency import Answer
 from store.pages import Sort
+from store.session import Connection
 
 router = APIRouter(tags=["projects"], dependencies=[ANSWERS_JSON])
 
@@ -47,24 +47,15 @@ async def create(request: Request, caller: CallerDep, server: ServerDep) -> Resp
     """Make a project. Only operators may: those with an admin key of the default project."""
     caller.require_operator()
     given, wanted = await bodies.document(request, ProjectRequest)
-    return await run_in_threadpool(_created, request, caller, server, given, wanted)
 
-
-def _created(
-    request: Request, caller: Caller, server: Server, given: dict[str, Any], wanted: ProjectRequest
-) -> Response:
-    with caller.database.writing() as tx:
-        ticket = repeating.begin(tx, request, given, server.settings)
-        if isinstance(ticket, Answer):
-            return repeating.replayed(ticket)
+    def made(tx: Connection) -> Response:
         project = projects.add(tx, name=wanted.name, quotas=wanted.quotas.by_column())
         usage = Usage(open_jobs=0, stored_bytes=0)
         answer = ProjectDetail.with_usage(project, server.quotas.of(project), usage)
-        response = Response(
-            answer.model_dump_json(), 201, {"Location": answer.links["self"]}, "application/json"
-        )
-        repeating.finish(tx, ticket, response)
-    return response
+        headers = {"Location": answer.links["self"]}
+        return Response(answer.model_dump_json(), 201, headers, "application/json")
+
+    return await run_in_threadpool(repeating.once, caller.database, request, given, server.settings, made)
 
 
 @router.get("/v1/projects", responses=documented())

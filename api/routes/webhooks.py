@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -11,7 +10,8 @@ from pydantic import BaseModel
 
 from api import bodies, repeating
 from api.access import Caller
-from api.deps import CallerDep, Server, ServerDep
+from api.deps import CallerDep, ServerDep
+from api.examples import json_body
 from api.negotiation import ANSWERS_JSON
 from api.paging import Cursor, Limit, link_next
 from api.problems import documented
@@ -28,7 +28,6 @@ from api.schemas.webhooks import (
 from models.spec import Text
 from store import outbox, webhooks
 from store.destinations import destination
-from store.idempotency import Answer
 from store.pages import Sort
 from store.session import Connection
 
@@ -58,23 +57,12 @@ CHANGES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 }
 
 
-def _body(model: type[BaseModel], examples: dict[str, tuple[str, dict[str, Any]]]) -> dict[str, Any]:
-    shown = {name: {"summary": summary, "value": value} for name, (summary, value) in examples.items()}
-    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    return {
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": schema, "examples": shown}},
-        }
-    }
-
-
 @router.post(
     "/v1/webhooks",
     status_code=201,
     response_model=WebhookSecret,
     responses=documented(409, 415),
-    openapi_extra=_body(WebhookRequest, EXAMPLES),
+    openapi_extra=json_body(WebhookRequest, EXAMPLES),
 )
 async def create(request: Request, caller: CallerDep, server: ServerDep) -> Response:
     """Have jobs told of. The answer holds the secret that signs what is sent; it is not told again."""
@@ -86,7 +74,7 @@ async def create(request: Request, caller: CallerDep, server: ServerDep) -> Resp
         webhook, secret = webhooks.create(tx, **asked)  # type: ignore[arg-type] # the model has checked them
         return _answer(WebhookSecret.told(webhook, secret), 201, f"/v1/webhooks/{webhook.id}")
 
-    return await run_in_threadpool(_once, request, caller, server, given, made)
+    return await run_in_threadpool(repeating.once, caller.database, request, given, server.settings, made)
 
 
 @router.get("/v1/webhooks", responses=documented())
@@ -115,7 +103,7 @@ def show(webhook_id: str, caller: CallerDep) -> WebhookAnswer:
 @router.patch(
     "/v1/webhooks/{webhook_id}",
     responses=documented(415),
-    openapi_extra=_body(WebhookChanges, CHANGES),
+    openapi_extra=json_body(WebhookChanges, CHANGES),
 )
 async def change(request: Request, webhook_id: str, caller: CallerDep, server: ServerDep) -> WebhookAnswer:
     """Change where it leads, of what it tells, or whether it is enabled; the secret stays."""
@@ -145,7 +133,7 @@ async def rotate(request: Request, webhook_id: str, caller: CallerDep, server: S
         return _answer(WebhookSecret.told(*webhooks.rotate(tx, webhook_id)), 200)
 
     await bodies.refuse(request)
-    return await run_in_threadpool(_once, request, caller, server, {}, rotated)
+    return await run_in_threadpool(repeating.once, caller.database, request, {}, server.settings, rotated)
 
 
 @router.post(
@@ -162,7 +150,7 @@ async def test(request: Request, webhook_id: str, caller: CallerDep, server: Ser
         return _answer(DeliveryDetail.of(delivery), 202, _place(delivery))
 
     await bodies.refuse(request)
-    return await run_in_threadpool(_once, request, caller, server, {}, pinged)
+    return await run_in_threadpool(repeating.once, caller.database, request, {}, server.settings, pinged)
 
 
 @router.get("/v1/webhooks/{webhook_id}/deliveries", responses=documented())
@@ -206,23 +194,6 @@ async def redeliver(request: Request, webhook_id: str, delivery_id: str, caller:
 def _redelivered(caller: Caller, webhook_id: str, delivery_id: str) -> DeliveryDetail:
     with caller.database.writing() as tx:
         return DeliveryDetail.of(outbox.redeliver(tx, webhook_id, delivery_id))
-
-
-def _once(
-    request: Request,
-    caller: Caller,
-    server: Server,
-    given: dict[str, Any],
-    act: Callable[[Connection], Response],
-) -> Response:
-    """Act and keep the answer in one transaction: under the same `Idempotency-Key` it is given again."""
-    with caller.database.writing() as tx:
-        ticket = repeating.begin(tx, request, given, server.settings)
-        if isinstance(ticket, Answer):
-            return repeating.replayed(ticket)
-        answer = act(tx)
-        repeating.finish(tx, ticket, answer)
-    return answer
 
 
 def _answer(document: BaseModel, status: int, location: str | None = None) -> Response:
