@@ -29,12 +29,12 @@ class Order:
         return self._permutation
 
     def next_epoch(self, rows: int) -> None:
-        """Another permutation, also where this epoch's was never looked at, since a checkpoint lay at its end."""
+        """Another permutation, also where nobody looked at this epoch's: a checkpoint lay at its end."""
         self.of_epoch(rows)
         self._permutation, self._drawn_from = None, self._stream.get_state()
 
     def state(self) -> Tensor:
-        """Where the stream was when the running epoch began: an epoch that is taken up again has the same order."""
+        """Where the stream was when the running epoch began: taken up again, it has the same order."""
         return self._drawn_from
 
     def resume(self, drawn_from: Tensor) -> None:

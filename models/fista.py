@@ -105,6 +105,7 @@ class Fista:
         self._t, self._rate, self._converged = (state[name] for name in ("t", "learning_rate", "converged"))
         for name, kept in (("ahead", self._ahead), ("current", self._current)):
             for place, layout in enumerate(self._layouts):
+                kept[place] = kept[place].clone()
                 own = layout.take(kept[place], member)
                 layout.put(kept[place], member, copied(state[f"{name}_{place}"], like=own))
 

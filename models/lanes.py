@@ -1,8 +1,8 @@
 """Whole vectors: how every member of a stack is computed alike, bit for bit, alone and among others.
 
-A kernel works through its numbers in vector registers and leaves the last few, which fill none, to scalar code
-that rounds otherwise. Which numbers are the last depends on who else is in the stack. So rows of parameters are
-filled up to whole vectors, matrices begin on one, and what is left over elsewhere is filled up here.
+A kernel works through its numbers in vector registers and leaves the last few, which fill none, to scalar
+code that rounds otherwise. Which numbers are the last depends on who else is in the stack. So rows of
+parameters are filled up to whole vectors, matrices begin on one, and what is left over is filled up here.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ def whole_lanes(count: int) -> int:
 
 def room(like: Tensor, rows: int, columns: int) -> Tensor:
     """An empty (K, rows, columns), K as `like` has it, whose members begin on whole vectors."""
-    count = rows * columns
-    if count % LANES == 0 or len(like) == 1:
-        return like.new_empty(len(like), rows, columns)
-    return like.new_empty(len(like), whole_lanes(count))[:, :count].view(len(like), rows, columns)
+    count, members = rows * columns, like.shape[0]
+    if count % LANES == 0 or members == 1:
+        return like.new_empty(members, rows, columns)
+    return like.new_empty(members, whole_lanes(count))[:, :count].view(members, rows, columns)
 
 
 def on_lanes(x: Tensor) -> Tensor:
@@ -37,8 +37,10 @@ def on_lanes(x: Tensor) -> Tensor:
     Matrix products add up in an order that depends on where a matrix begins.
     """
     members, rows, columns = x.shape
-    shared = x.stride(0) == 0 and x[0].is_contiguous()
-    in_one_piece = shared or (x.is_contiguous() and (members == 1 or rows * columns % LANES == 0))
+    if x.is_contiguous():
+        in_one_piece = members == 1 or rows * columns % LANES == 0
+    else:
+        in_one_piece = x.stride() == (0, columns, 1)  # all members share one matrix
     if in_one_piece and x.data_ptr() % _BYTES == 0:
         return x
     return room(x, rows, columns).copy_(x)

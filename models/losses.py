@@ -33,9 +33,9 @@ class Readout:
         return cls(prepared.task, scale.mean, scale.sd) if scale else cls(prepared.task)
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Each row's loss: cross-entropy (one logit and a sigmoid for two classes, softmax for more), or squared error.
+        """Each row's loss: cross-entropy (a sigmoid for two classes, softmax for more), or squared error.
 
-        Outputs (…, n, 1) or (…, n, classes); targets (…, n): float for binary and regression, int64 for multiclass.
+        Outputs (…, n, 1) or (…, n, classes); targets (…, n): int64 for multiclass, else float.
         """
         if self.task == "multiclass":
             chosen = targets.expand(outputs.shape[:-1]).unsqueeze(-1)

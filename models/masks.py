@@ -1,8 +1,8 @@
 """Dropout masks of a stack, drawn for many steps at once; each member's from its own stream of bits.
 
-A mask holds 0 with probability `rate` and 1/(1 − rate) else, so that the mean stays (inverted dropout, Srivastava
-et al. 2014). The streams are consumed step by step and layer by layer, however many steps are drawn ahead and
-whoever else is in the stack, so a member's masks are those of its network alone.
+A mask holds 0 with probability `rate` and 1/(1 − rate) else, so that the mean stays (inverted dropout,
+Srivastava et al. 2014). The streams are consumed step by step and layer by layer, however many steps are
+drawn ahead and whoever else is in the stack, so a member's masks are those of its network alone.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Masks:
         self._widths = widths
         self._turned = turned
         self._like = like
-        self._drawn: list[Tensor] = []
-        """For each place (steps, K, rows, width)."""
+        self._drawn: list[Sequence[Tensor]] = []
+        """For each place a mask a step, (K, rows, width)."""
         self._rows = self._steps = self._used = 0
 
     def next(self, rows: int, *, at_most: int = 1) -> None:
@@ -76,10 +76,11 @@ class Masks:
     def _draw(self, rows: int, steps: int) -> None:
         self._before = [stream.state() for stream in self._streams]
         self._rows, self._steps = rows, steps
-        self._drawn = [self._empty(place, rows, steps) for place in range(len(self._widths))]
+        drawn = [self._empty(place, rows, steps) for place in range(len(self._widths))]
         for member, stream in enumerate(self._streams):
             words = stream.words(steps * self._words(member, rows)).view(np.int16).reshape(steps, -1)
-            self._fill(member, torch.from_numpy(words).to(self._like.device), rows)
+            self._fill(member, torch.from_numpy(words).to(self._like.device), rows, drawn)
+        self._drawn = [each.unbind(0) for each in drawn]
 
     def _empty(self, place: int, rows: int, steps: int) -> Tensor:
         members, width = len(self._streams), self._widths[place]
@@ -87,10 +88,10 @@ class Masks:
             return self._like.new_empty(steps, rows, members, width).transpose(1, 2)
         return self._like.new_empty(steps, members, rows, width)
 
-    def _fill(self, member: int, bits: Tensor, rows: int) -> None:
+    def _fill(self, member: int, bits: Tensor, rows: int, drawn: Sequence[Tensor]) -> None:
         start = 0
-        for rates, width, drawn in zip(self._rates, self._widths, self._drawn, strict=True):
-            mask, rate = drawn[:, member], rates[member]
+        for rates, width, masks in zip(self._rates, self._widths, drawn, strict=True):
+            mask, rate = masks[:, member], rates[member]
             if not rate:
                 mask.fill_(1.0)
                 continue

@@ -154,8 +154,9 @@ def recall(truth: Tensor, predictions: Predictions) -> Tensor:
 
 
 def _thresholds(truth: Tensor, predictions: Predictions) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Walk every class's scores from high to low: true and false positives, now and before, (…, classes or 1, n).
+    """Walk every class's scores from high to low: true and false positives, now and before.
 
+    Each is (…, classes, n), of a binary network (…, 1, n).
     Rows with equal scores are passed at once: only the last row of a tie differs from what was before.
     """
     scores = _given(predictions.probabilities)

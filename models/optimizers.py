@@ -42,7 +42,7 @@ class Stepper(Protocol):
         """Whether nothing moves any more."""
 
     def state(self, member: int) -> dict[str, Any]:
-        """What the steps so far have left behind of a member, but for its weights: tensors and plain values."""
+        """What a member's steps so far have left behind, but for its weights: tensors and plain values."""
 
     def resume(self, member: int, state: Mapping[str, Any]) -> None:
         """Go on from such a state."""
@@ -66,7 +66,8 @@ class Descent:
         self._layout = parameters.weight_layout
         self._penalties = penalties
         self._proximal = [each for each in penalties if each.penalty.proximal]
-        self._decays = [spec.weight_decay or 0.0 for spec in specs]
+        decays = [spec.weight_decay or 0.0 for spec in specs]
+        self._decays = decays if any(decays) else []
         self._schedules = list(schedules)
         weights = Place(parameters.weights, parameters.weight_gradient, parameters.weight_layout)
         others = Place(parameters.others, parameters.other_gradient, parameters.other_layout)
@@ -92,10 +93,11 @@ class Descent:
                 each.penalty.shrink(self._weights, each.strength, step)
 
     def _decay(self) -> None:
+        if not self._decays:
+            return
         factors = [1 - rate * decay for rate, decay in zip(self._rates, self._decays, strict=True)]
         if all(factor == factors[0] for factor in factors):
-            if factors[0] != 1:
-                self._weights.mul_(factors[0])
+            self._weights.mul_(factors[0])
             return
         column = self._weights.new_tensor(factors).unsqueeze(1)
         for block in self._layout.blocks(self._weights):

@@ -3,7 +3,7 @@
     flat = [ block of hidden_1.weight | block of hidden_2.weight | … ]      a block is (K, n), a row a member
 
 Weights (two dimensions and more) lie in one flat tensor, biases and norm parameters in another, the running
-statistics of batch norm in a third: penalties and decay act on weights alone, and statistics have no gradient.
+statistics of batch norm in a third: penalties and decay act on weights alone; statistics have no gradient.
 Each member's `Network` lies over its rows: its parameters are views, so what the stack learns it has learnt.
 
 A row is filled up with zeros to whole vectors (see `models.lanes`).
@@ -43,7 +43,7 @@ class Layout:
         return [self.block(flat, name) for name in self.shapes]
 
     def of(self, flat: Tensor, name: str, shape: tuple[int, ...] | None = None) -> Tensor:
-        """A parameter of all members, (K, *its shape); a view. `shape` may reach into what fills up its rows."""
+        """A parameter of all members, (K, *its shape); a view. `shape` may reach beyond into its row."""
         shape = shape or self.shapes[name]
         return self.block(flat, name)[:, : prod(shape)].view(self.members, *shape)
 
@@ -129,7 +129,7 @@ class Parameters:
     # ── one member ──────────────────────────────────────────────────────────────────────────────────────────
 
     def state(self, member: int) -> dict[str, Tensor]:
-        """All that a member has learnt: weights (P,), others (Q,), and its running statistics by name; copies."""
+        """All that a member has learnt: weights (P,), others (Q,), running statistics by name; copies."""
         return self.take((self.weights, self.others, self.statistics), member)
 
     def take(self, flats: Sequence[Tensor], member: int) -> dict[str, Tensor]:

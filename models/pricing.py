@@ -21,7 +21,7 @@ _IN_THE_STRENGTH = {"strength", "scope", "feature_weights"}
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """A penalty, and its strength on each weight of each member: one flat tensor, laid out as the weights are."""
+    """A penalty, and its strength on each weight of each member, flat and laid out as the weights are."""
 
     penalty: Penalty
     strength: Tensor

@@ -13,23 +13,24 @@ gradient to be set to zero: on small networks that was most of a step.
 
 What `models.network` builds is the definition: plain torch modules, one network each. `StackedNetwork` reads
 them, and a test holds both equal, outputs and gradients, for every layer. A layer of a kind not known here,
-say of a new technique, is differentiated by autograd, a member at a time (`ByAutograd`); the rest stays as it is.
+say of a new technique, is differentiated by autograd, a member at a time (`ByAutograd`); the rest stays.
 
-A member is computed alike, bit for bit, alone and in any stack, on a CPU with one thread; `models.lanes` says how.
+A member is computed alike, bit for bit, alone and in any stack, on a CPU with one thread; `models.lanes` says
+how.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from models import layers
-from models.lanes import in_whole_vectors, on_lanes, room
+from models.lanes import LANES, in_whole_vectors, on_lanes, room
 from models.masks import Masks
 from models.network import Network
 from models.parameters import Parameters
@@ -44,7 +45,7 @@ class Layer(Protocol):
         """In training: (K, rows, entering) → (K, rows, leaving)."""
 
     def backward(self, dy: Tensor) -> Tensor | None:
-        """From the gradient in the outputs of the last `forward` to that in its inputs; None: nobody needs it."""
+        """From the gradient in the last outputs to that in the inputs; None: nobody needs it."""
 
     def evaluate(self, x: Tensor) -> Tensor:
         """In evaluation."""
@@ -53,9 +54,12 @@ class Layer(Protocol):
 # ── matrices ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def product(a: Tensor, b: Tensor, *, plus: Tensor | None = None, out: Tensor | None = None) -> Tensor:
+def product(a: Tensor, b: Tensor, *, plus: Tensor | None = None) -> Tensor:
     """a·b for each member, (K, n, m)·(K, m, k) → (K, n, k), plus a row (K, 1, k)."""
-    out = room(a, a.shape[1], b.shape[2]) if out is None else out
+    rows, columns = a.shape[1], b.shape[2]
+    if a.shape[0] == 1 or rows * columns % LANES == 0:
+        return torch.bmm(a, b) if plus is None else torch.baddbmm(plus, a, b)
+    out = room(a, rows, columns)
     return torch.bmm(a, b, out=out) if plus is None else torch.baddbmm(plus, a, b, out=out)
 
 
@@ -70,7 +74,7 @@ class Linear:
         """`is_first`: nobody asks for the gradient in its inputs. Not `biased`: a batch norm follows."""
         self.name = name
         leaving, entering = parameters.weight_layout.shapes[f"{name}.weight"]
-        self._leaving = leaving
+        self._is_single = leaving == 1
         shape = (max(leaving, 2), entering)
         self._weight, self._weight_gradient = parameters.of(f"{name}.weight", shape)
         self._transposed = self._weight.transpose(1, 2)
@@ -78,22 +82,31 @@ class Linear:
         self._bias = bias[:, None, : shape[0]] if biased else None
         self._bias_gradient = bias_gradient[:, None, : shape[0]]
         self._is_first = is_first
-        self._x = self._weight
+        self._x = self._ones = torch.empty(0, 0, 0)
 
     def forward(self, x: Tensor) -> Tensor:
         self._x = on_lanes(x)
-        return product(self._x, self._transposed, plus=self._bias)[..., : self._leaving]
+        return self._leaving(self._x)
 
     def backward(self, dz: Tensor) -> Tensor | None:
-        dz = on_lanes(dz if self._leaving > 1 else functional.pad(dz, (0, 1)))
-        product(dz.transpose(1, 2), self._x, out=self._weight_gradient)
+        dz = on_lanes(functional.pad(dz, (0, 1)) if self._is_single else dz)
+        torch.bmm(dz.transpose(1, 2), self._x, out=self._weight_gradient)
         if self._bias is not None:
-            ones = dz.new_ones(1, 1, dz.shape[1]).expand(len(dz), -1, -1)
-            product(ones, dz, out=self._bias_gradient)
+            torch.bmm(self._one_each(dz), dz, out=self._bias_gradient)
         return None if self._is_first else product(dz, self._weight)
 
     def evaluate(self, x: Tensor) -> Tensor:
-        return product(on_lanes(x), self._transposed, plus=self._bias)[..., : self._leaving]
+        return self._leaving(on_lanes(x))
+
+    def _leaving(self, x: Tensor) -> Tensor:
+        z = product(x, self._transposed, plus=self._bias)
+        return z[..., :1] if self._is_single else z
+
+    def _one_each(self, dz: Tensor) -> Tensor:
+        """1ᵀ, (K, 1, rows): the sum over rows as a product, which adds up alike for everybody."""
+        if self._ones.shape[2] != dz.shape[1]:
+            self._ones = dz.new_ones(1, 1, dz.shape[1]).expand(dz.shape[0], -1, -1)
+        return self._ones
 
 
 class BatchNorm:
@@ -106,38 +119,32 @@ class BatchNorm:
     def __init__(self, name: str, parameters: Parameters, definition: nn.BatchNorm1d) -> None:
         self._width = definition.num_features
         self._momentum, self._eps = definition.momentum or 0.0, definition.eps
-        self._gamma, self._gamma_gradient = parameters.rows_of(f"{name}.weight")
-        self._beta, self._beta_gradient = parameters.rows_of(f"{name}.bias")
+        (self._gamma, gamma), (self._beta, beta) = (
+            parameters.rows_of(f"{name}.{what}") for what in ("weight", "bias")
+        )
         self._mean, self._variance = (
             parameters.statistic(f"{name}.running_{what}") for what in ("mean", "var")
         )
-        self._room = self._gamma.shape[1]
-        self._seen: tuple[Tensor, ...] = ()
+        self._members, self._room = self._gamma.shape
+        self._flat = [each.view(-1) for each in (self._gamma, self._beta, self._mean, self._variance)]
+        self._gamma_gradient, self._beta_gradient = gamma.view(-1), beta.view(-1)
+        self._kept: tuple[Tensor, ...] = ()
 
     def forward(self, x: Tensor) -> Tensor:
         z = self._side_by_side(x)
-        settings = (self._mean.view(-1), self._variance.view(-1), True, self._momentum, self._eps)
-        y, mean, deviation = torch.native_batch_norm(z, self._gamma.view(-1), self._beta.view(-1), *settings)
-        self._seen = (z, mean, deviation)
-        return self._members_first(y, len(x))
+        y, mean, deviation = torch.native_batch_norm(z, *self._flat, True, self._momentum, self._eps)
+        self._kept = (z, mean, deviation)
+        return self._members_first(y)
 
     def backward(self, dy: Tensor) -> Tensor:
-        z, mean, deviation = self._seen
-        running = (self._mean.view(-1), self._variance.view(-1))
-        dz, gamma, beta = aten.native_batch_norm_backward(
-            self._side_by_side(dy),
-            z,
-            self._gamma.view(-1),
-            *running,
-            mean,
-            deviation,
-            True,
-            self._eps,
-            [True] * 3,
+        z, mean, deviation = self._kept
+        gamma, _, *running = self._flat
+        dz, gamma_gradient, beta_gradient = aten.native_batch_norm_backward.default(
+            self._side_by_side(dy), z, gamma, *running, mean, deviation, True, self._eps, _ALL_THREE
         )
-        self._gamma_gradient.view(-1).copy_(gamma)
-        self._beta_gradient.view(-1).copy_(beta)
-        return self._members_first(dz, len(dy))
+        self._gamma_gradient.copy_(gamma_gradient)
+        self._beta_gradient.copy_(beta_gradient)
+        return self._members_first(dz)
 
     def evaluate(self, x: Tensor) -> Tensor:
         scale = self._gamma * (self._variance + self._eps).rsqrt()
@@ -146,13 +153,19 @@ class BatchNorm:
 
     def _side_by_side(self, x: Tensor) -> Tensor:
         """(K, rows, width) → (rows, K·room), a copy only where its memory is ordered otherwise."""
-        turned = x.transpose(0, 1)
         if self._room != self._width:
-            turned = functional.pad(turned, (0, self._room - self._width))
-        return turned.contiguous().view(len(turned), -1)
+            x = functional.pad(x, (0, self._room - self._width))
+        turned = x[0] if self._members == 1 else x.transpose(0, 1)
+        return turned.reshape(turned.shape[0], -1)
 
-    def _members_first(self, y: Tensor, members: int) -> Tensor:
-        return y.view(len(y), members, self._room).transpose(0, 1)[..., : self._width]
+    def _members_first(self, y: Tensor) -> Tensor:
+        alone = self._members == 1
+        y = y.unsqueeze(0) if alone else y.view(-1, self._members, self._room).transpose(0, 1)
+        return y if self._room == self._width else y[..., : self._width]
+
+
+_ALL_THREE = [True, True, True]
+"""Gradients in inputs, scale and shift."""
 
 
 # ── elements ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -175,15 +188,17 @@ class Nonlinearity:
 
 
 NONLINEARITIES: dict[type[nn.Module], Nonlinearity] = {
-    nn.ReLU: Nonlinearity(torch.relu, lambda da, a: aten.threshold_backward(da, a, 0), True, True),
+    nn.ReLU: Nonlinearity(torch.relu, lambda da, a: aten.threshold_backward.default(da, a, 0), True, True),
     nn.LeakyReLU: Nonlinearity(
-        functional.leaky_relu, lambda da, a: aten.leaky_relu_backward(da, a, 0.01, True), True, True
+        functional.leaky_relu, lambda da, a: aten.leaky_relu_backward.default(da, a, 0.01, True), True, True
     ),
-    nn.ELU: Nonlinearity(functional.elu, lambda da, a: aten.elu_backward(da, 1.0, 1.0, 1.0, True, a), True),
-    nn.GELU: Nonlinearity(functional.gelu, aten.gelu_backward, False),
-    nn.SiLU: Nonlinearity(functional.silu, aten.silu_backward, False),
-    nn.Tanh: Nonlinearity(torch.tanh, aten.tanh_backward, True),
-    nn.Sigmoid: Nonlinearity(torch.sigmoid, aten.sigmoid_backward, True),
+    nn.ELU: Nonlinearity(
+        functional.elu, lambda da, a: aten.elu_backward.default(da, 1.0, 1.0, 1.0, True, a), True
+    ),
+    nn.GELU: Nonlinearity(functional.gelu, aten.gelu_backward.default, False),
+    nn.SiLU: Nonlinearity(functional.silu, aten.silu_backward.default, False),
+    nn.Tanh: Nonlinearity(torch.tanh, aten.tanh_backward.default, True),
+    nn.Sigmoid: Nonlinearity(torch.sigmoid, aten.sigmoid_backward.default, True),
 }
 """Each activation of `models.network`."""
 
@@ -234,7 +249,7 @@ class Dropout:
 
 
 class ByAutograd:
-    """Layers of a kind whose derivative is not written here: each member's own module, one after the other."""
+    """Layers of a kind whose derivative is not written here: each member's module, one after the other."""
 
     def __init__(self, name: str, modules: Sequence[nn.Module], parameters: Parameters) -> None:
         self.name = name
@@ -259,11 +274,29 @@ class ByAutograd:
 
     def _of_member(self, member: int, dy: Tensor) -> tuple[Tensor, ...]:
         asked = [self._x[member], *self._modules[member].parameters()]
-        found = torch.autograd.grad(self._y[member], asked, dy, allow_unused=True, materialize_grads=True)
-        return found
+        return torch.autograd.grad(self._y[member], asked, dy, allow_unused=True, materialize_grads=True)
 
+    @torch.no_grad()
     def evaluate(self, x: Tensor) -> Tensor:
         return torch.stack([module.eval()(each) for module, each in zip(self._modules, x, strict=True)])
+
+
+class Written(torch.autograd.Function):
+    """A `StackedNetwork` as a function of autograd: Written.apply(network, x, weights, others) → outputs.
+
+    `weights` and `others` are the network's own flat tensors. So ordinary torch may stand before and behind
+    it: a loss of any kind, a perturbation of the inputs, and `torch.autograd.gradcheck`.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, network: StackedNetwork, x: Tensor, *flats: Tensor) -> Tensor:  # noqa: ARG004
+        ctx.network = network
+        return network.forward(x).clone()
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        dx, own = ctx.network.backward(dy.contiguous()), ctx.network.parameters
+        return None, dx, own.weight_gradient.clone(), own.other_gradient.clone()
 
 
 # ── the network ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -272,8 +305,14 @@ class ByAutograd:
 class StackedNetwork:
     """K networks as one, over `parameters`. (K, rows, features) → (K, rows, outputs)."""
 
-    def __init__(self, networks: Sequence[Network], *, written: bool = True) -> None:
-        """Networks of one shape; dropout may differ or be missing. Not `written`: autograd throughout."""
+    def __init__(
+        self, networks: Sequence[Network], *, written: bool = True, input_gradient: bool = False
+    ) -> None:
+        """Networks of one shape; dropout may differ or be missing. Not `written`: autograd throughout.
+
+        `input_gradient`: `backward` gives the gradient in the network's inputs too.
+        """
+        self._input_gradient = input_gradient
         self.networks = list(networks)
         self.parameters = Parameters(networks)
         self._names = _names(networks)
@@ -296,12 +335,13 @@ class StackedNetwork:
             x = layer.forward(x)
         return x
 
-    def backward(self, dy: Tensor) -> None:
+    def backward(self, dy: Tensor) -> Tensor | None:
         """Write the gradients of all parameters, from the gradient in the outputs of the last `forward`."""
         gradient: Tensor | None = dy
         for layer in reversed(self.layers):
             if gradient is not None:
                 gradient = layer.backward(gradient)
+        return gradient
 
     def evaluate(self, x: Tensor) -> Tensor:
         """In evaluation: (rows, features), the same rows for every member, → (K, rows, outputs)."""
@@ -319,7 +359,7 @@ class StackedNetwork:
         kind = type(modules[0])
         if written and kind is nn.Linear:
             before, after = self._around(name)
-            is_first = all(earlier in self._dropped for earlier in before)
+            is_first = not self._input_gradient and all(earlier in self._dropped for earlier in before)
             return Linear(
                 name, self.parameters, is_first=is_first, biased=not _is_norm(self.networks[0], after[:1])
             )
@@ -334,7 +374,7 @@ class StackedNetwork:
         return self._names[:place], self._names[place + 1 :]
 
     def _width_before(self, name: str) -> int:
-        """How many numbers a row has there: what the last Linear before it leaves, or what enters the first."""
+        """How many numbers a row has there: what the Linear before it leaves, or what enters the first."""
         before, after = self._around(name)
         linears = dict(self.networks[0].linears())
         leaving = [linears[earlier].out_features for earlier in before if earlier in linears]

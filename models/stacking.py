@@ -1,4 +1,4 @@
-"""Which networks may be trained together as a stack, and how many. It looks at specs alone and loads no torch.
+"""Which networks may be trained together as a stack, and how many. It looks at specs alone, without torch.
 
 Members of a stack share their data, their shapes and what the kernels take once for all of them. Everything
 else is a member's own: seed, order of the data, learning rate and schedule, dropout rates, strengths, weight

@@ -8,8 +8,8 @@
 A training alone is a stack of one. Members share the data, the widths and the batch size (`models.stacking`
 says who may), and nothing else: each has its own seed, order of the rows, masks, rates, strengths, learning
 rate, early stopping and best weights, and its curve is the one that it would have had alone. A member that
-stops leaves the stack, and the rest go on, smaller and quicker. Whoever drives the loop may take one out at any
-pulse (`release`): it is then a stack of one again, in the midst of its epoch if need be.
+stops leaves the stack, and the rest go on, smaller and quicker. Whoever drives the loop may take one out at
+any pulse (`release`): it is then a stack of one again, in the midst of its epoch if need be.
 """
 
 from __future__ import annotations
@@ -43,9 +43,6 @@ PULSE_SECONDS = 0.2
 LOSS_ROWS = 4_096
 """So many rows' outputs are kept before their losses are added up: one operation instead of many."""
 
-unrecorded = torch.no_grad
-"""Derivatives are written out (`models.stacked`), so autograd records nothing of the loop."""
-
 
 class Stack:
     """Trainings on their way together."""
@@ -77,6 +74,7 @@ class Stack:
         self.batches = Batches(self.data.train, first.spec.training.batch_size or 32, orders, done=done)
         self._penalties = priced(self.seats, self.network.parameters)
         self.stepper = self._make_stepper()
+        self._hurried = any(training.spec.training.max_runtime_seconds for training in self.seats)
         self._outputs: list[tuple[Tensor, Tensor]] = []
         self._results: list[dict[str, dict[str, float] | None]] = []
         for index, training in enumerate(self.seats):
@@ -96,7 +94,7 @@ class Stack:
     # ── the loop ────────────────────────────────────────────────────────────────────────────────────────────
 
     def pulses(self) -> Iterator[Measured]:
-        """The epochs as they end; an empty list every `PULSE_SECONDS` in the midst of epochs that take longer.
+        """The epochs as they end; an empty list every `PULSE_SECONDS` in the midst of longer ones.
 
         A training whose last epoch this was is no member any more by then, and holds its best weights.
         """
@@ -106,21 +104,23 @@ class Stack:
                 yield measured
                 last = time.monotonic()
 
-    @unrecorded()
     def work(self) -> Generator[Measured, None, None]:
-        """Train to the end. Yields an empty list after every batch, so that whoever drives it may stop there."""
+        """Train to the end. Yields an empty list after every batch: whoever drives it may stop there."""
         for training in self.members:
             training.begin()
         yield from self._end_the_late()
         while self.members:
-            while self.members and self.batches.left:
+            while self.batches.left and self.members:
                 self._step()
                 yield []
-                yield from self._end_the_late()
+                if self._hurried:
+                    yield from self._end_the_late()
             if self.members:
                 yield (yield from self.close_epoch())
 
+    @torch.inference_mode()
     def _step(self) -> None:
+        """One step of everybody. Derivatives are written out, so autograd has nothing to record."""
         batch, readout = self.batches.next(), self.data.readout
         self.stepper.look_ahead()
         outputs = self.network.forward(batch.x, alike=batch.alike)
@@ -147,7 +147,6 @@ class Stack:
             return (yield from self.close_epoch())
         return []
 
-    @unrecorded()
     def close_epoch(self) -> Generator[Measured, None, Measured]:
         """Measure, record, keep the best, decide who goes on."""
         seats = self.seats
@@ -259,7 +258,7 @@ class Stack:
     # ── what came of it ─────────────────────────────────────────────────────────────────────────────────────
 
     def results(self, training: Training) -> dict[str, dict[str, float] | None]:
-        """A training's loss and metrics on every split, at the weights it holds; the test split is touched here."""
+        """A training's loss and metrics on every split at the weights it holds; the test is touched here."""
         parts = zip(*self._recomputed(), strict=True)
         found = self._results or [dict(zip(_SPLITS, part, strict=True)) for part in parts]
         if not self.members:  # They hold what they will hold: once is enough for all of them.

@@ -8,8 +8,8 @@ iterate `pulses()`. There are no callbacks and no flags to set. When the iterato
 restored the best weights and `stop_reason` says why; a caller who ceased earlier calls `finish()` or
 `restore()`.
 
-The steps are taken by the stack that it sits in, alone or with others (`models.stacks`); what is the network's
-own is here: its spec, curve, best epoch, order of the rows, schedule, clock, and why it stopped. Whenever the
+The steps are taken by the stack that it sits in, alone or with others (`models.stacks`); what is its own is
+here: its spec, curve, best epoch, order of the rows, schedule, clock, and why it stopped. Whenever the
 caller is asked, `models.checkpoints` may save all that is needed to go on; another Training of the same spec
 and data that `resume`s the checkpoint ends as this one would have.
 """

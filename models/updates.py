@@ -113,7 +113,7 @@ def _groups(rates: Sequence[float]) -> dict[float, list[int]]:
 
 
 def _agreed(rates: Sequence[float]) -> bool:
-    return all(rate == rates[0] for rate in rates)
+    return len(set(rates)) == 1
 
 
 class _Fused(ABC):
@@ -191,7 +191,8 @@ class Adam(_Fused):
         super().__init__(places, ["first_moment", "second_moment"])
         self._betas = betas
         # The kernel reads the step count from a tensor beside each parameter.
-        self._count = torch.zeros((), device=next(iter(places.values())).flat.device)
+        self._count = next(iter(places.values())).flat.new_zeros(())
+        self._ahead = self._count.clone()
         self._reach = {name: torch.empty_like(place.flat) for name, place in places.items()}
 
     def _apply(self, tensors: list[list[Tensor]], rate: float) -> None:
@@ -219,7 +220,7 @@ class Adam(_Fused):
         # √v as 1/(1/√v), which is exact at 0: the square root's own kernel is ten times slower on zeros.
         torch.rsqrt(self._memory.of("second_moment", place), out=reach).reciprocal_().add_(self.EPS * root)
         if _agreed(rates):
-            return torch.div(reach.new_tensor(rates[0] * root), reach, out=reach)
+            return torch.div(self._ahead.fill_(rates[0] * root), reach, out=reach)
         ahead = reach.new_tensor([rate * root for rate in rates]).unsqueeze(1)
         for block in self._places[place].layout.blocks(reach):
             torch.div(ahead, block, out=block)

@@ -113,7 +113,7 @@ def test_a_rule_is_torchs_own_bit_for_bit(
 
 @pytest.mark.parametrize("settings", [settings for settings, _ in RULES])
 def test_members_with_rates_of_their_own_move_as_they_would_alone(settings: dict[str, Any]) -> None:
-    """Rates differ, agree, and differ again: each member's weights, and how far its step reaches, are its own."""
+    """Rates differ, agree, differ again: a member's weights, and how far its step reaches, are its own."""
     spec, stream = OptimizerSpec.model_validate(settings), torch.Generator().manual_seed(2)
     shapes = {"hidden_1.weight": (3, 5), "output.weight": (2, 3)}
     together, alone = Layout(shapes, 3), Layout(shapes, 1)

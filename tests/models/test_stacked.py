@@ -1,0 +1,206 @@
+"""Derivatives written out: against finite differences, and against torch's own modules under autograd."""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.losses import Readout
+from models.network import Network, build
+from models.spec import JobSpec, NetworkSpec
+from models.stacked import ByAutograd, StackedNetwork, Written
+
+ACTIVATIONS = get_args(NetworkSpec.model_fields["activation"].annotation)
+CLOSE: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-12}
+
+
+def network(seed: int = 0, outputs: int = 3, dropout: Any = None, **network: Any) -> Network:
+    """A network whose every parameter is off its initial value, biases and norm parameters too."""
+    batch_norm = network.pop("batch_norm", True)
+    spec = {
+        "dataset": "given",
+        "network": {"hidden": [5, 4], **network},
+        "regularization": {"batch_norm": batch_norm, "dropout": dropout},
+    }
+    net = build(JobSpec.model_validate(spec), features=3, outputs=outputs, seed=seed)
+    stream = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            # The mean takes out the bias before a batch norm: it stays at zero, and so does its gradient.
+            if not (
+                batch_norm and name.startswith("hidden") and name.endswith("bias") and "norm" not in name
+            ):
+                parameter.add_(torch.randn(parameter.shape, generator=stream), alpha=0.3)
+    net.double()
+    return net
+
+
+def rows(members: int, count: int = 6) -> Tensor:
+    return random(members, count, 3)
+
+
+def random(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
+
+
+def by_torch(nets: Sequence[Network], x: Tensor, dy: Tensor) -> tuple[Tensor, list[dict[str, Tensor]]]:
+    """What torch's own modules say under autograd: outputs, and each network's gradients."""
+    outputs, gradients = [], []
+    for member, net in enumerate(nets):
+        net.train().zero_grad()
+        y = net(x[member])
+        y.backward(dy[member])
+        outputs.append(y.detach())
+        gradients.append({name: p.grad.clone() for name, p in net.named_parameters() if p.grad is not None})
+    return torch.stack(outputs), gradients
+
+
+def gradients_of(stacked: StackedNetwork, member: int) -> dict[str, Tensor]:
+    names = dict(stacked.networks[member].named_parameters())
+    return {name: stacked.parameters.of(name)[1][member] for name in names}
+
+
+SHAPES: list[dict[str, Any]] = [
+    *({"activation": activation} for activation in ACTIVATIONS),
+    *({"activation": activation, "batch_norm": False} for activation in ACTIVATIONS),
+    {"outputs": 1},
+    {"outputs": 1, "batch_norm": False},
+    {"hidden": [], "batch_norm": None},
+    {"hidden": [], "batch_norm": None, "outputs": 1, "dropout": {"input": 0.3}},
+    {"dropout": {"input": 0.3, "hidden": [0.5, 0.2]}},
+    {"dropout": 0.5, "batch_norm": False, "activation": "tanh"},
+    {"hidden": [16, 32]},
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_every_derivative_is_that_of_finite_differences(shape: dict[str, Any]) -> None:
+    nets = [
+        network(
+            seed, **{"hidden": [5, 4]} | shape | ({"hidden": [3]} if shape.get("hidden") else {})
+        ).double()
+        for seed in (0, 1)
+    ]
+    stacked = StackedNetwork(nets, input_gradient=True)
+    streams = [net.randomness.state() for net in nets]
+
+    def outputs(x: Tensor, weights: Tensor, others: Tensor) -> Tensor:
+        for net, state in zip(nets, streams, strict=True):
+            net.randomness.resume(state)
+        stacked.masks.forget()
+        return Written.apply(stacked, x, weights, others)
+
+    x = rows(2, 5).requires_grad_()
+    own = stacked.parameters
+    assert torch.autograd.gradcheck(outputs, (x, own.weights.requires_grad_(), own.others.requires_grad_()))
+
+
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_a_stack_is_its_networks_in_outputs_gradients_and_statistics(
+    shape: dict[str, Any], members: int
+) -> None:
+    ours = [network(seed, **shape) for seed in range(members)]
+    theirs = [network(seed, **shape) for seed in range(members)]
+    stacked, x = StackedNetwork(ours), rows(members)
+    dy = random(members, 6, shape.get("outputs", 3))
+    for _ in range(2):
+        outputs = stacked.forward(x)
+        stacked.backward(dy)
+        expected, gradients = by_torch(theirs, x, dy)
+        torch.testing.assert_close(outputs, expected, **CLOSE)
+        for member in range(members):
+            found = gradients_of(stacked, member)
+            assert found.keys() == gradients[member].keys()
+            for name, gradient in gradients[member].items():
+                torch.testing.assert_close(
+                    found[name], gradient, **CLOSE, msg=lambda text, n=name: f"{n}: {text}"
+                )
+    for own, other in zip(ours, theirs, strict=True):
+        for (name, mine), theirs_ in zip(own.named_buffers(), other.buffers(), strict=True):
+            if mine.is_floating_point():
+                torch.testing.assert_close(mine, theirs_, **CLOSE, msg=name)
+    with torch.no_grad():
+        evaluated = torch.stack([net.eval()(x[0]) for net in theirs])
+        torch.testing.assert_close(stacked.evaluate(x[0]), evaluated, **CLOSE)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_written_out_it_says_what_autograd_says(shape: dict[str, Any]) -> None:
+    nets = [[network(seed, **shape) for seed in (0, 1)] for _ in range(2)]
+    written, recorded = StackedNetwork(nets[0]), StackedNetwork(nets[1], written=False)
+    assert not written.by_autograd
+    assert set(recorded.by_autograd) >= {name for name, _ in nets[0][0].linears()}
+    dy = random(2, 6, shape.get("outputs", 3))
+    torch.testing.assert_close(written.forward(rows(2)), recorded.forward(rows(2)), **CLOSE)
+    written.backward(dy)
+    recorded.backward(dy)
+    own, other = written.parameters, recorded.parameters
+    torch.testing.assert_close(own.weight_gradient, other.weight_gradient, **CLOSE)
+    torch.testing.assert_close(own.other_gradient, other.other_gradient, **CLOSE)
+
+
+class Gate(nn.Module):
+    """A layer that nobody has written a derivative for, with a parameter of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slope = nn.Parameter(torch.tensor([0.5, 1.0, -1.0, 2.0, 0.1], dtype=torch.float64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(self.slope * x) if self.training else x
+
+
+def gated(seed: int) -> Network:
+    net = network(seed, dropout=0.3)
+    children = list(net.named_children())
+    place = [name for name, _ in children].index("hidden_1_activation")
+    changed = Network(OrderedDict([*children[:place], ("hidden_1_gate", Gate()), *children[place:]]))
+    changed.randomness = net.randomness
+    return changed
+
+
+def test_a_layer_of_a_new_kind_is_left_to_autograd_and_said_so() -> None:
+    ours, theirs = [gated(0), gated(1)], [gated(0), gated(1)]
+    stacked, x = StackedNetwork(ours), rows(2)
+    assert stacked.by_autograd == ["hidden_1_gate"]
+    assert sum(isinstance(layer, ByAutograd) for layer in stacked.layers) == 1
+    dy = random(2, 6, 3)
+    with torch.inference_mode():
+        outputs = stacked.forward(x)
+        stacked.backward(dy)
+    expected, gradients = by_torch(theirs, x, dy)
+    torch.testing.assert_close(outputs, expected, **CLOSE)
+    for member, name in itertools.product(range(2), gradients[0]):
+        torch.testing.assert_close(gradients_of(stacked, member)[name], gradients[member][name], **CLOSE)
+
+
+def test_networks_without_dropout_stand_beside_those_with_it() -> None:
+    """Rates differ, and some networks lack a layer: each draws what it would alone."""
+    dropouts = [None, 0.5, {"input": 0.2, "hidden": [0.0, 0.3]}, {"hidden": [0.4, 0.0]}]
+    ours = [network(seed, dropout=one) for seed, one in enumerate(dropouts)]
+    theirs = [network(seed, dropout=one) for seed, one in enumerate(dropouts)]
+    stacked = StackedNetwork(ours)
+    for count in (6, 6, 6, 4, 6):
+        x = rows(4, count)
+        expected = torch.stack([net.train()(x[member]).detach() for member, net in enumerate(theirs)])
+        torch.testing.assert_close(stacked.forward(x, alike=2), expected, **CLOSE)
+    stacked.masks.rewind()
+    assert [net.randomness.state() for net in ours] == [net.randomness.state() for net in theirs]
+
+
+@pytest.mark.parametrize(("task", "outputs"), [("binary", 1), ("multiclass", 4), ("regression", 1)])
+def test_the_losses_gradient_is_autograds(task: Any, outputs: int) -> None:
+    readout, stream = Readout(task), torch.Generator().manual_seed(3)
+    z = torch.randn(2, 7, outputs, generator=stream, dtype=torch.float64, requires_grad=True)
+    targets = torch.randint(0, max(outputs, 2), (7,), generator=stream)
+    targets = targets if task == "multiclass" else targets.double()
+    readout.losses(z, targets).mean(-1).sum().backward()
+    found = readout.gradient(z.detach(), readout.encoded(targets, outputs, torch.float64))
+    torch.testing.assert_close(found, z.grad)
