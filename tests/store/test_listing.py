@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import StatementError
 
 from store import jobs, tables
 from store.columns import now
 from store.errors import BadCursor, NotFound
 from store.jobs import Filters, Job
 from store.pages import cursor_of
+from store.projects import here, own
 from store.session import Database
 from store.tables import DEFAULT_PROJECT
 from tests.servers import Databases
@@ -167,6 +170,15 @@ def test_every_page_comes_from_an_index_in_its_order(
         found = plan(tx, sent[-1])
     assert not sorts(found), found
     assert not scans(found), found
+
+
+def test_a_kept_statement_says_nothing_without_its_project(database: Database) -> None:
+    job = add_job(database)
+    kept = sa.select(tables.jobs.c.id).where(own(tables.jobs))
+    with database.reading() as tx:
+        assert tx.execute(kept, here(tx)).scalars().all() == [job.id]
+        with pytest.raises(StatementError, match="own_project_id"):
+            tx.execute(kept)
 
 
 def test_a_job_is_one_query(database: Database) -> None:
