@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Protocol
 
 from store.columns import now
 from store.session import Connection
 from store.tables import attempts
 
 Outcome = Literal["succeeded", "failed", "cancelled", "paused", "released", "lost"]
+
+
+class Claimed(Protocol):
+    """What is to be known of a job that was just claimed."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def fence(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +32,27 @@ class Attempt:
     number: int
     fence: int
     worker_id: str
+    together: int
+    """How many jobs that claim took, this one included."""
     started_at: datetime
     ended_at: datetime | None
     outcome: Outcome | None
     detail: str | None
 
 
-def begin(tx: Connection, job_id: str, *, number: int, fence: int, worker: str) -> None:
-    """Open the record of a claim, in the claim's transaction."""
-    values = {"job_id": job_id, "number": number, "fence": fence, "worker_id": worker}
-    tx.execute(attempts.insert().values(values))
+def begin(tx: Connection, claimed: Sequence[Claimed], *, worker: str) -> None:
+    """Open the records of a claim, in the claim's transaction."""
+    rows = [
+        {
+            "job_id": job.id,
+            "number": job.attempt,
+            "fence": job.fence,
+            "worker_id": worker,
+            "together": len(claimed),
+        }
+        for job in claimed
+    ]
+    tx.execute(attempts.insert(), rows)
 
 
 def end(tx: Connection, job_id: str, *, number: int, outcome: Outcome, detail: str | None) -> None:

@@ -93,7 +93,7 @@ def fall_back(tx: Connection, job_id: str, fence: int, damaged: Checkpoint, *, w
         entries.append(Entry("rewound", {"epoch": epoch, "attempt": row.attempt}))
     values = {"epoch": epoch, "last_event": jobs.c.last_event + len(entries)}
     taken = jobs.update().where(*mine(job_id, fence)).values(values).returning(jobs.c.last_event)
-    write(tx, job_id, tx.execute(taken).scalar_one(), entries)
+    write(tx, [(job_id, tx.execute(taken).scalar_one())], entries)
     return True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 from store import nonfinite
 from store.columns import now
 from store.errors import GapInCurve
-from store.fences import mine
+from store.fences import held
 from store.projects import owned
 from store.session import Connection
 from store.tables import jobs, points
@@ -38,6 +39,16 @@ class Curve:
     """Series → epoch → `nan`, `inf` or `-inf`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Epochs of a running job, to be added to its curve."""
+
+    job_id: str
+    fence: int
+    epochs: Sequence[Point]
+    epochs_per_second: float | None = None
+
+
 def record(
     tx: Connection,
     job_id: str,
@@ -46,47 +57,53 @@ def record(
     *,
     epochs_per_second: float | None = None,
 ) -> bool:
-    """Add epochs to a running job's curve, many at a time; False where the job is no longer yours.
-
-    Repeating a call whose answer was lost is harmless: epochs already there are passed over. Epochs that
-    would leave a gap raise `GapInCurve`.
-    """
+    """Add epochs to one running job's curve; False where the job is no longer yours."""
     if not epochs:
         return True
-    if _record_following(tx, job_id, fence, epochs, epochs_per_second):
-        return True
-    there = _recorded(tx, job_id, fence)
-    if there is None:
-        return False
+    return bool(record_all(tx, [Recording(job_id, fence, epochs, epochs_per_second)]))
+
+
+def record_all(tx: Connection, recordings: Sequence[Recording]) -> set[str]:
+    """Add epochs to the curves of running jobs, many at a time; answers which of the jobs are still yours.
+
+    Repeating a call whose answer was lost is harmless: epochs already there are passed over. Epochs that
+    would leave a gap raise `GapInCurve`, and nothing is written.
+    """
+    mine = held(tx, {one.job_id: one.fence for one in recordings}, jobs.c.epoch, jobs.c.last_event)
+    progress: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
+    for one in recordings:
+        if (there := mine.get(one.job_id)) and (missing := _missing(one.epochs, there.epoch)):
+            last = there.last_event + len(missing)
+            told = {"last": last, "reached": missing[-1].epoch, "rate": one.epochs_per_second}
+            progress.append({"recorded": one.job_id, **told})
+            rows.extend(_rows(one.job_id, there.last_event + 1, missing))
+    if progress:
+        tx.execute(_PROGRESS, progress)
+        tx.execute(points.insert(), rows)
+    return set(mine)
+
+
+_PROGRESS = (
+    jobs.update()
+    .where(jobs.c.id == sa.bindparam("recorded"))
+    .values(
+        last_event=sa.bindparam("last"),
+        epoch=sa.bindparam("reached"),
+        epochs_per_second=sa.bindparam("rate"),
+        progress_at=now(),
+    )
+)
+"""Of a job that is held under its fence: whoever would change it meanwhile waits."""
+
+
+def _missing(epochs: Sequence[Point], there: int) -> list[Point]:
+    """Those of some epochs that the curve lacks, which reaches to `there`; the first of them must be next."""
     missing = [point for point in epochs if point.epoch > there]
-    if missing == list(epochs):
-        raise GapInCurve(f"epoch {epochs[0].epoch} cannot follow epoch {there}")
-    return not missing or _record_following(tx, job_id, fence, missing, epochs_per_second)
-
-
-def _record_following(
-    tx: Connection, job_id: str, fence: int, epochs: Sequence[Point], epochs_per_second: float | None
-) -> bool:
-    """Write epochs if the first follows the last one there, under this fence."""
-    numbers = [point.epoch for point in epochs]
-    if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-        raise GapInCurve(f"epochs must follow each other, and these are {numbers[:10]}")
-    values = {
-        "last_event": jobs.c.last_event + len(epochs),
-        "epoch": numbers[-1],
-        "epochs_per_second": epochs_per_second,
-        "progress_at": now(),
-    }
-    following = (*mine(job_id, fence), jobs.c.epoch == numbers[0] - 1)
-    last = tx.execute(jobs.update().where(*following).values(values).returning(jobs.c.last_event)).scalar()
-    if last is None:
-        return False
-    tx.execute(points.insert(), list(_rows(job_id, last - len(epochs) + 1, epochs)))
-    return True
-
-
-def _recorded(tx: Connection, job_id: str, fence: int) -> int | None:
-    return tx.execute(sa.select(jobs.c.epoch).where(*mine(job_id, fence))).scalar()
+    numbers = [point.epoch for point in missing]
+    if numbers != list(range(there + 1, there + 1 + len(numbers))):
+        raise GapInCurve(f"epochs must follow each other; behind epoch {there} these do not: {numbers[:10]}")
+    return missing
 
 
 def _rows(job_id: str, first: int, epochs: Iterable[Point]) -> Iterable[dict[str, object]]:

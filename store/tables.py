@@ -119,6 +119,9 @@ jobs = sa.Table(
     # Seconds that all its attempts have trained, as far as is known: what `max_runtime_seconds` limits.
     sa.Column("runtime_seconds", Real, nullable=False, default=0.0, server_default="0"),
     sa.Column("traceparent", Text(100)),
+    # With which others it may be trained, those of an equal key, and of how many together; None: alone.
+    sa.Column("stack_key", Text(64)),
+    sa.Column("stack_limit", Whole, nullable=False, default=1, server_default="1"),
     sa.Column("created_at", Moment, nullable=False, default=now()),
     sa.Column("started_at", Moment),
     sa.Column("finished_at", Moment),
@@ -141,6 +144,13 @@ sa.Index(
     jobs.c.due_at,
     sqlite_where=jobs.c.status == "queued",
     postgresql_where=jobs.c.status == "queued",
+)
+sa.Index(
+    "ix_jobs_stack",
+    *(jobs.c.dataset_id, jobs.c.stack_key, jobs.c.priority, jobs.c.attempt, jobs.c.status),
+    *(jobs.c.created_at, jobs.c.id),
+    sqlite_where=jobs.c.finished_at.is_(None),
+    postgresql_where=jobs.c.finished_at.is_(None),
 )
 sa.Index("ix_jobs_next", jobs.c.status, jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id)
 
@@ -168,6 +178,8 @@ attempts = sa.Table(
     sa.Column("number", Whole, primary_key=True),
     sa.Column("fence", Whole, nullable=False),
     sa.Column("worker_id", Text(100), nullable=False),
+    # How many jobs that claim took, this one included, to be trained together.
+    sa.Column("together", Whole, nullable=False, default=1, server_default="1"),
     sa.Column("started_at", Moment, nullable=False, default=now()),
     sa.Column("ended_at", Moment),
     sa.Column("outcome", Text(16)),
@@ -302,7 +314,9 @@ workers = sa.Table(
     sa.Column("host", Text(255), nullable=False),
     sa.Column("pid", Whole, nullable=False),
     sa.Column("queues", Json, nullable=False),
+    # What it trains, the first of them where there are several, and how many.
     sa.Column("job_id", Text(40)),
+    sa.Column("jobs", Whole, nullable=False, default=0, server_default="0"),
     # The worker whose child this process is: its children die with it.
     sa.Column("node", Text(300)),
     sa.Column("version", Text(40)),

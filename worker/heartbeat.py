@@ -174,7 +174,7 @@ class Heartbeat:
             host=socket.gethostname(),
             pid=os.getpid(),
             queues=self._queues,
-            job_id=job_id,
+            job_ids=[job_id] if job_id else [],
             **self._about,
         )
 

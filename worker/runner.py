@@ -73,14 +73,15 @@ class Runner:
         """Claim the next best job of these queues and run it; False where none is due."""
         since = time.monotonic()
         with self._database.writing() as tx:
-            job = jobs.claim(
+            claimed = jobs.claim(
                 tx,
                 worker=self._heartbeat.worker_id,
                 queues=queues,
                 lease_seconds=self._heartbeat.lease_seconds,
             )
-        if job is None:
+        if not claimed:
             return False
+        (job,) = claimed
         bound = bound_contextvars(job_id=job.id, request_id=job.request_id, attempt=job.attempt)
         traced = self._tracing.span("job", parent=job.traceparent, job_id=job.id, attempt=job.attempt)
         with bound, traced as span, self._heartbeat.keeping(job, since=since) as lease:

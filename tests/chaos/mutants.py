@@ -144,7 +144,7 @@ MUTANTS = (
     Mutant(
         "a resume that forgets to rewind",
         "P3: epochs of the lost attempt stay, and the next one's clash with them",
-        (Edit("store/jobs/arrows.py", "        curves.rewind(tx, job.id, job.epoch)\n", ""),),
+        (Edit("store/jobs/arrows.py", "        curves.rewind(tx, first.id, first.epoch)\n", ""),),
         "tests/store/test_claims.py::test_the_curve_is_gapless_after_a_requeue",
     ),
     Mutant(
@@ -153,8 +153,8 @@ MUTANTS = (
         (
             Edit(
                 "store/curves.py",
-                "following = (*mine(job_id, fence), jobs.c.epoch == numbers[0] - 1)",
-                "following = mine(job_id, fence)",
+                "if numbers != list(range(there + 1, there + 1 + len(numbers))):",
+                "if numbers != sorted(set(numbers)):",
             ),
         ),
         "tests/store/test_curves.py::test_a_gap_is_refused",
@@ -220,8 +220,8 @@ MUTANTS = (
         (
             Edit(
                 "store/jobs/arrows.py",
-                "    outbox.announce(tx, job_id)\n",
-                "    with tx.engine.begin() as own:\n        outbox.announce(own, job_id)\n",
+                "    outbox.announce(tx, [",
+                "    with tx.engine.begin() as own:\n        outbox.announce(own, [",
             ),
         ),
         "tests/store/test_outbox.py::test_a_change_that_is_rolled_back_is_not_told",

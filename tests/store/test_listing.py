@@ -21,7 +21,7 @@ from store.projects import here, own
 from store.session import Database
 from store.tables import DEFAULT_PROJECT
 from tests.servers import Databases
-from tests.store.examples import add_dataset, add_job, claim, elsewhere, look
+from tests.store.examples import add_dataset, add_job, claim, elsewhere, look, running
 from tests.store.watching import plan, scans, sorts, statements
 
 TEAMS = ("risk", "fraud", "research")
@@ -191,12 +191,13 @@ def test_a_job_is_one_query(database: Database) -> None:
     assert (found.status, found.requested_action, found.last_event) == ("queued", None, 1)
 
 
-def test_a_beat_is_one_statement(database: Database) -> None:
-    add_job(database)
-    job = claim(database)
-    with database.writing() as tx, statements(tx) as sent:
-        jobs.beat(tx, job.id, job.fence, 30)
-    assert len(sent) == 1
+def test_beating_for_many_jobs_takes_as_many_statements_as_for_one(database: Database) -> None:
+    for number in (1, 5):
+        held = [running(database) for _ in range(number)]
+        with database.writing() as tx, statements(tx) as sent:
+            beats = jobs.beat_all(tx, [jobs.Renewal(job.id, job.fence) for job in held], 30)
+        assert all(beat.still_mine for beat in beats)
+        assert len(sent) == 2
 
 
 @pytest.mark.parametrize(

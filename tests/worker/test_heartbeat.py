@@ -32,8 +32,7 @@ def until(true: Callable[[], bool], seconds: float = 3.0) -> None:
 def claimed(workshop: Workshop, lease_seconds: float) -> Job:
     workshop.add_job()
     with workshop.database.writing() as tx:
-        job = jobs.claim(tx, worker="me", queues=["cpu"], lease_seconds=lease_seconds)
-    assert job is not None
+        (job,) = jobs.claim(tx, worker="me", queues=["cpu"], lease_seconds=lease_seconds)
     return job
 
 
