@@ -116,10 +116,10 @@ jobs = sa.Table(
     sa.Column("max_epochs", Whole, nullable=False),
     sa.Column("epochs_per_second", Real),
     sa.Column("progress_at", Moment),
-    # Seconds that all its attempts have trained, as far as is known: what `max_runtime_seconds` limits.
+    # Over all its attempts, as far as is known: what `max_runtime_seconds` limits.
     sa.Column("runtime_seconds", Real, nullable=False, default=0.0, server_default="0"),
     sa.Column("traceparent", Text(100)),
-    # With which others it may be trained, those of an equal key, and of how many together; None: alone.
+    # Trained together with others of an equal key, and how many at most; None: alone.
     sa.Column("stack_key", Text(64)),
     sa.Column("stack_limit", Whole, nullable=False, default=1, server_default="1"),
     sa.Column("created_at", Moment, nullable=False, default=now()),
@@ -138,20 +138,11 @@ jobs = sa.Table(
 sa.Index(
     "ix_jobs_turn", jobs.c.project_id, jobs.c.status, jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id
 )
-sa.Index(
-    "ix_jobs_waiting",
-    jobs.c.queue,
-    jobs.c.due_at,
-    sqlite_where=jobs.c.status == "queued",
-    postgresql_where=jobs.c.status == "queued",
-)
-sa.Index(
-    "ix_jobs_stack",
-    *(jobs.c.dataset_id, jobs.c.stack_key, jobs.c.priority, jobs.c.attempt, jobs.c.status),
-    *(jobs.c.created_at, jobs.c.id),
-    sqlite_where=jobs.c.finished_at.is_(None),
-    postgresql_where=jobs.c.finished_at.is_(None),
-)
+_QUEUED = jobs.c.status == "queued"
+sa.Index("ix_jobs_waiting", jobs.c.queue, jobs.c.due_at, sqlite_where=_QUEUED, postgresql_where=_QUEUED)
+_ALIKE = ("dataset_id", "stack_key", "priority", "attempt", "status", "created_at", "id")
+_OPEN = jobs.c.finished_at.is_(None)
+sa.Index("ix_jobs_stack", *(jobs.c[name] for name in _ALIKE), sqlite_where=_OPEN, postgresql_where=_OPEN)
 sa.Index("ix_jobs_next", jobs.c.status, jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id)
 
 
@@ -178,7 +169,6 @@ attempts = sa.Table(
     sa.Column("number", Whole, primary_key=True),
     sa.Column("fence", Whole, nullable=False),
     sa.Column("worker_id", Text(100), nullable=False),
-    # How many jobs that claim took, this one included, to be trained together.
     sa.Column("together", Whole, nullable=False, default=1, server_default="1"),
     sa.Column("started_at", Moment, nullable=False, default=now()),
     sa.Column("ended_at", Moment),
@@ -314,8 +304,7 @@ workers = sa.Table(
     sa.Column("host", Text(255), nullable=False),
     sa.Column("pid", Whole, nullable=False),
     sa.Column("queues", Json, nullable=False),
-    # What it trains, the first of them where there are several, and how many.
-    sa.Column("job_id", Text(40)),
+    sa.Column("job_id", Text(40)),  # the first of those it trains
     sa.Column("jobs", Whole, nullable=False, default=0, server_default="0"),
     # The worker whose child this process is: its children die with it.
     sa.Column("node", Text(300)),

@@ -21,15 +21,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from store import attempts, checkpoints, curves, ids, outbox
+from store import attempts, checkpoints, curves, ids
 from store.attempts import Outcome
 from store.columns import now, printable, printable_values
 from store.errors import NotFound
-from store.events import Entry, write
+from store.events import Entry
 from store.fences import mine
 from store.jobs import companions, labels, turns
 from store.jobs.reading import get
 from store.jobs.row import Job, select_jobs, to_job
+from store.jobs.telling import tell, told
 from store.jobs.tolls import ONE, Toll
 from store.nonfinite import finite
 from store.projects import current
@@ -68,7 +69,7 @@ def add(
     stack_limit: int = 1,
 ) -> Job:
     """A new job, queued. Once this is committed the job is accepted: a queued row is its own outbox."""
-    entries = [_told("queued"), *(Entry("warning", dict(warning)) for warning in warnings)]
+    entries = [told("queued"), *(Entry("warning", dict(warning)) for warning in warnings)]
     values = {
         "id": ids.new("job"),
         "project_id": current(tx),
@@ -90,7 +91,7 @@ def add(
         "last_event": len(entries),
     }
     job = _inserted(tx, values)
-    _tell(tx, [(job.id, job.last_event)], entries)
+    tell(tx, [(job.id, job.last_event)], entries)
     labels.write(tx, job)
     return job
 
@@ -109,9 +110,9 @@ def claim(
 ) -> list[Job]:
     """queued → running: the next best job that is due (see `turns`); none where nothing waits.
 
-    With it come others, up to `at_most` together, that may be trained with it (see `companions`). Raises the
-    fence, so that whoever had a job before can write nothing more, and sets the curve back to the newest
-    checkpoint, from which the attempt goes on: all in one transaction, and one turn of the project.
+    With it come others, `at_most` together, that may be trained with it (see `companions`). Raises the fence,
+    so that whoever had a job before can write nothing more, and sets the curve back to the newest checkpoint,
+    from which the attempt goes on: all in one transaction, and one turn of the project.
     """
     first = turns.next_job(tx, queues)
     if first is None:
@@ -133,12 +134,10 @@ def claim(
     }
     waiting = (jobs.c.id.in_([first.job_id, *others]), jobs.c.status == "queued")
     taken = tx.execute(jobs.update().where(*waiting).values(values).returning(jobs.c.id)).scalars().all()
-    if not taken:
-        return []
     rows = tx.execute(select_jobs().where(jobs.c.id.in_(taken)).order_by(jobs.c.created_at, jobs.c.id))
     claimed = [to_job(row) for row in rows]
-    _begin_attempts(tx, claimed, worker, rewound=rewound)
     turns.take(tx, first.project_id)
+    _begin_attempts(tx, claimed, worker, rewound=rewound)
     return claimed
 
 
@@ -146,13 +145,13 @@ def _begin_attempts(tx: Connection, claimed: Sequence[Job], worker: str, *, rewo
     """Open the attempts' records; what the curve of a job that ran before has behind its checkpoint goes."""
     attempts.begin(tx, claimed, worker=worker)
     first = claimed[0]
-    entries = [_told("running", attempt=first.attempt)]
+    entries = [told("running", attempt=first.attempt)]
     if rewound:
         curves.rewind(tx, first.id, first.epoch)
         entries.insert(0, Entry("rewound", {"epoch": first.epoch, "attempt": first.attempt}))
     if first.attempt > 1:
         tx.execute(weights.delete().where(weights.c.job_id == first.id))
-    _tell(tx, [(job.id, job.last_event) for job in claimed], entries)
+    tell(tx, [(job.id, job.last_event) for job in claimed], entries)
 
 
 def succeed(
@@ -225,7 +224,7 @@ def pause_waiting(tx: Connection, job_id: str) -> bool:
 def resume(tx: Connection, job_id: str, *, to_finish: bool = False) -> bool:
     """paused → queued, due now; `to_finish`: only to restore its best weights and end."""
     values = {"status": "queued", "due_at": now(), "requested_action": "finish" if to_finish else None}
-    entries = [_told("queued", detail="resumed to be finished" if to_finish else "resumed")]
+    entries = [told("queued", detail="resumed to be finished" if to_finish else "resumed")]
     return _change(tx, values, entries, None, jobs.c.id == job_id, jobs.c.status == "paused") is not None
 
 
@@ -281,8 +280,8 @@ def _end(
         "lease_expires_at": None,
         "finished_at": now(),
     }
-    told = {"stop_reason": values["stop_reason"], "stop_detail": detail}
-    entries = [_told(status, **told), Entry("end", {"status": status, **told})]
+    why = {"stop_reason": values["stop_reason"], "stop_detail": detail}
+    entries = [told(status, **why), Entry("end", {"status": status, **why})]
     job_id = _change(tx, final, entries, (outcome or status, detail), *conditions)
     if job_id:
         checkpoints.forget(tx, job_id)
@@ -292,7 +291,7 @@ def _end(
 def _pause(tx: Connection, values: Values, ended: Ended | None, *conditions: Condition) -> bool:
     """Aside, under a new fence, until somebody resumes it."""
     aside = {**values, "status": "paused", "requested_action": None, **_NOBODYS}
-    entries = [_told("paused", detail=ended[1] if ended else None)]
+    entries = [told("paused", detail=ended[1] if ended else None)]
     return _change(tx, aside, entries, ended, *conditions) is not None
 
 
@@ -301,7 +300,7 @@ def _requeue(
 ) -> bool:
     """Back into the queue under a new fence; the curve stays readable until the next claim sets it back."""
     waiting = {**values, "status": "queued", "due_at": now(delay_seconds), **_NOBODYS}
-    return _change(tx, waiting, [_told("queued", detail=ended[1])], ended, *conditions) is not None
+    return _change(tx, waiting, [told("queued", detail=ended[1])], ended, *conditions) is not None
 
 
 def _change(
@@ -313,18 +312,8 @@ def _change(
     changed = tx.execute(jobs.update().where(*conditions).values(numbered).returning(*returned)).one_or_none()
     if changed is None:
         return None
-    _tell(tx, [(changed.id, changed.last_event)], entries)
+    tell(tx, [(changed.id, changed.last_event)], entries)
     if ended:
         attempts.end(tx, changed.id, number=changed.attempt, outcome=ended[0], detail=ended[1])
     job_id: str = changed.id
     return job_id
-
-
-def _tell(tx: Connection, numbered: Sequence[tuple[str, int]], entries: Sequence[Entry]) -> None:
-    """Say so in the logs of jobs whose last number is the second, and to the webhooks that want to know."""
-    write(tx, numbered, entries)
-    outbox.announce(tx, [job_id for job_id, _ in numbered])
-
-
-def _told(status: str, **more: Any) -> Entry:
-    return Entry("status", {"status": status, **more})

@@ -219,7 +219,7 @@ MUTANTS = (
         "P3: webhooks tell of changes that were rolled back, or never tell of those that were not",
         (
             Edit(
-                "store/jobs/arrows.py",
+                "store/jobs/telling.py",
                 "    outbox.announce(tx, [",
                 "    with tx.engine.begin() as own:\n        outbox.announce(own, [",
             ),

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ import sqlalchemy as sa
 
 from models.datasets import Table, bundled
 from models.defaults import complete
-from models.history import Epoch
 from models.spec import JobSpec
 from models.training import Training
 from store import curves, datasets, events, ids, jobs, tables, weights
@@ -28,6 +27,7 @@ from store.weights import Weights
 from tests.models.building import table
 from worker.heartbeat import Heartbeat
 from worker.runner import Runner
+from worker.stacks import Measured, stacked
 
 SHORT = {"network": {"hidden": [8]}, "regularization": {"l2": 1e-4}, "training": {"max_epochs": 6}}
 """A job that takes a moment."""
@@ -149,30 +149,44 @@ def noise(rows: int, columns: int = 4) -> Table:
     return table(random.normal(size=(rows, columns)), random.integers(0, 2, rows))
 
 
-def at_epoch(number: int, act: Callable[[], None]) -> type[Training]:
-    """A training in which something happens as soon as an epoch has been measured."""
+class Watched:
+    """A stack to which something happens while it is driven: subclasses see each pulse before the runner."""
 
-    class Eventful(Training):
-        def pulses(self) -> Iterator[Epoch | None]:
-            for epoch in super().pulses():
-                if epoch is not None and epoch.number == number:
+    def __init__(self, trainings: Sequence[Training]) -> None:
+        self.trainings = list(trainings)
+        self.stack = stacked(trainings)
+
+    def pulses(self) -> Iterator[Measured]:
+        return self.stack.pulses()
+
+    def release(self, training: Training) -> object:
+        return self.stack.release(training)
+
+
+def at_epoch(number: int, act: Callable[[], None]) -> type[Watched]:
+    """A stack in which something happens as soon as its first training's epoch of that number ended."""
+
+    class Eventful(Watched):
+        def pulses(self) -> Iterator[Measured]:
+            for measured in super().pulses():
+                if any(one is self.trainings[0] and epoch.number == number for one, epoch in measured):
                     act()
-                yield epoch
+                yield measured
 
     return Eventful
 
 
-def slow(epoch_seconds: float, *, pulse_seconds: float = 0.1) -> type[Training]:
-    """A training whose epochs take long: it pulses, and computes nothing meanwhile."""
+def slow(epoch_seconds: float, *, pulse_seconds: float = 0.1) -> type[Watched]:
+    """A stack whose epochs take long: it pulses, and computes nothing meanwhile."""
 
-    class Slow(Training):
-        def pulses(self) -> Iterator[Epoch | None]:
-            epochs = super().pulses()
+    class Slow(Watched):
+        def pulses(self) -> Iterator[Measured]:
+            epochs = (measured for measured in super().pulses() if measured)
             while True:
                 end = time.monotonic() + epoch_seconds
                 while time.monotonic() < end:
                     time.sleep(pulse_seconds)
-                    yield None
+                    yield []
                 try:
                     yield next(epochs)
                 except StopIteration:

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from models.history import Epoch
-from models.training import Training
 from store.jobs import Job
 from tests.worker import mishaps
-from tests.worker.building import Workshop
+from tests.worker.building import Watched, Workshop, at_epoch
 from tests.worker.mishaps import Doomed, Fate, Kind
-from worker import checkpoints, curves, runner
+from worker import checkpoints, conclusions, curves
 from worker.checkpoints import Cadence
+from worker.stacks import Measured
 
 SPEC = {
     "network": {"hidden": [4]},
@@ -30,22 +29,17 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A checkpoint at each epoch and nothing between, so that every run takes the same steps."""
     monkeypatch.setattr(curves, "FLUSH_SECONDS", 1000.0)
     monkeypatch.setattr(checkpoints, "_SHORTEST_SECONDS", 0.0)
-    monkeypatch.setattr(runner, "RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(conclusions, "RETRY_SECONDS", 0.001)
     with mishaps.untold():
         yield
 
 
-def after_epochs(number: int, act: Callable[[], None]) -> type[Training]:
-    """A training that never pulses within an epoch, and in which something happens once."""
+def after_epochs(number: int, act: Callable[[], None]) -> type[Watched]:
+    """A stack that never pulses within an epoch, and in which something happens once."""
 
-    class Eventful(Training):
-        def pulses(self) -> Iterator[Epoch | None]:
-            for epoch in super().pulses():
-                if epoch is None:
-                    continue
-                if epoch.number == number:
-                    act()
-                yield epoch
+    class Eventful(at_epoch(number, act)):  # type: ignore[misc]
+        def pulses(self) -> Iterator[Measured]:
+            return (measured for measured in super().pulses() if measured)
 
     return Eventful
 
@@ -60,8 +54,8 @@ def run_with(worker: Doomed, job: Job, scenario: str, fate: Fate) -> bool:
         if scenario in ("pause", "finish", "cancel"):
             worker.workshop.ask(scenario, job)
 
-    training = after_epochs(ASKED_AFTER, act)
-    worker.run(fate, begin=training, draining=lambda: draining[0], cadence=OFTEN)
+    stack = after_epochs(ASKED_AFTER, act)
+    worker.run(fate, stack=stack, draining=lambda: draining[0], cadence=OFTEN)
     return acted[0]
 
 
