@@ -9,9 +9,11 @@ from typing import Any, Final, Literal
 
 from api import charts, negotiation
 from api.charts import Curve
+from api.charts.curve import LOSSES
 from api.schemas import CurveAnswer, Marker, Sampling
 from models.metrics import direction
 from store.curves import Curve as StoredCurve
+from store.curves import Packed
 from store.jobs import Job
 
 Format = Literal["json", "csv", "png", "svg", "txt"]
@@ -86,18 +88,33 @@ def _best_so_far(job: Job, stored: StoredCurve) -> int | None:
     )[1]
 
 
-def answer_of(curve: Curve, max_points: int) -> CurveAnswer:
-    """A curve in columns, thinned where it has more points than asked for."""
-    thinned, sampling = charts.thin(curve, max_points)
-    columns = {name: _split(values, thinned.epochs) for name, values in thinned.series.items()}
+def answer_of(job: Job, stored: Packed, max_points: int, *, whole: bool = True) -> CurveAnswer:
+    """A curve in columns, thinned where it has more points than asked for.
+
+    What is left out never becomes a Python number: of a long curve that would be millions.
+    """
+    rows = _rows(job, stored, max_points) if stored.length > max_points else None
+    curve = curve_of(job, stored.curve(rows), whole=whole)
+    columns = {name: _split(values, curve.epochs) for name, values in curve.series.items()}
     return CurveAnswer(
         job_id=curve.job_id,
-        epochs=thinned.epochs,
+        epochs=curve.epochs,
         series={name: values for name, (values, _) in columns.items()},
         nonfinite={name: kinds for name, (_, kinds) in columns.items() if kinds},
         markers=_markers(curve),
-        sampling=Sampling(**sampling),
+        sampling=Sampling(
+            method="none" if rows is None else "lttb", returned=len(curve.epochs), total=stored.length
+        ),
     )
+
+
+def _rows(job: Job, stored: Packed, max_points: int) -> list[int]:
+    """The rows that stay. The best epoch so far is an extreme of its series, and stays as such."""
+    broken = (epoch for name in LOSSES for epoch in stored.nonfinite.get(name, ()))
+    notable = [job.result.get("best_epoch") if job.result else None, min(broken, default=None)]
+    rows = [epoch - stored.first for epoch in notable if epoch is not None]
+    within = [row for row in rows if 0 <= row < stored.length]
+    return charts.kept_rows(list(stored.series.values()), stored.length, max_points, within)
 
 
 def _split(values: list[float | None], epochs: list[int]) -> tuple[list[float | None], dict[int, str]]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 
-from store import nonfinite
-from store.columns import now
+from store import nonfinite, stretches
+from store.columns import Whole, now
 from store.errors import GapInCurve
 from store.fences import held
-from store.projects import owned
+from store.projects import here, own, owned
 from store.session import Connection
+from store.stretches import Piece
 from store.tables import jobs, points
+from store.tables import stretches as stretched
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ def record_all(tx: Connection, recordings: Sequence[Recording]) -> set[str]:
     if progress:
         tx.execute(_PROGRESS, progress)
         tx.execute(points.insert(), rows)
+    for each in progress:
+        stretches.fill(tx, each["recorded"], mine[each["recorded"]].epoch + 1, each["reached"])
     return set(mine)
 
 
@@ -120,46 +124,106 @@ def _rows(job_id: str, first: int, epochs: Iterable[Point]) -> Iterable[dict[str
 
 def rewind(tx: Connection, job_id: str, epoch: int) -> bool:
     """Delete what was recorded behind an epoch, in the transaction that sets the job back; was there any?"""
+    stretches.cut(tx, job_id, epoch)
     behind = (points.c.job_id == job_id, points.c.epoch > epoch)
     return tx.execute(points.delete().where(*behind)).rowcount > 0
 
 
-def read(
-    tx: Connection,
-    job_id: str,
-    *,
-    after: int = 0,
-    series: Sequence[str] | None = None,
-    limit: int | None = None,
-) -> Curve:
-    """The curve behind epoch `after`, all series or those named; a name never recorded is left out."""
-    text, nonfinite = (sa.cast(points.c[name], sa.Text) for name in ("values", "nonfinite"))
-    chosen = (
-        sa.select(points.c.epoch, text, nonfinite)
-        .where(points.c.job_id == owned(tx, job_id), points.c.epoch > after)
-        .order_by(points.c.epoch)
-        .limit(limit)
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A curve as packed numbers, which a long one is best taken as."""
+
+    first: int = 1
+    """Its first epoch; the others follow without gaps."""
+    length: int = 0
+    series: dict[str, array[float]] = field(default_factory=dict)
+    """For each series a number per epoch; NaN where it was not finite or not measured."""
+    nonfinite: stretches.Kinds = field(default_factory=dict)
+    """Series → epoch → `nan`, `inf` or `-inf`."""
+
+    def curve(self, rows: Sequence[int] | None = None) -> Curve:
+        """All of it as plain numbers, or the rows that are named, in rising order."""
+        epochs = [self.first + row for row in (range(self.length) if rows is None else rows)]
+        chosen = self.series if rows is None else self._at(rows)
+        series = {
+            name: [None if number != number else number for number in numbers]
+            for name, numbers in chosen.items()
+        }
+        return Curve(epochs, series, self.nonfinite if rows is None else self._nonfinite_at(set(epochs)))
+
+    def _at(self, rows: Sequence[int]) -> dict[str, array[float]]:
+        return {name: array("d", [numbers[row] for row in rows]) for name, numbers in self.series.items()}
+
+    def _nonfinite_at(self, epochs: Set[int]) -> stretches.Kinds:
+        found = {
+            name: {epoch: kind for epoch, kind in kinds.items() if epoch in epochs}
+            for name, kinds in self.nonfinite.items()
+        }
+        return {name: kinds for name, kinds in found.items() if kinds}
+
+
+_OWNED = sa.select(jobs.c.id).where(jobs.c.id == sa.bindparam("job_id"), own(jobs)).scalar_subquery()
+_AFTER = sa.bindparam("after", type_=Whole)
+_STRETCHED = sa.select(sa.func.coalesce(sa.func.max(stretched.c.last), 0)).where(stretched.c.job_id == _OWNED)
+_BEHIND = _STRETCHED.scalar_subquery()
+_STORED = (
+    sa.select(
+        stretched.c.last.label("epoch"),
+        sa.cast(stretched.c.series, sa.Text).label("told"),
+        sa.cast(stretched.c.nonfinite, sa.Text).label("nonfinite"),
+        stretched.c.data,
     )
-    rows = tx.execute(chosen).all()
-    # All epochs are parsed as one document: a call for each would be most of what a curve costs to read.
-    columns = _columns(orjson.loads(f"[{','.join(row[1] for row in rows)}]"))
-    if series is not None:
-        columns = {name: columns[name] for name in dict.fromkeys(series) if name in columns}
-    curve = Curve([row[0] for row in rows], columns)
-    for epoch, _, found in rows:
-        for name, kind in orjson.loads(found).items() if found else ():
-            if name in curve.series:
-                curve.nonfinite.setdefault(name, {})[epoch] = kind
-    return curve
+    .where(stretched.c.job_id == _OWNED, stretched.c.last > _AFTER)
+    .union_all(
+        sa.select(
+            points.c.epoch,
+            sa.cast(points.c["values"], sa.Text),
+            sa.cast(points.c.nonfinite, sa.Text),
+            sa.cast(None, sa.LargeBinary),
+        ).where(
+            points.c.job_id == _OWNED,
+            # One bound and not two: SQLite would begin at the lower one, and read all that it passes over.
+            points.c.epoch > sa.case((_BEHIND > _AFTER, _BEHIND), else_=_AFTER),
+        )
+    )
+)
+"""Full stretches, and row by row what follows: one statement, hence one snapshot that mixes no attempts."""
 
 
-def _columns(epochs: list[dict[str, float | None]]) -> dict[str, list[float | None]]:
-    """Series → a number per epoch, in the order in which they first appear."""
-    names = dict.fromkeys(name for each in epochs[:1] for name in each)
-    if all(each.keys() == names.keys() for each in epochs):
-        return {name: [each[name] for each in epochs] for name in names}
-    names |= dict.fromkeys(name for each in epochs for name in each)
-    return {name: [each.get(name) for each in epochs] for name in names}
+def packed(tx: Connection, job_id: str, *, after: int = 0, series: Sequence[str] | None = None) -> Packed:
+    """The curve behind epoch `after`, all series or those named; a name never recorded is left out."""
+    rows = tx.execute(_STORED, {"job_id": job_id, "after": after, **here(tx)}).all()
+    # Sorted here: a database that sorts them moves all their numbers about.
+    pieces = [piece.behind(after) for piece in _pieces(sorted(rows, key=lambda row: row.epoch))]
+    names = dict.fromkeys(name for piece in pieces for name in piece.series)
+    wanted = names if series is None else [name for name in dict.fromkeys(series) if name in names]
+    kinds: stretches.Kinds = {}
+    for name, found in (pair for piece in pieces for pair in piece.nonfinite.items() if pair[0] in wanted):
+        kinds.setdefault(name, {}).update(found)
+    columns = {name: stretches.joined(pieces, name) for name in wanted}
+    return Packed(after + 1, sum(piece.length for piece in pieces), columns, kinds)
+
+
+def _pieces(rows: Iterable[sa.Row[Any]]) -> Iterator[Piece]:
+    """Stretches as they are; the rows behind them some at a time, so that no curve takes much memory."""
+    tail: list[tuple[str, str | None]] = []
+    first = 0
+    for row in rows:
+        if row.data is not None:
+            yield stretches.of_stretch(row.epoch, row.told, row.nonfinite, row.data)
+            continue
+        first = first if tail else row.epoch
+        tail.append((row.told, row.nonfinite))
+        if len(tail) == stretches.EPOCHS:
+            yield stretches.of_rows(first, tail)
+            tail = []
+    if tail:
+        yield stretches.of_rows(first, tail)
+
+
+def read(tx: Connection, job_id: str, *, after: int = 0, series: Sequence[str] | None = None) -> Curve:
+    """The same as plain numbers."""
+    return packed(tx, job_id, after=after, series=series).curve()
 
 
 def series_of(tx: Connection, job_id: str) -> list[str]:

@@ -56,7 +56,6 @@ def test_many_epochs_at_once_and_one_after_another(database: Database) -> None:
     with database.reading() as tx:
         assert curves.read(tx, job.id).epochs == list(range(1, 102))
         assert curves.read(tx, job.id, after=99).epochs == [100, 101]
-        assert curves.read(tx, job.id, after=3, limit=2).epochs == [4, 5]
         assert curves.read(tx, job.id, after=101) == Curve()
 
 
