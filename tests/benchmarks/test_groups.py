@@ -23,7 +23,7 @@ def test_every_group_is_a_module_that_measures() -> None:
 
 def test_the_pages_name_no_group_that_there_is_not() -> None:
     shown = [
-        words for page in pages() for words in re.findall(r"\./run bench ([^`\n]*)(?:`|$)", page.text, re.M)
+        words for page in pages() for words in re.findall(r"(?:`|^)\./run bench ([^`\n]*)(?:`|$)", page.text, re.M)
     ]
     named = {name for words in shown for name in words.split()}
     assert named - set(GROUPS | ASKED_FOR) == set()
