@@ -51,14 +51,14 @@ class Turns:
     def work(self) -> Iterator[Measured]:
         """As `pulses`, and something after every batch."""
         while self._work:
+            measured: Measured = []
             for training, steps in list(self._work.items()):
-                if training not in self._work:
-                    continue
-                epoch = next(steps)
+                if epoch := next(steps):
+                    measured.append((training, epoch))
                 if training.stop_reason is not None:
                     self.release(training)
                     training.restore()
-                yield [(training, epoch)] if epoch else []
+            yield measured
 
     def release(self, training: Training) -> None:
         self._work.pop(training, None)

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from models.datasets import Table, bundled
 from models.defaults import complete
 from models.spec import JobSpec
+from models.stacking import stack_key
 from models.training import Training
 from store import curves, datasets, events, ids, jobs, tables, weights
 from store.curves import Curve
@@ -80,6 +81,26 @@ class Workshop:
                 priority=priority,
                 request_id="req_test",
             )
+
+    def add_stack(self, data: Table | None = None, *changes: Any, **settings: Any) -> list[Job]:
+        """Queued jobs that are trained together: one for each of `changes`, merged into the spec."""
+        data = data or iris()
+        dataset = self.add_dataset(data)
+        asked = [{"dataset": dataset.id, **(settings or SHORT), **each} for each in changes]
+        specs = [complete(JobSpec.model_validate(each), data.description).spec for each in asked]
+        assert len({stack_key(spec) for spec in specs}) == 1
+        with self.database.writing() as tx:
+            return [
+                jobs.add(
+                    tx,
+                    spec=spec.model_dump(mode="json"),
+                    dataset_id=dataset.id,
+                    max_epochs=spec.training.max_epochs or 0,
+                    stack_key=stack_key(spec),
+                    stack_limit=64,
+                )
+                for spec in specs
+            ]
 
     def ask(self, action: str, job: Job) -> None:
         with self.database.writing() as tx:
