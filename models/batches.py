@@ -1,57 +1,127 @@
-"""The training rows in batches, slices of one permutation an epoch, and how far the epoch has come."""
+"""The training rows in batches: each member's are slices of its own permutation of an epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from models.evaluation import SplitTensors
 
+AHEAD_BYTES = 2**20
+"""Rows gathered ahead take about as much: many batches of few columns, one of many."""
+
+
+class Order:
+    """One network's order of the rows, another one each epoch, from its own stream."""
+
+    def __init__(self, seed: int) -> None:
+        self._stream = torch.Generator().manual_seed(seed)
+        self._drawn_from = self._stream.get_state()
+        self._permutation: Tensor | None = None
+
+    def of_epoch(self, rows: int) -> Tensor:
+        """The running epoch's permutation, (rows,)."""
+        if self._permutation is None:
+            self._permutation = torch.randperm(rows, generator=self._stream).to(torch.int32)
+        return self._permutation
+
+    def next_epoch(self, rows: int) -> None:
+        """Another permutation, also where this epoch's was never looked at, since a checkpoint lay at its end."""
+        self.of_epoch(rows)
+        self._permutation, self._drawn_from = None, self._stream.get_state()
+
+    def state(self) -> Tensor:
+        """Where the stream was when the running epoch began: an epoch that is taken up again has the same order."""
+        return self._drawn_from
+
+    def resume(self, drawn_from: Tensor) -> None:
+        self._permutation, self._drawn_from = None, drawn_from.clone()
+        self._stream.set_state(self._drawn_from)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The same number of rows for each of K members."""
+
+    x: Tensor
+    """(K, rows, features)"""
+    encoded: Tensor
+    """(K, rows, outputs): targets in the form of outputs."""
+    targets: Tensor
+    """(K, rows)"""
+    alike: int
+    """How many batches from this one on have as many rows."""
+
 
 class Batches:
-    """Deals out the rows, in another order each epoch; the full batch keeps its order."""
+    """Deals out the rows to K members; the full batch keeps its order."""
 
-    def __init__(self, split: SplitTensors, batch_size: int, seed: int) -> None:
+    def __init__(
+        self, split: SplitTensors, batch_size: int, orders: Sequence[Order], *, done: int = 0
+    ) -> None:
         self._split = split
+        self._orders = list(orders)
         self._bounds = batch_bounds(len(split), batch_size)
-        self._order = torch.Generator().manual_seed(seed)
-        self.done = 0
+        self.done = done
         """Batches of the running epoch that were dealt."""
-        self._drawn_from = self._order.get_state()
+        self._ahead: list[Batch] = []
+        """Those that were gathered with the last one, the next at the end."""
 
     def __len__(self) -> int:
         """Batches an epoch."""
         return len(self._bounds)
 
     @property
+    def left(self) -> int:
+        """Batches of the running epoch that were not dealt yet."""
+        return len(self._bounds) - self.done
+
+    @property
     def rows_done(self) -> int:
         """Rows in the batches of the running epoch that were dealt."""
         return self._bounds[self.done - 1][1] if self.done else 0
 
-    def rest(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of the running epoch that were not dealt yet; each counts once it is handed out."""
-        x, targets = self._split.x, self._split.targets
-        if len(self._bounds) > 1:
-            # Drawn from where this epoch first drew: an epoch that is taken up again has the same order.
-            self._order.set_state(self._drawn_from)
-            permutation = torch.randperm(len(x), generator=self._order).to(x.device)
-            x, targets = x[permutation], targets[permutation]
-        for start, end in self._bounds[self.done :]:
-            self.done += 1
-            yield x[start:end], targets[start:end]
+    def next(self) -> Batch:
+        """The next batch of the running epoch; it counts once it is handed out."""
+        if not self._ahead:
+            self._ahead = self._full() if len(self._bounds) == 1 else self._gathered()
+        self.done += 1
+        return self._ahead.pop()
 
     def next_epoch(self) -> None:
-        self.done, self._drawn_from = 0, self._order.get_state()
+        self.done, self._ahead = 0, []
+        if len(self._bounds) > 1:
+            for order in self._orders:
+                order.next_epoch(len(self._split))
 
-    def state(self) -> dict[str, Any]:
-        return {"done": self.done, "drawn_from": self._drawn_from}
+    def resume(self, done: int) -> None:
+        """Go on behind so many batches; the orders have been resumed."""
+        self.done, self._ahead = done, []
 
-    def resume(self, state: dict[str, Any]) -> None:
-        self.done, self._drawn_from = state["done"], state["drawn_from"].clone()
-        self._order.set_state(self._drawn_from)
+    def _full(self) -> list[Batch]:
+        members, split = len(self._orders), self._split
+        # Not copied: every member reads the very same rows.
+        x, encoded = split.x.expand(members, -1, -1), split.encoded.expand(members, -1, -1)
+        return [Batch(x, encoded, split.targets.expand(members, -1), 1)]
+
+    def _gathered(self) -> list[Batch]:
+        """Some batches of equal size at once, the last one first."""
+        start, end = self._bounds[self.done]
+        size, members, split = end - start, len(self._orders), self._split
+        alike = sum(after - before == size for before, after in self._bounds[self.done :])
+        row = split.x.shape[1] + split.encoded.shape[1]
+        count = min(alike, max(1, AHEAD_BYTES // (members * size * row * split.x.element_size())))
+        chosen = [order.of_epoch(len(split))[start : start + count * size] for order in self._orders]
+        # (K, count·size) → (count, K, size): a batch's rows lie together.
+        rows = torch.stack(chosen).view(members, count, size).transpose(0, 1).flatten().to(split.x.device)
+        shape = (count, members, size)
+        x, encoded = (each.index_select(0, rows).view(*shape, -1) for each in (split.x, split.encoded))
+        targets = split.targets.index_select(0, rows).view(shape)
+        parts = zip(x, encoded, targets, strict=True)
+        return [Batch(*part, alike - place) for place, part in enumerate(parts)][::-1]
 
 
 def batch_bounds(rows: int, batch_size: int) -> list[tuple[int, int]]:

@@ -1,23 +1,23 @@
-"""Measuring a network on a split: loss and metrics in evaluation mode, the data term alone."""
+"""Measuring networks on a split: loss and metrics in evaluation mode, the data term alone."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor
 
 from models.losses import Readout
 from models.metrics import METRICS
-from models.network import Network
 from models.preprocessing import Prepared, Rows
+from models.stacked import StackedNetwork
 
 _T = TypeVar("_T")
 
-CHUNK_ROWS = 16_384
-"""Rows a forward pass: bounds the activations' memory, and the wait between two pulses."""
+CHUNK_ROWS = 1_024
+"""Rows a forward pass: their activations stay in the cache, and the caller is asked between two passes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +28,22 @@ class SplitTensors:
     """(n, features)"""
     targets: Tensor
     """(n,), in the trained space: standardized values, class indices, or 0.0 and 1.0."""
+    encoded: Tensor
+    """(n, outputs): targets in the form of outputs."""
     truth: Tensor
     """(n,), as metrics want it: in the target's own units, or class indices."""
     readout: Readout
 
     @classmethod
-    def of(cls, rows: Rows, *, readout: Readout, floating: torch.dtype, device: str) -> Self:
-        targets = torch.from_numpy(rows.y)
+    def of(cls, rows: Rows, prepared: Prepared, *, floating: torch.dtype, device: str) -> Self:
+        readout = Readout.of(prepared)
+        given = torch.from_numpy(rows.y)
+        targets = given.to(device=device, dtype=readout.target_dtype(floating))
         return cls(
             torch.from_numpy(rows.x).to(device=device, dtype=floating),
-            targets.to(device=device, dtype=readout.target_dtype(floating)),
-            readout.truth(targets).to(device),
+            targets,
+            readout.encoded(targets, prepared.outputs, floating),
+            readout.truth(given).to(device),
             readout,
         )
 
@@ -46,37 +51,43 @@ class SplitTensors:
         return len(self.x)
 
 
-def resident(
-    prepared: Prepared, readout: Readout, floating: torch.dtype, device: str
-) -> tuple[SplitTensors, SplitTensors | None, SplitTensors | None]:
-    """Training, validation and test rows where the network is; None for a split without rows."""
+@dataclass(frozen=True, slots=True)
+class Data:
+    """All splits as resident tensors, where the network is; None for a split without rows."""
 
-    def of(rows: Rows) -> SplitTensors:
-        return SplitTensors.of(rows, readout=readout, floating=floating, device=device)
+    train: SplitTensors
+    validation: SplitTensors | None
+    test: SplitTensors | None
 
-    return (
-        of(prepared.train),
-        of(prepared.validation) if prepared.validation else None,
-        of(prepared.test) if prepared.test else None,
-    )
+    @classmethod
+    def of(cls, prepared: Prepared, floating: torch.dtype, device: str) -> Self:
+        def of(rows: Rows) -> SplitTensors:
+            return SplitTensors.of(rows, prepared, floating=floating, device=device)
+
+        return cls(
+            of(prepared.train),
+            of(prepared.validation) if prepared.validation else None,
+            of(prepared.test) if prepared.test else None,
+        )
+
+    @property
+    def readout(self) -> Readout:
+        return self.train.readout
 
 
 @torch.no_grad()
 def evaluate(
-    network: Network, split: SplitTensors, metrics: list[str], *, prefix: str
-) -> Generator[None, None, dict[str, Tensor]]:
-    """`<prefix>loss` and `<prefix><metric>` as scalar tensors; yields between chunks of rows."""
-    was_training = network.training
-    network.eval()
+    network: StackedNetwork, split: SplitTensors, metrics: list[str], *, prefix: str
+) -> Generator[list[Any], None, dict[str, Tensor]]:
+    """`<prefix>loss` and `<prefix><metric>`, each (K,); yields an empty list between chunks of rows."""
     outputs = []
     for start in range(0, len(split), CHUNK_ROWS):
-        outputs.append(network(split.x[start : start + CHUNK_ROWS]))
+        outputs.append(network.evaluate(split.x[start : start + CHUNK_ROWS]))
         if start:
-            yield
-    network.train(was_training)
-    together = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
+            yield []
+    together = torch.cat(outputs, dim=1) if len(outputs) > 1 else outputs[0]
     predictions = split.readout.predictions(together)
-    measured = {f"{prefix}loss": split.readout.loss(together, split.targets)}
+    measured = {f"{prefix}loss": split.readout.losses(together, split.targets).double().mean(-1)}
     return measured | {
         f"{prefix}{name}": METRICS[name].function(split.truth, predictions) for name in metrics
     }

@@ -13,15 +13,16 @@ It ends by itself when no coordinate moves by more than the tolerance.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from models.flat import FlatParameters, copied
-from models.history import History
 from models.losses import Readout
-from models.regularizers import L2, Penalty
+from models.parameters import Parameters, copied
+from models.pricing import Priced
+from models.regularizers import L2
 
 
 class Fista:
@@ -31,38 +32,43 @@ class Fista:
 
     def __init__(
         self,
-        flat: FlatParameters,
-        penalties: list[tuple[Penalty, Tensor]],
+        parameters: Parameters,
+        penalties: Sequence[Priced],
         x: Tensor,
         readout: Readout,
         tolerance: float,
     ) -> None:
-        self._tensors = (flat.weights, flat.others)
-        self._flat = flat
+        """`parameters` of one network: nobody else's steps could keep pace with it."""
+        self._weights, self._gradient = parameters.weights, parameters.weight_gradient
+        self._moved = [
+            (parameters.weights, parameters.weight_gradient),
+            (parameters.others, parameters.other_gradient),
+        ]
+        self._layouts = [parameters.weight_layout, parameters.other_layout]
         self._penalties = penalties
         self._tolerance = tolerance
-        self.learning_rate = 1.0 / _lipschitz(x, readout, penalties)
-        self.converged = False
+        self._rate = 1.0 / _lipschitz(x, readout, penalties)
+        self._converged = False
         self._t = 1.0
         self._current = self._copies()
         self._ahead = self._copies()
 
     def _copies(self) -> list[Tensor]:
-        return [tensor.detach().clone() for tensor in self._tensors]
+        return [flat.clone() for flat, _ in self._moved]
 
     @torch.no_grad()
     def look_ahead(self) -> None:
-        for tensor, ahead in zip(self._tensors, self._ahead, strict=True):
-            tensor.copy_(ahead)
+        for (flat, _), ahead in zip(self._moved, self._ahead, strict=True):
+            flat.copy_(ahead)
 
     @torch.no_grad()
     def step(self) -> None:
-        for penalty, strength in self._penalties:
-            penalty.add_gradient(self._flat.weights.data, strength, self._flat.gradient)
-        for tensor in self._tensors:
-            tensor.sub_(tensor.grad if tensor.grad is not None else 0.0, alpha=self.learning_rate)
-        for penalty, strength in self._penalties:
-            penalty.shrink(self._flat.weights.data, strength, self.learning_rate)
+        for each in self._penalties:
+            each.penalty.add_gradient(self._weights, each.strength, self._gradient)
+        for flat, gradient in self._moved:
+            flat.sub_(gradient, alpha=self._rate)
+        for each in self._penalties:
+            each.penalty.shrink(self._weights, each.strength, self._rate)
         self._extrapolate()
 
     def _extrapolate(self) -> None:
@@ -78,30 +84,35 @@ class Fista:
         self._ahead = [new + momentum * move for new, move in zip(reached, moves, strict=True)]
         self._current = reached
         # After a restart the move is a plain proximal gradient step: the one that tells the optimum.
-        self.converged = max(float(move.abs().max()) for move in moves) < self._tolerance
+        self._converged = max(float(move.abs().max()) for move in moves) < self._tolerance
 
-    def epoch_ended(self, history: History) -> None:
-        """The step size is the curvature's, not the curve's."""
+    def learning_rate(self, member: int) -> float:  # noqa: ARG002 - there is one
+        """The step size, which is the curvature's."""
+        return self._rate
 
-    def state(self) -> dict[str, Any]:
-        numbers = {"t": self._t, "learning_rate": self.learning_rate, "converged": self.converged}
-        ahead = {f"ahead_{place}": tensor for place, tensor in enumerate(self._ahead)}
-        current = {f"current_{place}": tensor for place, tensor in enumerate(self._current)}
-        return numbers | ahead | current
+    def has_converged(self, member: int) -> bool:  # noqa: ARG002 - there is one
+        return self._converged
 
-    def resume(self, state: dict[str, Any]) -> None:
-        self._t, self.learning_rate, self.converged = (
-            state[name] for name in ("t", "learning_rate", "converged")
-        )
-        for place, like in enumerate(self._tensors):
-            self._ahead[place] = copied(state[f"ahead_{place}"], like=like)
-            self._current[place] = copied(state[f"current_{place}"], like=like)
+    def state(self, member: int) -> dict[str, Any]:
+        numbers = {"t": self._t, "learning_rate": self._rate, "converged": self._converged}
+        return numbers | {
+            f"{name}_{place}": layout.take(kept[place], member)
+            for name, kept in (("ahead", self._ahead), ("current", self._current))
+            for place, layout in enumerate(self._layouts)
+        }
+
+    def resume(self, member: int, state: Mapping[str, Any]) -> None:
+        self._t, self._rate, self._converged = (state[name] for name in ("t", "learning_rate", "converged"))
+        for name, kept in (("ahead", self._ahead), ("current", self._current)):
+            for place, layout in enumerate(self._layouts):
+                own = layout.take(kept[place], member)
+                layout.put(kept[place], member, copied(state[f"{name}_{place}"], like=own))
 
 
-def _lipschitz(x: Tensor, readout: Readout, penalties: list[tuple[Penalty, Tensor]]) -> float:
+def _lipschitz(x: Tensor, readout: Readout, penalties: Sequence[Priced]) -> float:
     """Largest curvature of the smooth part: c·σ²([x, 1])/n + 2·max(l2)."""
     design = torch.cat([x, x.new_ones(len(x), 1)], dim=1)
     gram = design.T @ design if design.shape[1] <= design.shape[0] else design @ design.T
     largest = float(torch.linalg.eigvalsh(gram)[-1])
-    ridge = sum(2 * float(strength.max()) for penalty, strength in penalties if isinstance(penalty, L2))
+    ridge = sum(2 * float(each.strength.max()) for each in penalties if isinstance(each.penalty, L2))
     return readout.curvature() * largest / len(x) + ridge

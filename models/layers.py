@@ -11,6 +11,16 @@ from torch import Tensor, nn
 _LEVELS = 65_536  # masks are drawn as 16-bit integers, a quarter of the bits that a float would take
 
 
+def threshold_of(rate: float) -> int:
+    """Of all int16 values, those below it are dropped: `rate` is met to within 1/65536."""
+    return min(round(rate * _LEVELS), _LEVELS - 1) - _LEVELS // 2
+
+
+def scale_of(rate: float) -> float:
+    """What is kept is multiplied by the exact inverse of the share that is kept."""
+    return _LEVELS / (_LEVELS // 2 - threshold_of(rate))
+
+
 class Randomness:
     """One network's own stream of random bits for its dropout masks: nobody else draws from it."""
 
@@ -21,8 +31,12 @@ class Randomness:
     def integers(self, shape: torch.Size) -> Tensor:
         """Uniform over all int16 values, on the CPU."""
         count = shape.numel()
-        raw = self._bits.random_raw((count + 3) // 4)
-        return torch.from_numpy(raw.view(np.int16)[:count]).view(shape)
+        return torch.from_numpy(self.words((count + 3) // 4).view(np.int16)[:count]).view(shape)
+
+    def words(self, count: int) -> np.ndarray:
+        """The next 64-bit words, as int64: four 16-bit numbers each."""
+        words: np.ndarray = self._bits.random_raw(count).view(np.int64)
+        return words
 
     def state(self) -> dict[str, Any]:
         """Where in the stream it is, as plain numbers."""
@@ -44,17 +58,14 @@ class Dropout(nn.Module):
 
     def __init__(self, rate: float, randomness: Randomness) -> None:
         super().__init__()
-        dropped = min(round(rate * _LEVELS), _LEVELS - 1)
         self.rate = rate
-        self._threshold = dropped - _LEVELS // 2
-        self._scale = _LEVELS / (_LEVELS - dropped)
         self._randomness = randomness
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
-        kept = self._randomness.integers(x.shape).to(x.device) >= self._threshold
-        return x * kept.to(x.dtype).mul_(self._scale)
+        kept = self._randomness.integers(x.shape).to(x.device) >= threshold_of(self.rate)
+        return x * kept.to(x.dtype).mul_(scale_of(self.rate))
 
     def extra_repr(self) -> str:
         return f"rate={self.rate}"

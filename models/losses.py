@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.lanes import in_whole_vectors
 from models.metrics import Predictions, Task
 
 if TYPE_CHECKING:
@@ -31,25 +32,47 @@ class Readout:
         scale = prepared.preprocessor.target
         return cls(prepared.task, scale.mean, scale.sd) if scale else cls(prepared.task)
 
-    def loss(self, outputs: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
-        """Cross-entropy (one logit and a sigmoid for two classes, softmax for more) or squared error.
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Each row's loss: cross-entropy (one logit and a sigmoid for two classes, softmax for more), or squared error.
 
-        Outputs (n, 1) or (n, classes); targets (n,): float for binary and regression, int64 for multiclass.
+        Outputs (…, n, 1) or (…, n, classes); targets (…, n): float for binary and regression, int64 for multiclass.
         """
         if self.task == "multiclass":
-            return functional.cross_entropy(outputs, targets, reduction=reduction)
+            chosen = targets.expand(outputs.shape[:-1]).unsqueeze(-1)
+            return -outputs.log_softmax(-1).gather(-1, chosen).squeeze(-1)
+        values = outputs[..., 0]
+        targets = targets.expand(values.shape)
+        if self.task == "regression":
+            return (values - targets).square()
+        return in_whole_vectors(_logistic_losses, values.contiguous(), targets.contiguous())
+
+    def encoded(self, targets: Tensor, classes: int, floating: torch.dtype) -> Tensor:
+        """Targets in the form of outputs, (…, n, outputs): one-hot rows, or a column."""
+        if self.task == "multiclass":
+            return functional.one_hot(targets, classes).to(floating)
+        return targets.to(floating).unsqueeze(-1)
+
+    def gradient(self, outputs: Tensor, encoded: Tensor) -> Tensor:
+        """Of the mean loss over the rows in the outputs, (K, n, outputs) → the same shape.
+
+        (softmax(z) − y)/n, (σ(z) − y)/n, 2·(z − y)/n, with y encoded as `encoded` does.
+        """
+        rows = outputs.shape[-2]
+        if self.task == "multiclass":
+            return outputs.softmax(-1).sub_(encoded).mul_(1 / rows)
         if self.task == "binary":
-            return functional.binary_cross_entropy_with_logits(outputs[:, 0], targets, reduction=reduction)
-        return functional.mse_loss(outputs[:, 0], targets, reduction=reduction)
+            return in_whole_vectors(torch.sigmoid, outputs).sub_(encoded).mul_(1 / rows)
+        return (outputs - encoded).mul_(2 / rows)
 
     def predictions(self, outputs: Tensor) -> Predictions:
-        """Labels and probabilities, or values in the target's own units."""
+        """Labels and probabilities, or values in the target's own units; leading dimensions are kept."""
         if self.task == "multiclass":
-            return Predictions(labels=outputs.argmax(dim=1), probabilities=outputs.softmax(dim=1))
+            return Predictions(labels=outputs.argmax(dim=-1), probabilities=outputs.softmax(dim=-1))
+        values = outputs[..., 0].contiguous()
         if self.task == "binary":
-            logits = outputs[:, 0]
-            return Predictions(labels=(logits > 0).long(), probabilities=logits.sigmoid())
-        return Predictions(values=outputs[:, 0] * self.sd + self.mean)
+            probabilities = in_whole_vectors(torch.sigmoid, values)
+            return Predictions(labels=(values > 0).long(), probabilities=probabilities)
+        return Predictions(values=values * self.sd + self.mean)
 
     def truth(self, targets: Tensor) -> Tensor:
         """Targets as metrics want them: class indices, or values in the target's own units."""
@@ -61,3 +84,7 @@ class Readout:
     def curvature(self) -> float:
         """Bound on the loss's second derivative in the outputs: 1/4, 1/2 (Böhning 1992), 2."""
         return {"binary": 0.25, "multiclass": 0.5, "regression": 2.0}[self.task]
+
+
+def _logistic_losses(z: Tensor, y: Tensor) -> Tensor:
+    return functional.binary_cross_entropy_with_logits(z, y, reduction="none")

@@ -1,7 +1,8 @@
 """Every metric: its name, its declared direction, the tasks it fits, its formula. Add one here.
 
-A metric is a decorated function of the true targets and the network's predictions. Functions use only
-tensors' methods and return a scalar tensor, so this file loads no torch and nothing synchronizes in the loop.
+A metric is a decorated function of the true targets, (n,), and the predictions of one network or of a stack
+of them, (…, n); it gives one number for each network, (…). Functions use only tensors' methods, so this file
+loads no torch and nothing synchronizes in the loop.
 """
 
 from __future__ import annotations
@@ -19,14 +20,20 @@ Direction = Literal["higher", "lower"]
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """What a network says of n rows, in the units people read."""
+    """What networks say of n rows, in the units people read; a stack's have a dimension more in front."""
 
     labels: Tensor | None = None
-    """Class indices, shape (n,), int64; None for regression."""
+    """Class indices, shape (…, n), int64; None for regression."""
     probabilities: Tensor | None = None
-    """Binary: P(class 1), shape (n,). Multiclass: shape (n, classes), rows sum to 1. None for regression."""
+    """Binary: P(class 1), (…, n). Multiclass: (…, n, classes), rows sum to 1. None for regression."""
     values: Tensor | None = None
-    """Regression: predictions in the target's own units, shape (n,)."""
+    """Regression: predictions in the target's own units, (…, n)."""
+
+    @property
+    def is_binary(self) -> bool:
+        """One probability a row."""
+        labels, probabilities = self.labels, self.probabilities
+        return labels is not None and probabilities is not None and probabilities.dim() == labels.dim()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,7 @@ METRICS: dict[str, Metric] = {}
 def metric(
     name: str, *, better: Direction, tasks: set[Task]
 ) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
-    """Register a function `(truth, predictions) -> scalar` under a name, with its direction declared."""
+    """Register a function `(truth, predictions) -> (…)` under a name, with its direction declared."""
 
     def register(
         function: Callable[[Tensor, Predictions], Tensor],
@@ -69,18 +76,25 @@ def direction(series: str) -> Direction:
 
 
 def _class_count(predictions: Predictions) -> int:
-    """K; a binary network answers with one probability a row."""
+    """A binary network answers with one probability a row."""
     probabilities = predictions.probabilities
-    return probabilities.shape[-1] if probabilities is not None and probabilities.dim() == 2 else 2
+    return 2 if probabilities is None or predictions.is_binary else probabilities.shape[-1]
 
 
 def _tally(truth: Tensor, predictions: Predictions) -> tuple[Tensor, Tensor, Tensor]:
     """Per class: rows of it that were recognized, rows of it, rows that were taken for it."""
     labels, classes = _given(predictions.labels), _class_count(predictions)
     # Missed rows are counted in a class of their own, which is cut off: nothing is gathered by a mask.
-    recognized = truth.masked_fill(truth != labels, classes).bincount(minlength=classes + 1)[:classes]
-    actual, predicted = truth.bincount(minlength=classes), labels.bincount(minlength=classes)
-    return recognized.double(), actual.double(), predicted.double()
+    recognized = _count(labels.masked_fill(truth != labels, classes), classes + 1)[..., :classes]
+    return recognized, _count(truth, classes), _count(labels, classes)
+
+
+def _count(labels: Tensor, classes: int) -> Tensor:
+    """(…, n) → (…, classes): how often each class occurs."""
+    leading = labels.shape[:-1]
+    rows = labels.reshape(leading.numel(), -1)
+    own = labels.new_ones(len(rows)).cumsum(0).sub(1).mul(classes).unsqueeze(1)  # a range of classes each
+    return (rows + own).flatten().bincount(minlength=len(rows) * classes).view(*leading, classes).double()
 
 
 def _given(part: Tensor | None) -> Tensor:
@@ -101,64 +115,65 @@ def _or_zero(ratio: Tensor) -> Tensor:
 @metric("accuracy", better="higher", tasks={"binary", "multiclass"})
 def accuracy(truth: Tensor, predictions: Predictions) -> Tensor:
     """Share of rows whose class is recognized."""
-    return (truth == _given(predictions.labels)).double().mean()
+    return (truth == _given(predictions.labels)).double().mean(-1)
 
 
 @metric("balanced_accuracy", better="higher", tasks={"binary", "multiclass"})
 def balanced_accuracy(truth: Tensor, predictions: Predictions) -> Tensor:
     """Mean over the classes that have rows of the share of those that is recognized."""
     recognized, actual, _ = _tally(truth, predictions)
-    return (recognized / actual).nanmean()
+    return (recognized / actual).nanmean(-1)
 
 
 @metric("f1", better="higher", tasks={"binary"})
 def f1(truth: Tensor, predictions: Predictions) -> Tensor:
     """Harmonic mean of precision and recall of the second class; 0 where neither is defined."""
     recognized, actual, predicted = _tally(truth, predictions)
-    return _or_zero(2 * recognized[1] / (actual[1] + predicted[1]))
+    return _or_zero(2 * recognized[..., 1] / (actual[1] + predicted[..., 1]))
 
 
 @metric("f1_macro", better="higher", tasks={"binary", "multiclass"})
 def f1_macro(truth: Tensor, predictions: Predictions) -> Tensor:
     """Mean of the classes' F1; a class that neither occurs nor is predicted is left out."""
     recognized, actual, predicted = _tally(truth, predictions)
-    return (2 * recognized / (actual + predicted)).nanmean()
+    return (2 * recognized / (actual + predicted)).nanmean(-1)
 
 
 @metric("precision", better="higher", tasks={"binary"})
 def precision(truth: Tensor, predictions: Predictions) -> Tensor:
     """Of the rows taken for the second class, the share that is; 0 where none is taken for it."""
     recognized, _, predicted = _tally(truth, predictions)
-    return _or_zero(recognized[1] / predicted[1])
+    return _or_zero(recognized[..., 1] / predicted[..., 1])
 
 
 @metric("recall", better="higher", tasks={"binary"})
 def recall(truth: Tensor, predictions: Predictions) -> Tensor:
     """Of the rows of the second class, the share that is recognized; 0 where there are none."""
     recognized, actual, _ = _tally(truth, predictions)
-    return _or_zero(recognized[1] / actual[1])
+    return _or_zero(recognized[..., 1] / actual[1])
 
 
 def _thresholds(truth: Tensor, predictions: Predictions) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Walk every class's scores from high to low, (n, K) or (n, 1): true and false positives, now and before.
+    """Walk every class's scores from high to low: true and false positives, now and before, (…, classes or 1, n).
 
     Rows with equal scores are passed at once: only the last row of a tie differs from what was before.
     """
     scores = _given(predictions.probabilities)
-    binary = scores.dim() == 1
-    ordered, order = (scores.unsqueeze(1) if binary else scores).sort(dim=0, descending=True)
-    classes = truth.new_ones(1) if binary else truth.new_ones(scores.shape[1]).cumsum(0) - 1
-    positive = (truth[order] == classes).double()
-    last = ordered != ordered.roll(-1, 0)
-    last[-1] = True
-    hits, rows = positive.cumsum(0), positive.new_ones(positive.shape).cumsum(0)
-    hits, misses = (count.masked_fill(~last, 0).cummax(0).values for count in (hits, rows - hits))
+    scores = scores.unsqueeze(-2) if predictions.is_binary else scores.transpose(-2, -1)
+    ordered, order = scores.sort(dim=-1, descending=True)
+    count = scores.shape[-2]
+    classes = truth.new_ones(1) if predictions.is_binary else truth.new_ones(count).cumsum(0) - 1
+    positive = (truth[order] == classes.unsqueeze(-1)).double()
+    last = ordered != ordered.roll(-1, -1)
+    last[..., -1] = True
+    hits, rows = positive.cumsum(-1), positive.new_ones(positive.shape).cumsum(-1)
+    hits, misses = (passed.masked_fill(~last, 0).cummax(-1).values for passed in (hits, rows - hits))
     return hits, misses, _before(hits), _before(misses)
 
 
 def _before(count: Tensor) -> Tensor:
-    earlier = count.roll(1, 0)
-    earlier[0] = 0
+    earlier = count.roll(1, -1)
+    earlier[..., 0] = 0
     return earlier
 
 
@@ -170,16 +185,16 @@ def roc_auc(truth: Tensor, predictions: Predictions) -> Tensor:
     no class has.
     """
     hits, misses, hits_before, misses_before = _thresholds(truth, predictions)
-    area = ((misses - misses_before) * (hits + hits_before)).sum(0) / 2
-    return (area / (hits[-1] * misses[-1])).nanmean()
+    area = ((misses - misses_before) * (hits + hits_before)).sum(-1) / 2
+    return (area / (hits[..., -1] * misses[..., -1])).nanmean(-1)
 
 
 @metric("average_precision", better="higher", tasks={"binary"})
 def average_precision(truth: Tensor, predictions: Predictions) -> Tensor:
     """Area under precision over recall of the second class, in steps; 0 where it has no rows."""
     hits, misses, hits_before, _ = _thresholds(truth, predictions)
-    gained = (hits - hits_before) / hits[-1]
-    return _or_zero(gained * hits / (hits + misses)).sum()
+    gained = (hits - hits_before) / hits[..., -1:]
+    return _or_zero(gained * hits / (hits + misses)).sum(-1).squeeze(-1)
 
 
 @metric("log_loss", better="lower", tasks={"binary", "multiclass"})
@@ -187,40 +202,43 @@ def log_loss(truth: Tensor, predictions: Predictions) -> Tensor:
     """Mean of −log P(the row's class), probabilities held off 0 and 1 by the number format's epsilon."""
     chance = _given(predictions.probabilities)
     epsilon = 2.0 ** (-52 if chance.element_size() == 8 else -23)
-    if chance.dim() == 1:
+    if predictions.is_binary:
         chance = chance.double().clamp(epsilon, 1 - epsilon)
-        return -chance.where(truth == 1, 1 - chance).log().mean()
-    chosen = chance.gather(1, truth.unsqueeze(1)).double()
-    return -chosen.clamp(epsilon, 1 - epsilon).log().mean()
+        return -chance.where(truth == 1, 1 - chance).log().mean(-1)
+    return -_of_truth(truth, chance).double().clamp(epsilon, 1 - epsilon).log().mean(-1)
+
+
+def _of_truth(truth: Tensor, chance: Tensor) -> Tensor:
+    """The probability of each row's own class, (…, n)."""
+    return chance.gather(-1, truth.expand(chance.shape[:-1]).unsqueeze(-1)).squeeze(-1)
 
 
 @metric("brier", better="lower", tasks={"binary", "multiclass"})
 def brier(truth: Tensor, predictions: Predictions) -> Tensor:
     """Mean squared distance of the probabilities from the truth; multiclass: summed over the classes."""
     chance = _given(predictions.probabilities).double()
-    if chance.dim() == 1:
-        return (chance - truth).square().mean()
+    if predictions.is_binary:
+        return (chance - truth).square().mean(-1)
     # Σ (p − y)² with y one-hot is Σ p² − 2·p(truth) + 1: the one-hot matrix is never made.
-    chosen = chance.gather(1, truth.unsqueeze(1)).squeeze(1)
-    return (chance.square().sum(1) - 2 * chosen + 1).clamp(min=0).mean()
+    return (chance.square().sum(-1) - 2 * _of_truth(truth, chance) + 1).clamp(min=0).mean(-1)
 
 
 @metric("rmse", better="lower", tasks={"regression"})
 def rmse(truth: Tensor, predictions: Predictions) -> Tensor:
     """Root of the mean squared error, in the target's units."""
-    return _residuals(truth, predictions).square().mean().sqrt()
+    return _residuals(truth, predictions).square().mean(-1).sqrt()
 
 
 @metric("mae", better="lower", tasks={"regression"})
 def mae(truth: Tensor, predictions: Predictions) -> Tensor:
     """Mean absolute error, in the target's units."""
-    return _residuals(truth, predictions).abs().mean()
+    return _residuals(truth, predictions).abs().mean(-1)
 
 
 @metric("r2", better="higher", tasks={"regression"})
 def r2(truth: Tensor, predictions: Predictions) -> Tensor:
     """1 − squared error / variance; of a constant target 1 where it is met, else 0; NaN of one row."""
-    unexplained = _residuals(truth, predictions).square().sum()
+    unexplained = _residuals(truth, predictions).square().sum(-1)
     spread = truth.double() - truth.double().mean()
     total = spread.square().sum()
     constant = (unexplained == 0).double()

@@ -10,23 +10,22 @@ One step is
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
 
-from models.flat import FlatParameters
 from models.history import History
-from models.regularizers import Monitor, Penalty
+from models.parameters import Parameters
+from models.pricing import Priced
+from models.regularizers import Monitor
 from models.spec import OptimizerSpec
-from models.updates import rule_of
+from models.updates import Place, rule_of
 
 
 class Stepper(Protocol):
     """What the loop needs of an optimizer. The data loss's gradient lies in the flat parameters."""
 
-    learning_rate: float
-    converged: bool
     looks_ahead: bool
     """The gradient is taken at another point than the one that is kept."""
 
@@ -36,38 +35,44 @@ class Stepper(Protocol):
     def step(self) -> None:
         """Move on from there."""
 
-    def epoch_ended(self, history: History) -> None:
-        """See the curve, where the learning rate follows it."""
+    def learning_rate(self, member: int) -> float:
+        """A member's, of the last step."""
 
-    def state(self) -> dict[str, Any]:
-        """What the steps so far have left behind, but for the weights: tensors and plain values."""
+    def has_converged(self, member: int) -> bool:
+        """Whether nothing moves any more."""
 
-    def resume(self, state: dict[str, Any]) -> None:
+    def state(self, member: int) -> dict[str, Any]:
+        """What the steps so far have left behind of a member, but for its weights: tensors and plain values."""
+
+    def resume(self, member: int, state: Mapping[str, Any]) -> None:
         """Go on from such a state."""
 
 
 class Descent:
-    """SGD with momentum, or Adam; `adamw` is Adam whose weight decay defaults to 0.01."""
+    """SGD with momentum, or Adam, for K members; `adamw` is Adam whose weight decay defaults to 0.01."""
 
-    converged = False
     looks_ahead = False
 
     def __init__(
         self,
-        spec: OptimizerSpec,
-        flat: FlatParameters,
-        penalties: list[tuple[Penalty, Tensor]],
-        schedule: Schedule,
+        specs: Sequence[OptimizerSpec],
+        parameters: Parameters,
+        penalties: Sequence[Priced],
+        schedules: Sequence[Schedule],
     ) -> None:
-        self._spec = spec
-        self._weights = flat.weights
-        self._flat = flat
+        """A spec and a schedule a member; the members' rules are the same."""
+        self._weights = parameters.weights
+        self._gradient = parameters.weight_gradient
+        self._layout = parameters.weight_layout
         self._penalties = penalties
-        self._proximal = [(penalty, strength) for penalty, strength in penalties if penalty.proximal]
-        self._schedule = schedule
-        self._rule = rule_of(spec, {"weights": flat.weights, "others": flat.others})
+        self._proximal = [each for each in penalties if each.penalty.proximal]
+        self._decays = [spec.weight_decay or 0.0 for spec in specs]
+        self._schedules = list(schedules)
+        weights = Place(parameters.weights, parameters.weight_gradient, parameters.weight_layout)
+        others = Place(parameters.others, parameters.other_gradient, parameters.other_layout)
+        self._rule = rule_of(specs[0], {"weights": weights, "others": others})
         self._steps = 0
-        self.learning_rate = schedule.rate(1)
+        self._rates = [schedule.rate(1) for schedule in schedules]
 
     def look_ahead(self) -> None:
         """The gradient is wanted where the weights are."""
@@ -75,28 +80,44 @@ class Descent:
     @torch.no_grad()
     def step(self) -> None:
         self._steps += 1
-        self.learning_rate = rate = self._schedule.rate(self._steps)
-        for penalty, strength in self._penalties:
-            penalty.add_gradient(self._weights.data, strength, self._flat.gradient)
-        if self._spec.weight_decay:
-            self._weights.mul_(1 - rate * self._spec.weight_decay)
-        self._rule.step(rate)
+        self._rates = [schedule.rate(self._steps) for schedule in self._schedules]
+        for each in self._penalties:
+            each.penalty.add_gradient(self._weights, each.strength, self._gradient)
+        self._decay()
+        self._rule.step(self._rates)
         if self._proximal:
             # With lr alone the penalty would weigh 1 − μ of what was asked, and under Adam far more or less.
-            step = self._rule.reach("weights", rate)
-            for penalty, strength in self._proximal:
-                penalty.shrink(self._weights.data, strength, step)
+            step = self._rule.reach("weights", self._rates)
+            for each in self._proximal:
+                each.penalty.shrink(self._weights, each.strength, step)
 
-    def epoch_ended(self, history: History) -> None:
-        self._schedule.epoch_ended(history)
+    def _decay(self) -> None:
+        factors = [1 - rate * decay for rate, decay in zip(self._rates, self._decays, strict=True)]
+        if all(factor == factors[0] for factor in factors):
+            if factors[0] != 1:
+                self._weights.mul_(factors[0])
+            return
+        column = self._weights.new_tensor(factors).unsqueeze(1)
+        for block in self._layout.blocks(self._weights):
+            block.mul_(column)
 
-    def state(self) -> dict[str, Any]:
-        return {"learning_rate": self.learning_rate} | self._rule.state() | self._schedule.state()
+    def learning_rate(self, member: int) -> float:
+        return self._rates[member]
 
-    def resume(self, state: dict[str, Any]) -> None:
-        self._steps, self.learning_rate = state["steps"], state["learning_rate"]
-        self._rule.resume(state)
-        self._schedule.resume(state)
+    def has_converged(self, member: int) -> bool:  # noqa: ARG002 - it never says so
+        return False
+
+    def state(self, member: int) -> dict[str, Any]:
+        return (
+            {"learning_rate": self._rates[member]}
+            | self._rule.state(member)
+            | self._schedules[member].state()
+        )
+
+    def resume(self, member: int, state: Mapping[str, Any]) -> None:
+        self._steps, self._rates[member] = state["steps"], state["learning_rate"]
+        self._rule.resume(member, state)
+        self._schedules[member].resume(state)
 
 
 class Schedule:
@@ -146,7 +167,7 @@ class Schedule:
     def state(self) -> dict[str, Any]:
         return {"plateau_factor": self._plateau_factor, "plateau_until": self._plateau_until}
 
-    def resume(self, state: dict[str, Any]) -> None:
+    def resume(self, state: Mapping[str, Any]) -> None:
         self._plateau_factor, self._plateau_until = state["plateau_factor"], state["plateau_until"]
 
 

@@ -1,4 +1,4 @@
-"""THE loop: iterate a Training to train.
+"""One network being trained. Iterate it to train:
 
     for epoch in Training(spec, prepared):
         print(epoch)
@@ -8,44 +8,40 @@ iterate `pulses()`. There are no callbacks and no flags to set. When the iterato
 restored the best weights and `stop_reason` says why; a caller who ceased earlier calls `finish()` or
 `restore()`.
 
-Whatever is needed to go on lies in this object and in nobody's local variables, so whenever the caller is
-asked, `models.checkpoints` may save it; another Training of the same spec and data that `resume`s the
-checkpoint ends as this one would have.
+The steps are taken by the stack that it sits in, alone or with others (`models.stacks`); what is the network's
+own is here: its spec, curve, best epoch, order of the rows, schedule, clock, and why it stopped. Whenever the
+caller is asked, `models.checkpoints` may save all that is needed to go on; another Training of the same spec
+and data that `resume`s the checkpoint ends as this one would have.
 """
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from models.batches import Batches
+from models.batches import Order, batch_bounds
 from models.best import Best
 from models.checkpoints import UNREADABLE, Checkpoint, State, fingerprint, history_of, history_state
 from models.clock import Clock
 from models.errors import CheckpointError
-from models.evaluation import SplitTensors, drained, evaluate, resident
-from models.fista import Fista
-from models.flat import FlatParameters, copied
+from models.evaluation import Data, drained
 from models.history import Epoch, History
-from models.losses import Readout
 from models.network import Network, build
-from models.optimizers import Descent, Schedule, Stepper
+from models.optimizers import Schedule
 from models.preprocessing import Prepared
 from models.spec import JobSpec
+from models.stacks import Stack
 
 StopReason = Literal["max_epochs", "early_stopping", "max_runtime", "finished", "converged", "diverged"]
 
-PULSE_SECONDS = 0.2
-"""The caller of `pulses()` is asked at least this often, but for a single batch that takes longer."""
-
 
 class Training:
-    """One network being trained. After the iteration: `network`, `history`, `stop_reason`, `result()`."""
+    """After the iteration: `network`, `history`, `stop_reason`, `result()`."""
 
     def __init__(
         self, spec: JobSpec, prepared: Prepared, *, device: str = "cpu", spent_seconds: float = 0.0
@@ -55,35 +51,28 @@ class Training:
         `spent_seconds` is what earlier attempts took; it counts against `max_runtime_seconds`.
         """
         self.spec = spec
-        self.fingerprint = fingerprint(prepared)
+        self.prepared = prepared
         self.history = History()
         self.stop_reason: StopReason | None = None
         self.stop_detail = ""
-        self.readout = Readout.of(prepared)
         # FISTA's tolerance lies below what float32 can tell apart.
-        floating = torch.float64 if spec.optimizer.kind == "fista" else torch.float32
-        self.train, self.validation, self.test = resident(prepared, self.readout, floating, device)
+        self._floating = torch.float64 if spec.optimizer.kind == "fista" else torch.float32
+        self._device = device
         self.network: Network = build(spec, prepared.train.x.shape[1], prepared.outputs, spec.training.seed)
-        self.network.to(device=device, dtype=self.train.x.dtype)
-        self._batches = Batches(self.train, spec.training.batch_size or 32, spec.training.seed)
-        self._flat = FlatParameters(self.network)
-        columns = [feature.column for feature in prepared.preprocessor.features]
+        self.network.to(device=device, dtype=self._floating)
+        self.order = Order(spec.training.seed)
+        rows, size = len(prepared.train.x), spec.training.batch_size or 32
+        self.schedule = Schedule(spec.optimizer, len(batch_bounds(rows, size)), self._max_epochs)
         self._techniques = spec.regularization.techniques() if spec.regularization else {}
-        penalties = spec.regularization.penalties() if spec.regularization else {}
-        self._penalties = {
-            name: (part, self._flat.strength(part, columns)) for name, part in penalties.items()
-        }
-        self._stepper = self._make_stepper()
-        self._best = Best(spec, validated=self.validation is not None)
+        self._best = Best(spec, validated=prepared.validation is not None)
         self._clock = Clock(spent_seconds)
-        self._begin_epoch()
-
-    def _make_stepper(self) -> Stepper:
-        optimizer, penalties = self.spec.optimizer, list(self._penalties.values())
-        if optimizer.kind == "fista":
-            return Fista(self._flat, penalties, self.train.x, self.readout, optimizer.tolerance or 1e-10)
-        schedule = Schedule(optimizer, len(self._batches), self._max_epochs)
-        return Descent(optimizer, self._flat, penalties, schedule)
+        self._seat: Stack | None = None
+        self._epoch_began = self._clock.seconds
+        self.loss_sum = 0.0
+        """The data loss of the running epoch's batches as they went by, summed over their rows."""
+        self.has_converged = False
+        self.is_at_its_best = False
+        """The newest epoch is the best so far, and its weights are to be kept."""
 
     # ── the loop ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -92,86 +81,66 @@ class Training:
         return (epoch for epoch in self.pulses() if epoch is not None)
 
     def pulses(self) -> Iterator[Epoch | None]:
-        """The epochs, and None every `PULSE_SECONDS` in the midst of epochs that take longer."""
-        last = time.monotonic()
-        for measured in self._work():
-            if measured is not None or time.monotonic() - last >= PULSE_SECONDS:
-                yield measured
-                last = time.monotonic()
+        """The epochs, and None now and then in the midst of epochs that take longer (see `Stack.pulses`)."""
+        for measured in self.stack.pulses():
+            if not measured:
+                yield None
+            for _, epoch in measured:
+                yield epoch
 
-    def _work(self) -> Generator[Epoch | None, None, None]:
-        """Train to the end. Yields None after every batch, so that whoever drives it may stop there."""
+    @property
+    def stack(self) -> Stack:
+        """The stack that it sits in; one of its own, where nobody has given it a seat."""
+        return self._seat or Stack([self])
+
+    @property
+    def _index(self) -> int:
+        return self.stack.seats.index(self)
+
+    @property
+    def has_begun(self) -> bool:
+        return bool(self.history) or (self._seat is not None and self._seat.batches.done > 0)
+
+    @cached_property
+    def data(self) -> Data:
+        """Resident tensors of the splits; a stack's members share them."""
+        return Data.of(self.prepared, self._floating, self._device)
+
+    @cached_property
+    def fingerprint(self) -> dict[str, Any]:
+        """By what the data are known again."""
+        return fingerprint(self.prepared)
+
+    @property
+    def columns(self) -> list[str]:
+        """The dataset's column behind each network input."""
+        return [feature.column for feature in self.prepared.preprocessor.features]
+
+    # ── what its stack tells it ─────────────────────────────────────────────────────────────────────────────
+
+    def take_seat(self, stack: Stack) -> None:
+        self._seat = stack
+
+    def share(self, other: Training) -> None:
+        """Hold the very tensors of another training on the same data."""
+        self.__dict__["data"] = other.data
+
+    def begin(self) -> None:
+        """Time runs from here."""
         self.network.train()
         self._clock.start()
-        if self.stop_reason is None and self._out_of_time():
-            yield from self._end_at_once()
-        while self.stop_reason is None:
-            for x, targets in self._batches.rest():
-                self._step(x, targets)
-                yield None
-                if self._out_of_time():
-                    break
-            yield (yield from self._close_epoch())
-        self.restore()
 
-    def _end_at_once(self) -> Generator[Epoch | None, None, None]:
-        """Earlier attempts have spent the time: what they began is measured, and no batch more is done."""
-        last = yield from self._cut_short()
-        if last:
-            yield last
-        else:
-            self._stop_for_time()
-
-    def _step(self, x: Tensor, targets: Tensor) -> None:
-        self._stepper.look_ahead()
-        self._flat.zero_gradients()
-        loss = self.readout.loss(self.network(x), targets)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._stepper.step()
-        self._loss_sum += loss.detach() * len(x)
-
-    # ── the end of an epoch ─────────────────────────────────────────────────────────────────────────────────
-
-    def _begin_epoch(self) -> None:
-        self._loss_sum = torch.zeros((), dtype=self.train.x.dtype, device=self.train.x.device)
-        self._epoch_began = self._clock.seconds
-
-    def _close_epoch(self) -> Generator[None, None, Epoch]:
-        """Measure, record, keep the best, decide whether to go on."""
-        values = yield from self._measure()
-        epoch = Epoch(len(self.history) + 1, values)
+    def record(self, measured: Mapping[str, float]) -> Epoch:
+        """Note down an epoch that has ended, and decide whether to go on."""
+        epoch = Epoch(
+            len(self.history) + 1, {**measured, "epoch_seconds": self._clock.seconds - self._epoch_began}
+        )
         self.history.append(epoch)
-        self._best.see(self.history, self._flat)
-        self._stepper.epoch_ended(self.history)
+        self.is_at_its_best = self._best.see(self.history) and self._best.restores
+        self.schedule.epoch_ended(self.history)
         self._decide(epoch)
-        self._batches.next_epoch()
-        self._begin_epoch()
+        self.loss_sum, self._epoch_began = 0.0, self._clock.seconds
         return epoch
-
-    def _cut_short(self) -> Generator[None, None, Epoch | None]:
-        """Close the epoch that has begun, if one has, or if nothing was measured yet at all."""
-        if self._batches.done or not self.history:
-            return (yield from self._close_epoch())
-        return None
-
-    def _measure(self) -> Generator[None, None, dict[str, float]]:
-        """Every series of this epoch; one synchronization for all of them."""
-        names = self.spec.metrics or []
-        measured = yield from evaluate(self.network, self.train, names, prefix="train_")
-        if self.validation:
-            measured |= yield from evaluate(self.network, self.validation, names, prefix="val_")
-        weights, penalties = self._flat.weights.detach(), self._flat.penalties(self._penalties)
-        # The batches as they went by, unless their gradient was taken at another point than the weights are.
-        by_batch = self._batches.done and not self._stepper.looks_ahead
-        loss = self._loss_sum / self._batches.rows_done if by_batch else measured["train_loss"]
-        objective = loss + sum(penalties.values())
-        own = {"weight_norm": weights.norm(), "sparsity": (weights == 0).double().mean()}
-        tensors = {"objective": objective} | measured | penalties | own
-        numbers = torch.stack([tensor.double() for tensor in tensors.values()]).tolist()
-        return dict(zip(tensors, numbers, strict=True)) | {
-            "learning_rate": self._stepper.learning_rate,
-            "epoch_seconds": self._clock.seconds - self._epoch_began,
-        }
 
     @property
     def _max_epochs(self) -> int:
@@ -183,20 +152,21 @@ class Training:
             self._stop("diverged", f"the objective was no longer a finite number in epoch {epoch.number}")
         elif stalled:
             self._stop("early_stopping", "; ".join(stalled))
-        elif self._stepper.converged:
+        elif self.has_converged:
             self._stop("converged", f"no coefficient moves any more after {epoch.number} iterations")
         elif epoch.number >= self._max_epochs:
             self._stop("max_epochs", f"all {epoch.number} epochs are done")
-        elif self._out_of_time():
-            self._stop_for_time()
+        elif self.is_out_of_time:
+            self.stop_for_time()
 
     def _stop(self, reason: StopReason, detail: str) -> None:
         self.stop_reason, self.stop_detail = reason, detail
 
-    def _stop_for_time(self) -> None:
+    def stop_for_time(self) -> None:
         self._stop("max_runtime", f"{self.spec.training.max_runtime_seconds:g} seconds were up")
 
-    def _out_of_time(self) -> bool:
+    @property
+    def is_out_of_time(self) -> bool:
         limit = self.spec.training.max_runtime_seconds
         return limit is not None and self._clock.seconds >= limit
 
@@ -205,7 +175,7 @@ class Training:
     @property
     def batch(self) -> int:
         """Batches that are done of the epoch that has begun."""
-        return self._batches.done
+        return self.stack.batches.done
 
     @property
     def runtime_seconds(self) -> float:
@@ -213,15 +183,17 @@ class Training:
         return self._clock.seconds
 
     def state(self) -> State:
-        """All that is needed to go on, part by part. Its tensors are no copies: the next step moves them."""
+        """All that is needed to go on, part by part; a part's tensors are copies."""
+        stack, index = self.stack, self._index
+        stack.settle()
         return {
-            "network": dict(self._flat.state()),
-            "stepper": self._stepper.state(),
-            "batches": self._batches.state(),
+            "network": dict(stack.network.parameters.state(index)),
+            "stepper": dict(stack.stepper.state(index)),
+            "batches": {"done": stack.batches.done, "drawn_from": self.order.state()},
             "dropout": self.network.randomness.state(),
-            "best": self._best.state(),
+            "best": {"epoch": self.best_epoch, **stack.best.state(index)},
             "history": history_state(self.history),
-            "epoch": {"loss_sum": self._loss_sum, "seconds": self._clock.seconds - self._epoch_began},
+            "epoch": {"loss_sum": self.loss_sum, "seconds": self._clock.seconds - self._epoch_began},
             "ending": {
                 "stop_reason": self.stop_reason,
                 "stop_detail": self.stop_detail,
@@ -241,16 +213,21 @@ class Training:
             raise CheckpointError("the checkpoint does not fit this network") from error
 
     def _take_over(self, state: State) -> None:
-        self._flat.overwrite(state["network"])
-        self._stepper.resume(state["stepper"])
-        self._batches.resume(state["batches"])
+        stack = self.stack.release(self)
+        stack.forget()
+        stack.network.parameters.overwrite(0, state["network"])
+        stack.stepper.resume(0, state["stepper"])
+        self.order.resume(state["batches"]["drawn_from"])
+        stack.batches.resume(state["batches"]["done"])
         self.network.randomness.resume(state["dropout"])
-        self._best.resume(state["best"], self._flat)
+        self._best.epoch = state["best"]["epoch"]
+        stack.best.put(0, {name: kept for name, kept in state["best"].items() if isinstance(kept, Tensor)})
         self.history = history_of(state["history"])
-        self._loss_sum = copied(state["epoch"]["loss_sum"], like=self._loss_sum)
+        self.loss_sum = float(state["epoch"]["loss_sum"])
         self._clock.put_forward(state["ending"]["runtime_seconds"])
         self._epoch_began = self._clock.seconds - state["epoch"]["seconds"]
         self.stop_reason, self.stop_detail = state["ending"]["stop_reason"], state["ending"]["stop_detail"]
+        self.network.train(self.stop_reason is None)
 
     # ── ending it from outside ──────────────────────────────────────────────────────────────────────────────
 
@@ -259,18 +236,18 @@ class Training:
 
         For a caller who has ceased to iterate. Training that was not yet measured at all is measured now.
         """
-        last = None
+        last: list[tuple[Training, Epoch]] = []
         if self.stop_reason is None:
-            last = drained(self._cut_short())
+            last = drained(self.stack.release(self).cut_short())
             if self.stop_reason != "diverged":
                 self._stop("finished", f"finished by request after epoch {len(self.history)}")
         self.restore()
-        return last
+        return last[0][1] if last else None
 
     def restore(self) -> None:
         """Go back to the best epoch's weights, where one was kept."""
-        if self._best.weights:
-            self._flat.overwrite(self._best.weights)
+        stack = self.stack if self.stop_reason else self.stack.release(self)
+        stack.restore(self)
         self.network.eval()
         self._clock.stop()
 
@@ -284,34 +261,28 @@ class Training:
     @property
     def restored_epoch(self) -> int:
         """The epoch whose weights the network holds at the end; 0 before the first."""
-        return self.best_epoch if self._best.weights and self.best_epoch else len(self.history)
+        return self.best_epoch if self._best.restores and self.best_epoch else len(self.history)
 
     def result(self) -> dict[str, Any]:
         """Metrics of all splits at the restored weights; the test split is touched here and nowhere else."""
-        train = self._recomputed(self.train)
-        validation = self._recomputed(self.validation)
+        splits = self.stack.results(self)
+        train, validation = splits["train"], splits["validation"]
         return {
             "best_epoch": self.best_epoch,
             "last_epoch": len(self.history),
             "restored_epoch": self.restored_epoch,
             "parameters": self.network.parameter_count(),
-            "train": train,
-            "validation": validation,
-            "test": self._recomputed(self.test),
+            **splits,
             "generalization_gap": validation["loss"] - train["loss"] if train and validation else None,
         }
 
-    def _recomputed(self, split: SplitTensors | None) -> dict[str, float] | None:
-        if split is None:
-            return None
-        measured = drained(evaluate(self.network, split, self.spec.metrics or [], prefix=""))
-        return {name: float(value) for name, value in measured.items()}
-
     def environment(self) -> dict[str, Any]:
         """Where it was trained, as far as it bears on the numbers."""
+        by_autograd = self.stack.network.by_autograd
         return {
             "torch": torch.__version__.split("+")[0],
             "threads": torch.get_num_threads(),
-            "device": self.train.x.device.type,
-            "dtype": str(self.train.x.dtype).removeprefix("torch."),
+            "device": torch.device(self._device).type,
+            "dtype": str(self._floating).removeprefix("torch."),
+            "derivatives": f"autograd ({', '.join(by_autograd)})" if by_autograd else "written",
         }

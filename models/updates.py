@@ -2,38 +2,51 @@
 
 `torch.optim`'s own classes do the same arithmetic, bit for bit (a test compares them), but their first use
 loads torch's compiler: two seconds of processor time in every process that trains, which no job here needs.
-What a rule remembers is plain tensors, so that a checkpoint can hold it.
+
+Members of a stack have learning rates of their own. Where all agree, a step is one call on the flat tensors;
+else one call for each rate, on the rows of the members that have it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from models.flat import copied
+from models.parameters import Layout, copied
 from models.spec import OptimizerSpec
 
-Places = Mapping[str, nn.Parameter]
-"""Name → a flat parameter with its gradient."""
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A flat tensor of parameters, its gradient, and where the members lie in both."""
+
+    flat: Tensor
+    gradient: Tensor
+    layout: Layout
+
+
+Places = Mapping[str, Place]
 
 
 class Rule(Protocol):
     """How a gradient moves the parameters."""
 
-    def step(self, rate: float) -> None:
-        """Move every parameter against its gradient, at this learning rate."""
+    def step(self, rates: Sequence[float]) -> None:
+        """Move every parameter against its gradient, at each member's learning rate."""
 
-    def reach(self, place: str, rate: float) -> Tensor | float:
+    def reach(self, place: str, rates: Sequence[float]) -> Tensor | float:
         """How far the last step would have moved each coordinate for a steady gradient of one."""
 
-    def state(self) -> dict[str, Any]:
-        """What it remembers."""
+    def state(self, member: int) -> dict[str, Any]:
+        """What it remembers of a member."""
 
-    def resume(self, state: Mapping[str, Any]) -> None:
+    def resume(self, member: int, state: Mapping[str, Any]) -> None:
         """Remember that."""
 
 
@@ -45,72 +58,151 @@ def rule_of(spec: OptimizerSpec, places: Places) -> Rule:
     return Adam(places, betas=(first, second))
 
 
-def _gradients(places: Places) -> list[Tensor]:
-    return [each.grad for each in places.values() if each.grad is not None]
+class _Memory:
+    """Tensors beside the parameters, laid out as they are: what a rule remembers of each coordinate."""
+
+    def __init__(self, places: Places, names: Sequence[str]) -> None:
+        self._places = places
+        self._kept = {name: {key: torch.zeros_like(p.flat) for key, p in places.items()} for name in names}
+        self.steps = 0
+        """So many steps every member has taken: they begin together."""
+
+    def whole(self) -> list[list[Tensor]]:
+        """Parameters, gradients and each memory, flat: what a kernel takes where all members agree."""
+        flats = [[place.flat for place in self._places.values()], [p.gradient for p in self._places.values()]]
+        return flats + [list(kept.values()) for kept in self._kept.values()]
+
+    def rows(self, members: Sequence[int]) -> list[list[Tensor]]:
+        """The same, of some members only."""
+        layouts = [place.layout for place in self._places.values()]
+        return [
+            [
+                row
+                for flat, layout in zip(flats, layouts, strict=True)
+                for member in members
+                for row in layout.rows(flat, member)
+            ]
+            for flats in self.whole()
+        ]
+
+    def of(self, name: str, place: str) -> Tensor:
+        return self._kept[name][place]
+
+    def state(self, member: int) -> dict[str, Any]:
+        taken = {
+            f"{key}.{name}": self._places[key].layout.take(flat, member)
+            for name, kept in self._kept.items()
+            for key, flat in kept.items()
+        }
+        return {"steps": self.steps} | taken
+
+    def resume(self, member: int, state: Mapping[str, Any]) -> None:
+        self.steps = state["steps"]
+        for name, kept in self._kept.items():
+            for key, flat in kept.items():
+                layout = self._places[key].layout
+                layout.put(flat, member, copied(state[f"{key}.{name}"], like=layout.take(flat, member)))
 
 
-class Sgd:
+def _groups(rates: Sequence[float]) -> dict[float, list[int]]:
+    """Learning rate → the members that have it."""
+    groups: dict[float, list[int]] = {}
+    for member, rate in enumerate(rates):
+        groups.setdefault(rate, []).append(member)
+    return groups
+
+
+def _agreed(rates: Sequence[float]) -> bool:
+    return all(rate == rates[0] for rate in rates)
+
+
+class _Fused(ABC):
+    """A step by a fused kernel: one call where rates agree, else one for each rate."""
+
+    def __init__(self, places: Places, names: Sequence[str]) -> None:
+        self._places = places
+        self._memory = _Memory(places, names)
+        self._whole = self._memory.whole()
+        self._rows: dict[tuple[int, ...], list[list[Tensor]]] = {}
+
+    def step(self, rates: Sequence[float]) -> None:
+        self._memory.steps += 1
+        if _agreed(rates):
+            self._apply(self._whole, rates[0])
+            return
+        for rate, members in _groups(rates).items():
+            chosen = tuple(members)
+            if chosen not in self._rows:
+                self._rows[chosen] = self._memory.rows(members)
+            self._apply(self._rows[chosen], rate)
+
+    @abstractmethod
+    def _apply(self, tensors: list[list[Tensor]], rate: float) -> None:
+        """One step at this rate: of parameters, with gradients, and what is remembered of each."""
+
+    def state(self, member: int) -> dict[str, Any]:
+        return self._memory.state(member)
+
+    def resume(self, member: int, state: Mapping[str, Any]) -> None:
+        self._memory.resume(member, state)
+
+
+class Sgd(_Fused):
     """v ← μv + g (v = g at first); w ← w − lr·v, or lr·(g + μv) with Nesterov's momentum."""
 
     def __init__(self, places: Places, *, momentum: float, nesterov: bool) -> None:
-        self._places = places
+        super().__init__(places, ["velocity"] if momentum else [])
         self._momentum = momentum
         self._nesterov = nesterov
-        self._velocities = {name: torch.zeros_like(each) for name, each in places.items()} if momentum else {}
-        self._steps = 0
 
-    def step(self, rate: float) -> None:
-        self._steps += 1
+    def _apply(self, tensors: list[list[Tensor]], rate: float) -> None:
+        parameters, gradients, *velocities = tensors
         torch._fused_sgd_(
-            list(self._places.values()),
-            _gradients(self._places),
-            list(self._velocities.values()),
+            parameters,
+            gradients,
+            velocities[0] if velocities else [],
             weight_decay=0.0,
             momentum=self._momentum,
             lr=rate,
             dampening=0.0,
             nesterov=self._nesterov,
             maximize=False,
-            is_first_step=self._steps == 1,
+            is_first_step=self._memory.steps == 1,
         )
 
-    def reach(self, place: str, rate: float) -> float:  # noqa: ARG002 - the same everywhere
+    def reach(self, place: str, rates: Sequence[float]) -> Tensor | float:
         """lr·(1 − μᵗ)/(1 − μ): momentum adds up the last gradients."""
-        return rate * (1 - self._momentum**self._steps) / (1 - self._momentum)
+        grown = (1 - self._momentum**self._memory.steps) / (1 - self._momentum)
+        if _agreed(rates):
+            return rates[0] * grown
+        found = self._places[place]
+        reach = torch.empty_like(found.flat)
+        for block in found.layout.blocks(reach):
+            block.copy_(reach.new_tensor([rate * grown for rate in rates]).unsqueeze(1).expand_as(block))
+        return reach
 
-    def state(self) -> dict[str, Any]:
-        return {"steps": self._steps} | {f"{name}.velocity": each for name, each in self._velocities.items()}
 
-    def resume(self, state: Mapping[str, Any]) -> None:
-        self._steps = state["steps"]
-        for name, velocity in self._velocities.items():
-            velocity.copy_(copied(state[f"{name}.velocity"], like=velocity))
-
-
-class Adam:
+class Adam(_Fused):
     """m ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²; w ← w − lr·m̂/(√v̂ + ε) (Kingma & Ba 2015)."""
 
     EPS = 1e-8
 
     def __init__(self, places: Places, *, betas: tuple[float, float]) -> None:
-        self._places = places
+        super().__init__(places, ["first_moment", "second_moment"])
         self._betas = betas
-        self._firsts = {name: torch.zeros_like(each) for name, each in places.items()}
-        self._seconds = {name: torch.zeros_like(each) for name, each in places.items()}
         # The kernel reads the step count from a tensor beside each parameter.
-        self._counts = [torch.zeros((), device=each.device) for each in places.values()]
-        self._steps = 0
+        self._count = torch.zeros((), device=next(iter(places.values())).flat.device)
+        self._reach = {name: torch.empty_like(place.flat) for name, place in places.items()}
 
-    def step(self, rate: float) -> None:
-        self._steps += 1
-        torch._foreach_add_(self._counts, 1)
+    def _apply(self, tensors: list[list[Tensor]], rate: float) -> None:
+        parameters, gradients, firsts, seconds = tensors
         torch._fused_adam_(
-            list(self._places.values()),
-            _gradients(self._places),
-            list(self._firsts.values()),
-            list(self._seconds.values()),
+            parameters,
+            gradients,
+            firsts,
+            seconds,
             [],
-            self._counts,
+            [self._count.fill_(self._memory.steps)] * len(parameters),
             lr=rate,
             beta1=self._betas[0],
             beta2=self._betas[1],
@@ -120,20 +212,15 @@ class Adam:
             maximize=False,
         )
 
-    def reach(self, place: str, rate: float) -> Tensor:
-        """lr/(√v̂ + ε), expanded by the bias correction's root and in place: four passes over the weights."""
-        root = math.sqrt(1 - self._betas[1] ** self._steps)
-        return self._seconds[place].sqrt().add_(self.EPS * root).reciprocal_().mul_(rate * root)
-
-    def state(self) -> dict[str, Any]:
-        firsts = {f"{name}.first_moment": each for name, each in self._firsts.items()}
-        seconds = {f"{name}.second_moment": each for name, each in self._seconds.items()}
-        return {"steps": self._steps} | firsts | seconds
-
-    def resume(self, state: Mapping[str, Any]) -> None:
-        self._steps = state["steps"]
-        for count in self._counts:
-            count.fill_(self._steps)
-        for name in self._places:
-            for kept, each in (("first_moment", self._firsts[name]), ("second_moment", self._seconds[name])):
-                each.copy_(copied(state[f"{name}.{kept}"], like=each))
+    def reach(self, place: str, rates: Sequence[float]) -> Tensor:
+        """lr/(√v̂ + ε), expanded by the bias correction's root: four passes over the weights."""
+        root = math.sqrt(1 - self._betas[1] ** self._memory.steps)
+        reach = self._reach[place]
+        # √v as 1/(1/√v), which is exact at 0: the square root's own kernel is ten times slower on zeros.
+        torch.rsqrt(self._memory.of("second_moment", place), out=reach).reciprocal_().add_(self.EPS * root)
+        if _agreed(rates):
+            return torch.div(reach.new_tensor(rates[0] * root), reach, out=reach)
+        ahead = reach.new_tensor([rate * root for rate in rates]).unsqueeze(1)
+        for block in self._places[place].layout.blocks(reach):
+            torch.div(ahead, block, out=block)
+        return reach

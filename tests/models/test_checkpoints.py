@@ -179,7 +179,7 @@ def to_its_end(running: Training) -> Training:
 
 def advance(running: Training, pulses: int) -> None:
     """Through so many batches and epochs' ends, and leave it there."""
-    for _ in itertools.islice(running._work(), pulses):
+    for _ in itertools.islice(running.stack.work(), pulses):
         pass
 
 
@@ -195,7 +195,7 @@ def through_a_file(running: Training, case: str, path: Path) -> Training:
 def undisturbed(case: str) -> tuple[dict[str, Any], str, int]:
     """How it ends, its result, and how many batches and epochs' ends it has."""
     running = begin(case)
-    pulses = sum(1 for _ in running._work())
+    pulses = sum(1 for _ in running.stack.work())
     return everything(running), told(running.result()), pulses
 
 
@@ -264,7 +264,7 @@ def test_it_may_be_broken_off_anywhere_any_number_of_times(
 @pytest.mark.parametrize("case", ["cocktail-multiclass", "fista-0", "sgd-2", "early_stopping-1"])
 def test_what_was_saved_goes_on_undisturbed(case: str, path: Path) -> None:
     running = begin(case)
-    for _ in running._work():
+    for _ in running.stack.work():
         before = everything(running)
         checkpoints.save(path, running)
         assert everything(running) == before
@@ -293,7 +293,7 @@ def test_saving_in_the_midst_of_measuring_is_saving_before_it(
     monkeypatch.setattr("models.evaluation.CHUNK_ROWS", 16)
     running = begin("cocktail-multiclass")
     advance(running, 3 + 1)
-    assert (running._batches.done, len(running.history), running.network.training) == (3, 0, False)
+    assert (running.batch, len(running.history)) == (3, 0)
     checkpoints.save(path, running)
     assert checkpoints.load(path).batch == 3
     assert_ends_undisturbed_in_chunks = everything(to_its_end(begin("cocktail-multiclass")))
@@ -316,7 +316,7 @@ def test_it_may_be_finished_from_a_checkpoint(path: Path) -> None:
 
 def test_it_says_how_far_it_had_come(path: Path) -> None:
     running = begin("cocktail-multiclass")
-    batches = len(running._batches)
+    batches = len(running.stack.batches)
     seen = []
     for pulses in (0, 1, 1, batches - 2, 1, 1):
         advance(running, pulses)

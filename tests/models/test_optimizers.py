@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 import torch
 
-from models.flat import FlatParameters
 from models.history import Epoch, History
+from models.losses import Readout
 from models.network import Network, build
 from models.optimizers import Descent, Schedule
+from models.parameters import Layout
 from models.spec import JobSpec, OptimizerSpec
-from models.updates import rule_of
+from models.stacked import StackedNetwork
+from models.updates import Place, rule_of
 
 
 def network() -> Network:
@@ -25,13 +27,19 @@ def network() -> Network:
     return build(JobSpec.model_validate(spec), features=5, outputs=3, seed=0)
 
 
-def descend(net: Network, step: Any, zero: Any) -> dict[str, torch.Tensor]:
-    """The parameters after thirty steps."""
-    x, y = torch.randn(40, 5, generator=torch.Generator().manual_seed(0)), torch.arange(40) % 3
+X, Y = torch.randn(40, 5, generator=torch.Generator().manual_seed(0)), torch.arange(40) % 3
+
+
+def descended(net: Network, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """The parameters after thirty steps of torch's, with autograd."""
     for _ in range(30):
-        zero()
-        torch.nn.functional.cross_entropy(net(x), y).backward()
-        step()
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(net(X), Y).backward()
+        optimizer.step()
+    return learnt(net)
+
+
+def learnt(net: Network) -> dict[str, torch.Tensor]:
     # Batch norm takes the mean out, so this bias's gradient is rounding alone, and Adam scales that up.
     return {name: each.detach().clone() for name, each in net.named_parameters() if name != "hidden_1.bias"}
 
@@ -52,17 +60,20 @@ def test_a_step_is_torchs_step(settings: dict[str, Any], theirs: Any) -> None:
     """On one flat tensor as on many; weight decay as AdamW's, but not on biases and norm parameters."""
     spec = OptimizerSpec.model_validate(settings)
     ours, reference = network(), network()
-    flat = FlatParameters(ours)
-    descent = Descent(spec, flat, [], Schedule(spec, 1, 30))
+    stacked = StackedNetwork([ours])
+    descent = Descent([spec], stacked.parameters, [], [Schedule(spec, 1, 30)])
+    readout = Readout("multiclass")
+    for _ in range(30):
+        stacked.backward(readout.gradient(stacked.forward(X[None]), readout.encoded(Y, 3, torch.float32)))
+        descent.step()
     if theirs is None:
         decayed = [p for p in reference.parameters() if p.ndim >= 2]
         spared = [p for p in reference.parameters() if p.ndim < 2]
         groups = [{"params": decayed, "weight_decay": 0.1}, {"params": spared, "weight_decay": 0.0}]
-        optimizer = torch.optim.AdamW(groups, 0.01)
+        optimizer: torch.optim.Optimizer = torch.optim.AdamW(groups, 0.01)
     else:
         optimizer = theirs(reference.parameters())
-    found = descend(ours, descent.step, flat.zero_gradients)
-    expected = descend(reference, optimizer.step, optimizer.zero_grad)
+    found, expected = learnt(ours), descended(reference, optimizer)
     assert len(found) == 5
     for name, one in found.items():
         torch.testing.assert_close(one, expected[name], rtol=1e-4, atol=1e-5)
@@ -86,25 +97,53 @@ def test_a_rule_is_torchs_own_bit_for_bit(
     settings: dict[str, Any], theirs: Any, floating: torch.dtype
 ) -> None:
     stream = torch.Generator().manual_seed(1)
-    start = torch.randn(50, generator=stream, dtype=floating)
-    ours, reference = (torch.nn.Parameter(start.clone()) for _ in range(2))
-    rule, optimizer = rule_of(OptimizerSpec.model_validate(settings), {"weights": ours}), theirs([reference])
+    layout = Layout({"hidden_1.weight": (5, 16)}, 1)
+    start = torch.randn(80, generator=stream, dtype=floating)
+    place = Place(start.clone(), torch.zeros_like(start), layout)
+    reference = torch.nn.Parameter(start.clone())
+    rule, optimizer = rule_of(OptimizerSpec.model_validate(settings), {"weights": place}), theirs([reference])
     for step in range(1, 31):
-        ours.grad = reference.grad = torch.randn(50, generator=stream, dtype=floating)
+        reference.grad = torch.randn(80, generator=stream, dtype=floating)
+        place.gradient.copy_(reference.grad)
         optimizer.param_groups[0]["lr"] = 0.1 / step
         optimizer.step()
-        with torch.no_grad():
-            rule.step(0.1 / step)
-        assert torch.equal(ours, reference)
+        rule.step([0.1 / step])
+        assert torch.equal(place.flat, reference)
 
 
-def test_flat_parameters_lie_under_the_networks() -> None:
-    net = network()
-    flat = FlatParameters(net)
-    assert flat.weights.numel() == sum(p.numel() for p in net.parameters() if p.ndim >= 2)
-    flat.weights.data.fill_(2.0)
-    assert all((layer.weight == 2).all() for _, layer in net.linears())
-    assert not any((layer.bias == 2).any() for _, layer in net.linears())
+@pytest.mark.parametrize("settings", [settings for settings, _ in RULES])
+def test_members_with_rates_of_their_own_move_as_they_would_alone(settings: dict[str, Any]) -> None:
+    """Rates differ, agree, and differ again: each member's weights, and how far its step reaches, are its own."""
+    spec, stream = OptimizerSpec.model_validate(settings), torch.Generator().manual_seed(2)
+    shapes = {"hidden_1.weight": (3, 5), "output.weight": (2, 3)}
+    together, alone = Layout(shapes, 3), Layout(shapes, 1)
+    place = Place(torch.zeros(together.size), torch.zeros(together.size), together)
+    own = [Place(torch.zeros(alone.size), torch.zeros(alone.size), alone) for _ in range(3)]
+    rule, rules = rule_of(spec, {"weights": place}), [rule_of(spec, {"weights": each}) for each in own]
+    for rates in ([0.1, 0.2, 0.1], [0.3, 0.3, 0.3], [0.1, 0.2, 0.3]):
+        for member in range(3):
+            gradient = torch.randn(21, generator=stream)
+            together.put(place.gradient, member, gradient)
+            alone.put(own[member].gradient, 0, gradient)
+            rules[member].step([rates[member]])
+        rule.step(rates)
+        reach = torch.zeros_like(place.flat) + rule.reach("weights", rates)
+        for member in range(3):
+            assert torch.equal(together.take(place.flat, member), alone.take(own[member].flat, 0))
+            reached = torch.zeros_like(own[member].flat) + rules[member].reach("weights", [rates[member]])
+            assert torch.equal(together.take(reach, member), alone.take(reached, 0))
+
+
+def test_networks_lie_over_their_rows_of_the_flat_parameters() -> None:
+    nets = [network(), network()]
+    parameters = StackedNetwork(nets).parameters
+    parameters.weights.fill_(2.0)
+    for net in nets:
+        assert all((layer.weight == 2).all() for _, layer in net.linears())
+        assert not any((layer.bias == 2).any() for _, layer in net.linears())
+    parameters.overwrite(1, parameters.state(1) | {"weights": torch.full((5 * 7 + 7 * 3,), 3.0)})
+    assert all((layer.weight == 2).all() for _, layer in nets[0].linears())
+    assert all((layer.weight == 3).all() for _, layer in nets[1].linears())
 
 
 def rates(steps: int, **settings: Any) -> list[float]:

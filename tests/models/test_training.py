@@ -185,7 +185,7 @@ def test_divergence_after_good_epochs_restores_them(digits: Table) -> None:
 
 def test_finish_in_mid_epoch_closes_it_short_and_keeps_the_best(digits: Table) -> None:
     running = training(digits, **OFF)
-    work = running._work()
+    work = running.stack.work()
     for _ in itertools.islice(work, 5):
         pass
     last = running.finish()

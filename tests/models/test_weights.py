@@ -84,7 +84,7 @@ def test_a_network_answers_the_same_from_its_file(name: str, asked: dict[str, An
     assert not loaded.network.training
     x = loaded.preprocessor.transform(table.columns)
     with torch.no_grad():
-        rows = torch.from_numpy(x).to(training.train.x.dtype)
+        rows = torch.from_numpy(x).to(training.data.train.x.dtype)
         assert torch.equal(loaded.network(rows), training.network(rows))
 
 
@@ -256,7 +256,7 @@ def test_both_spaces_say_what_the_network_says(numeric: str, kind: str) -> None:
     features, scale = prepared.preprocessor.features, prepared.preprocessor.target
     z = prepared.preprocessor.transform(table.columns)
     with torch.no_grad():
-        answers = training.network(torch.from_numpy(z).to(training.train.x.dtype)).double().numpy()
+        answers = training.network(torch.from_numpy(z).to(training.data.train.x.dtype)).double().numpy()
     assert list(linear["trained"]["coefficients"]) == [feature.name for feature in features]
     trained = z @ np.array(list(linear["trained"]["coefficients"].values())) + linear["trained"]["intercept"]
     np.testing.assert_allclose(trained, answers, atol=1e-9)

@@ -1,0 +1,374 @@
+"""K networks of one shape as one network: every layer forward and backward, with the derivative written out.
+
+Activations are (K, rows, width), member first. `forward` keeps what `backward` needs; `backward` takes the
+gradient of the loss in a layer's outputs, writes the gradient in its parameters into the flat tensors of
+`models.parameters`, and gives the gradient in its inputs. There is no graph to record and to walk, and no
+gradient to be set to zero: on small networks that was most of a step.
+
+    Linear        z = x·Wᵀ + b            ∂W = ∂zᵀ·x          ∂b = 1ᵀ·∂z          ∂x = ∂z·W
+    batch norm    y = γ·x̂ + β             ∂γ = Σ ∂y·x̂         ∂β = Σ ∂y
+                  x̂ = (z − μ)/√(σ²+ε)     ∂z = γ/√(σ²+ε)·(∂y − mean(∂y) − x̂·mean(∂y·x̂))
+    activation    a = f(z)                ∂z = f′(z)·∂a
+    dropout       h = a·m/(1−p)           ∂a = ∂h·m/(1−p)
+
+What `models.network` builds is the definition: plain torch modules, one network each. `StackedNetwork` reads
+them, and a test holds both equal, outputs and gradients, for every layer. A layer of a kind not known here,
+say of a new technique, is differentiated by autograd, a member at a time (`ByAutograd`); the rest stays as it is.
+
+A member is computed alike, bit for bit, alone and in any stack, on a CPU with one thread; `models.lanes` says how.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models import layers
+from models.lanes import in_whole_vectors, on_lanes, room
+from models.masks import Masks
+from models.network import Network
+from models.parameters import Parameters
+
+aten = torch.ops.aten
+
+
+class Layer(Protocol):
+    """One layer of all members."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """In training: (K, rows, entering) → (K, rows, leaving)."""
+
+    def backward(self, dy: Tensor) -> Tensor | None:
+        """From the gradient in the outputs of the last `forward` to that in its inputs; None: nobody needs it."""
+
+    def evaluate(self, x: Tensor) -> Tensor:
+        """In evaluation."""
+
+
+# ── matrices ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def product(a: Tensor, b: Tensor, *, plus: Tensor | None = None, out: Tensor | None = None) -> Tensor:
+    """a·b for each member, (K, n, m)·(K, m, k) → (K, n, k), plus a row (K, 1, k)."""
+    out = room(a, a.shape[1], b.shape[2]) if out is None else out
+    return torch.bmm(a, b, out=out) if plus is None else torch.baddbmm(plus, a, b, out=out)
+
+
+class Linear:
+    """z = x·Wᵀ + b, W (K, leaving, entering).
+
+    A single output is computed as two, the second of which is idle and stays zero: for a matrix of one column
+    kernels change over to others, which add up in another order alone than in a stack.
+    """
+
+    def __init__(self, name: str, parameters: Parameters, *, is_first: bool, biased: bool) -> None:
+        """`is_first`: nobody asks for the gradient in its inputs. Not `biased`: a batch norm follows."""
+        self.name = name
+        leaving, entering = parameters.weight_layout.shapes[f"{name}.weight"]
+        self._leaving = leaving
+        shape = (max(leaving, 2), entering)
+        self._weight, self._weight_gradient = parameters.of(f"{name}.weight", shape)
+        self._transposed = self._weight.transpose(1, 2)
+        bias, bias_gradient = parameters.rows_of(f"{name}.bias")
+        self._bias = bias[:, None, : shape[0]] if biased else None
+        self._bias_gradient = bias_gradient[:, None, : shape[0]]
+        self._is_first = is_first
+        self._x = self._weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        self._x = on_lanes(x)
+        return product(self._x, self._transposed, plus=self._bias)[..., : self._leaving]
+
+    def backward(self, dz: Tensor) -> Tensor | None:
+        dz = on_lanes(dz if self._leaving > 1 else functional.pad(dz, (0, 1)))
+        product(dz.transpose(1, 2), self._x, out=self._weight_gradient)
+        if self._bias is not None:
+            ones = dz.new_ones(1, 1, dz.shape[1]).expand(len(dz), -1, -1)
+            product(ones, dz, out=self._bias_gradient)
+        return None if self._is_first else product(dz, self._weight)
+
+    def evaluate(self, x: Tensor) -> Tensor:
+        return product(on_lanes(x), self._transposed, plus=self._bias)[..., : self._leaving]
+
+
+class BatchNorm:
+    """Each unit standardized by its batch, then scaled and shifted, by torch's own kernel for all members.
+
+    The kernel wants units side by side, so its memory is (rows, K, width) while its shape stays (K, rows,
+    width). The bias before it is left alone: the mean takes it out again, and its gradient is zero.
+    """
+
+    def __init__(self, name: str, parameters: Parameters, definition: nn.BatchNorm1d) -> None:
+        self._width = definition.num_features
+        self._momentum, self._eps = definition.momentum or 0.0, definition.eps
+        self._gamma, self._gamma_gradient = parameters.rows_of(f"{name}.weight")
+        self._beta, self._beta_gradient = parameters.rows_of(f"{name}.bias")
+        self._mean, self._variance = (
+            parameters.statistic(f"{name}.running_{what}") for what in ("mean", "var")
+        )
+        self._room = self._gamma.shape[1]
+        self._seen: tuple[Tensor, ...] = ()
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = self._side_by_side(x)
+        settings = (self._mean.view(-1), self._variance.view(-1), True, self._momentum, self._eps)
+        y, mean, deviation = torch.native_batch_norm(z, self._gamma.view(-1), self._beta.view(-1), *settings)
+        self._seen = (z, mean, deviation)
+        return self._members_first(y, len(x))
+
+    def backward(self, dy: Tensor) -> Tensor:
+        z, mean, deviation = self._seen
+        running = (self._mean.view(-1), self._variance.view(-1))
+        dz, gamma, beta = aten.native_batch_norm_backward(
+            self._side_by_side(dy),
+            z,
+            self._gamma.view(-1),
+            *running,
+            mean,
+            deviation,
+            True,
+            self._eps,
+            [True] * 3,
+        )
+        self._gamma_gradient.view(-1).copy_(gamma)
+        self._beta_gradient.view(-1).copy_(beta)
+        return self._members_first(dz, len(dy))
+
+    def evaluate(self, x: Tensor) -> Tensor:
+        scale = self._gamma * (self._variance + self._eps).rsqrt()
+        shift = self._beta - self._mean * scale
+        return x.mul_(scale[:, None, : self._width]).add_(shift[:, None, : self._width])
+
+    def _side_by_side(self, x: Tensor) -> Tensor:
+        """(K, rows, width) → (rows, K·room), a copy only where its memory is ordered otherwise."""
+        turned = x.transpose(0, 1)
+        if self._room != self._width:
+            turned = functional.pad(turned, (0, self._room - self._width))
+        return turned.contiguous().view(len(turned), -1)
+
+    def _members_first(self, y: Tensor, members: int) -> Tensor:
+        return y.view(len(y), members, self._room).transpose(0, 1)[..., : self._width]
+
+
+# ── elements ────────────────────────────────────────────────────────────────────────────────────────────────
+
+Function = Callable[[Tensor], Tensor]
+Derivative = Callable[[Tensor, Tensor], Tensor]
+"""(gradient in the outputs, what is kept) → gradient in the inputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nonlinearity:
+    """An activation and its derivative: torch's own kernels, without the graph."""
+
+    function: Function
+    derivative: Derivative
+    of_outputs: bool
+    """The derivative is known from the outputs; else from the inputs."""
+    is_exact: bool = False
+    """One rounding at most: vector code and scalar code agree."""
+
+
+NONLINEARITIES: dict[type[nn.Module], Nonlinearity] = {
+    nn.ReLU: Nonlinearity(torch.relu, lambda da, a: aten.threshold_backward(da, a, 0), True, True),
+    nn.LeakyReLU: Nonlinearity(
+        functional.leaky_relu, lambda da, a: aten.leaky_relu_backward(da, a, 0.01, True), True, True
+    ),
+    nn.ELU: Nonlinearity(functional.elu, lambda da, a: aten.elu_backward(da, 1.0, 1.0, 1.0, True, a), True),
+    nn.GELU: Nonlinearity(functional.gelu, aten.gelu_backward, False),
+    nn.SiLU: Nonlinearity(functional.silu, aten.silu_backward, False),
+    nn.Tanh: Nonlinearity(torch.tanh, aten.tanh_backward, True),
+    nn.Sigmoid: Nonlinearity(torch.sigmoid, aten.sigmoid_backward, True),
+}
+"""Each activation of `models.network`."""
+
+
+class Activation:
+    """The nonlinearity after a Linear or a batch norm."""
+
+    def __init__(self, kind: type[nn.Module]) -> None:
+        self._f = NONLINEARITIES[kind]
+        self._kept = torch.empty(0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.evaluate(x)
+        self._kept = y if self._f.of_outputs else x
+        return y
+
+    def backward(self, dy: Tensor) -> Tensor:
+        if self._f.is_exact:
+            return self._f.derivative(dy, self._kept)
+        return in_whole_vectors(self._f.derivative, dy, self._kept)
+
+    def evaluate(self, x: Tensor) -> Tensor:
+        return self._f.function(x) if self._f.is_exact else in_whole_vectors(self._f.function, x)
+
+
+class Dropout:
+    """h = a·mask, where the mask holds 0 or 1/(1 − rate) by each member's own rate and stream of bits."""
+
+    def __init__(self, masks: Masks, place: int) -> None:
+        self._masks = masks
+        self._place = place
+        self._mask = torch.empty(0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self._mask = self._masks.of(self._place)
+        # The next Linear wants members in one piece.
+        return torch.mul(x, self._mask, out=room(x, x.shape[1], x.shape[2]))
+
+    def backward(self, dy: Tensor) -> Tensor:
+        # What comes before, a batch norm perhaps, wants its own order, which is the mask's.
+        return torch.mul(dy, self._mask, out=torch.empty_like(self._mask))
+
+    def evaluate(self, x: Tensor) -> Tensor:
+        return x
+
+
+# ── anything else ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+class ByAutograd:
+    """Layers of a kind whose derivative is not written here: each member's own module, one after the other."""
+
+    def __init__(self, name: str, modules: Sequence[nn.Module], parameters: Parameters) -> None:
+        self.name = name
+        self._modules = modules
+        self._gradients = [parameters.of(f"{name}.{own}")[1] for own, _ in modules[0].named_parameters()]
+        self._x: list[Tensor] = []
+        self._y: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.inference_mode(False), torch.enable_grad():
+            self._x = [each.clone().requires_grad_() for each in x]
+            self._y = [module.train()(each) for module, each in zip(self._modules, self._x, strict=True)]
+            return torch.stack([each.detach() for each in self._y])
+
+    def backward(self, dy: Tensor) -> Tensor:
+        with torch.inference_mode(False):
+            found = [self._of_member(member, dy[member].clone()) for member in range(len(dy))]
+        for place, gradient in enumerate(self._gradients):
+            for member, (_, *own) in enumerate(found):
+                gradient[member].copy_(own[place])
+        return torch.stack([dx for dx, *_ in found])
+
+    def _of_member(self, member: int, dy: Tensor) -> tuple[Tensor, ...]:
+        asked = [self._x[member], *self._modules[member].parameters()]
+        found = torch.autograd.grad(self._y[member], asked, dy, allow_unused=True, materialize_grads=True)
+        return found
+
+    def evaluate(self, x: Tensor) -> Tensor:
+        return torch.stack([module.eval()(each) for module, each in zip(self._modules, x, strict=True)])
+
+
+# ── the network ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class StackedNetwork:
+    """K networks as one, over `parameters`. (K, rows, features) → (K, rows, outputs)."""
+
+    def __init__(self, networks: Sequence[Network], *, written: bool = True) -> None:
+        """Networks of one shape; dropout may differ or be missing. Not `written`: autograd throughout."""
+        self.networks = list(networks)
+        self.parameters = Parameters(networks)
+        self._names = _names(networks)
+        self._dropped = [name for name in self._names if _rates(networks, name)]
+        self.masks = Masks(
+            [network.randomness for network in networks],
+            [_rates(networks, name) for name in self._dropped],
+            [self._width_before(name) for name in self._dropped],
+            [self._is_normed(name) for name in self._dropped],
+            like=self.parameters.weights,
+        )
+        self.layers = [self._layer(name, written=written) for name in self._names]
+        self.by_autograd = [layer.name for layer in self.layers if isinstance(layer, ByAutograd)]
+
+    def forward(self, x: Tensor, *, alike: int = 1) -> Tensor:
+        """In training, with the next masks; `alike` steps from here on are known to have as many rows."""
+        if self._dropped:
+            self.masks.next(x.shape[1], at_most=alike)
+        for layer in self.layers:
+            x = layer.forward(x)
+        return x
+
+    def backward(self, dy: Tensor) -> None:
+        """Write the gradients of all parameters, from the gradient in the outputs of the last `forward`."""
+        gradient: Tensor | None = dy
+        for layer in reversed(self.layers):
+            if gradient is not None:
+                gradient = layer.backward(gradient)
+
+    def evaluate(self, x: Tensor) -> Tensor:
+        """In evaluation: (rows, features), the same rows for every member, → (K, rows, outputs)."""
+        x = x.expand(len(self.networks), -1, -1)
+        for layer in self.layers:
+            x = layer.evaluate(x)
+        return x
+
+    # ── from torch's modules to layers ──────────────────────────────────────────────────────────────────────
+
+    def _layer(self, name: str, *, written: bool) -> Layer:
+        if name in self._dropped:
+            return Dropout(self.masks, self._dropped.index(name))
+        modules = [network.get_submodule(name) for network in self.networks]
+        kind = type(modules[0])
+        if written and kind is nn.Linear:
+            before, after = self._around(name)
+            is_first = all(earlier in self._dropped for earlier in before)
+            return Linear(
+                name, self.parameters, is_first=is_first, biased=not _is_norm(self.networks[0], after[:1])
+            )
+        if written and isinstance(modules[0], nn.BatchNorm1d):
+            return BatchNorm(name, self.parameters, modules[0])
+        if written and kind in NONLINEARITIES:
+            return Activation(kind)
+        return ByAutograd(name, modules, self.parameters)
+
+    def _around(self, name: str) -> tuple[list[str], list[str]]:
+        place = self._names.index(name)
+        return self._names[:place], self._names[place + 1 :]
+
+    def _width_before(self, name: str) -> int:
+        """How many numbers a row has there: what the last Linear before it leaves, or what enters the first."""
+        before, after = self._around(name)
+        linears = dict(self.networks[0].linears())
+        leaving = [linears[earlier].out_features for earlier in before if earlier in linears]
+        return (
+            leaving[-1]
+            if leaving
+            else next(linears[later].in_features for later in after if later in linears)
+        )
+
+    def _is_normed(self, name: str) -> bool:
+        """Whether a batch norm stands between this place and the Linear before it."""
+        before, _ = self._around(name)
+        return _is_norm(self.networks[0], before[-2:])
+
+
+def _names(networks: Sequence[Network]) -> list[str]:
+    """Every layer that any of the networks has, in order."""
+    fullest = max(networks, key=len)
+    names = [name for name, _ in fullest.named_children()]
+    for network in networks:
+        own = [name for name, _ in network.named_children()]
+        if missing := [name for name in own if name not in names]:
+            for name in missing:
+                names.insert(names.index(own[own.index(name) + 1]), name)
+    return names
+
+
+def _rates(networks: Sequence[Network], name: str) -> list[float]:
+    """Each network's dropout rate at a place, 0 where it has none; empty where nobody has."""
+    found = [getattr(network, name, None) for network in networks]
+    if not any(isinstance(each, layers.Dropout) for each in found):
+        return []
+    return [each.rate if isinstance(each, layers.Dropout) else 0.0 for each in found]
+
+
+def _is_norm(network: Network, names: Sequence[str]) -> bool:
+    return any(isinstance(getattr(network, name, None), nn.BatchNorm1d) for name in names)

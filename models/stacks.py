@@ -1,0 +1,302 @@
+"""THE loop: a stack of networks trained together, each step one step of all of them.
+
+    stack = Stack([Training(spec, prepared) for spec in specs])
+    for epochs in stack.pulses():
+        for training, epoch in epochs:
+            print(training.spec.name, epoch)
+
+A training alone is a stack of one. Members share the data, the widths and the batch size (`models.stacking`
+says who may), and nothing else: each has its own seed, order of the rows, masks, rates, strengths, learning
+rate, early stopping and best weights, and its curve is the one that it would have had alone. A member that
+stops leaves the stack, and the rest go on, smaller and quicker. Whoever drives the loop may take one out at any
+pulse (`release`): it is then a stack of one again, in the midst of its epoch if need be.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from models.batches import Batches
+from models.evaluation import SplitTensors, drained, evaluate
+from models.fista import Fista
+from models.history import Epoch
+from models.optimizers import Descent, Stepper
+from models.parameters import Snapshot
+from models.pricing import priced
+from models.stacked import StackedNetwork
+from models.stacking import stack_key
+
+if TYPE_CHECKING:
+    from models.training import Training
+
+Measured = list[tuple["Training", Epoch]]
+"""The epochs that ended together, each with its training."""
+
+PULSE_SECONDS = 0.2
+"""The caller of `pulses()` is asked at least this often, but for a single batch that takes longer."""
+LOSS_ROWS = 4_096
+"""So many rows' outputs are kept before their losses are added up: one operation instead of many."""
+
+unrecorded = torch.no_grad
+"""Derivatives are written out (`models.stacked`), so autograd records nothing of the loop."""
+
+
+class Stack:
+    """Trainings on their way together."""
+
+    def __init__(self, trainings: Sequence[Training], *, written: bool = True) -> None:
+        """Several must not have begun, and be of one `stack_key` and one prepared dataset, else `ValueError`.
+
+        Not `written`: every derivative is autograd's, a member at a time; slow, and what tests compare with.
+        """
+        _require_alike(trainings)
+        self._written = written
+        self._seat(trainings, {}, done=0)
+
+    @property
+    def members(self) -> list[Training]:
+        """Those that are still being trained."""
+        return [training for training in self.seats if training.stop_reason is None]
+
+    def _seat(self, trainings: Sequence[Training], left: Mapping[Training, _Left], *, done: int) -> None:
+        """Lay out the trainings' tensors beside each other, and go on from what they left, or begin."""
+        self.seats = list(trainings)
+        first = self.seats[0]
+        self.data = first.data
+        for training in self.seats:
+            training.take_seat(self)
+        self.network = StackedNetwork([training.network for training in self.seats], written=self._written)
+        self.best = Snapshot(self.network.parameters)
+        orders = [training.order for training in self.seats]
+        self.batches = Batches(self.data.train, first.spec.training.batch_size or 32, orders, done=done)
+        self._penalties = priced(self.seats, self.network.parameters)
+        self.stepper = self._make_stepper()
+        self._outputs: list[tuple[Tensor, Tensor]] = []
+        self._results: list[dict[str, dict[str, float] | None]] = []
+        for index, training in enumerate(self.seats):
+            if training in left:
+                self.stepper.resume(index, left[training].stepper)
+                self.best.put(index, left[training].best)
+
+    def _make_stepper(self) -> Stepper:
+        specs, parameters = [training.spec.optimizer for training in self.seats], self.network.parameters
+        penalties = [each for parts in self._penalties.values() for each in parts]
+        if specs[0].kind == "fista":
+            tolerance = specs[0].tolerance or 1e-10
+            return Fista(parameters, penalties, self.data.train.x, self.data.readout, tolerance)
+        schedules = [training.schedule for training in self.seats]
+        return Descent(specs, parameters, penalties, schedules)
+
+    # ── the loop ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def pulses(self) -> Iterator[Measured]:
+        """The epochs as they end; an empty list every `PULSE_SECONDS` in the midst of epochs that take longer.
+
+        A training whose last epoch this was is no member any more by then, and holds its best weights.
+        """
+        last = time.monotonic()
+        for measured in self.work():
+            if measured or time.monotonic() - last >= PULSE_SECONDS:
+                yield measured
+                last = time.monotonic()
+
+    @unrecorded()
+    def work(self) -> Generator[Measured, None, None]:
+        """Train to the end. Yields an empty list after every batch, so that whoever drives it may stop there."""
+        for training in self.members:
+            training.begin()
+        yield from self._end_the_late()
+        while self.members:
+            while self.members and self.batches.left:
+                self._step()
+                yield []
+                yield from self._end_the_late()
+            if self.members:
+                yield (yield from self.close_epoch())
+
+    def _step(self) -> None:
+        batch, readout = self.batches.next(), self.data.readout
+        self.stepper.look_ahead()
+        outputs = self.network.forward(batch.x, alike=batch.alike)
+        self.network.backward(readout.gradient(outputs, batch.encoded))
+        self.stepper.step()
+        self._outputs.append((outputs, batch.targets))
+        if len(self._outputs) * outputs.shape[1] >= LOSS_ROWS:
+            self._add_up_losses()
+
+    def _end_the_late(self) -> Generator[Measured, None, None]:
+        """Those whose time is up end here: what they have begun is measured, and no batch more is done."""
+        for training in [each for each in self.members if each.is_out_of_time]:
+            last = yield from self.release(training).cut_short()
+            if training.stop_reason is None:
+                training.stop_for_time()
+                training.restore()
+            yield last
+
+    # ── the end of an epoch ─────────────────────────────────────────────────────────────────────────────────
+
+    def cut_short(self) -> Generator[Measured, None, Measured]:
+        """Close the epoch that has begun, if one has, or if nothing was measured yet at all."""
+        if self.batches.done or not self.seats[0].history:
+            return (yield from self.close_epoch())
+        return []
+
+    @unrecorded()
+    def close_epoch(self) -> Generator[Measured, None, Measured]:
+        """Measure, record, keep the best, decide who goes on."""
+        seats = self.seats
+        values = yield from self._measure()
+        # Whoever was released while this was measured closes the epoch alone.
+        rows = [(each, own) for each, own in zip(seats, values, strict=True) if each in self.seats]
+        measured = [(training, training.record(own)) for training, own in rows]
+        self.best.take([index for index, training in enumerate(self.seats) if training.is_at_its_best])
+        self.batches.next_epoch()
+        self._leave([training for training, _ in measured if training.stop_reason])
+        return measured
+
+    def _measure(self) -> Generator[Measured, None, list[dict[str, float]]]:
+        """Every series of this epoch, a dictionary a seat; one synchronization for all of them."""
+        seats, network, count = self.seats, self.network, range(len(self.seats))
+        self._add_up_losses()
+        # The batches as they went by, unless their gradient was taken at another point than the weights are.
+        rows = 0 if self.stepper.looks_ahead else self.batches.rows_done
+        by_batch = [training.loss_sum / rows if rows else None for training in seats]
+        rates = [self.stepper.learning_rate(index) for index in count]
+        converged = [self.stepper.has_converged(index) for index in count]
+        of_weights, names = self._of_weights(), seats[0].spec.metrics or []
+        tensors = yield from evaluate(network, self.data.train, names, prefix="train_")
+        if self.data.validation:
+            tensors |= yield from evaluate(network, self.data.validation, names, prefix="val_")
+        table = torch.stack([each.double() for each in (tensors | of_weights).values()], dim=1).tolist()
+        found = []
+        for index, training in enumerate(seats):
+            own = dict(zip(tensors | of_weights, table[index], strict=True))
+            loss = own["train_loss"] if by_batch[index] is None else by_batch[index]
+            penalties = sum(value for name, value in own.items() if name.startswith("penalty_"))
+            training.has_converged = converged[index]
+            found.append({"objective": loss + penalties} | own | {"learning_rate": rates[index]})
+        return found
+
+    def _of_weights(self) -> dict[str, Tensor]:
+        """Each training's penalties, the norm of its weights and their sparsity, (K,) each."""
+        layout, weights = self.network.parameters.weight_layout, self.network.parameters.weights
+        series = {f"penalty_{name}": weights.new_zeros(len(self.seats)) for name in ("l1", "l2")}
+        for name, parts in self._penalties.items():
+            values = [value for each in parts if (value := each.value(weights, layout)) is not None]
+            if values:
+                series[f"penalty_{name}"] = torch.stack(values).sum(0)
+        own = [layout.of(weights, name).flatten(1) for name in layout.shapes]
+        squares = torch.stack([each.square().sum(-1) for each in own]).sum(0)
+        zeros = torch.stack([(each == 0).sum(-1) for each in own]).sum(0)
+        return series | {
+            "weight_norm": squares.sqrt(),
+            "sparsity": zeros.double() / sum(each.shape[1] for each in own),
+        }
+
+    def _add_up_losses(self) -> None:
+        """Add to each training's sum of losses what the batches since the last call lost as they went by.
+
+        In float64 and batch by batch: the same sum however many batches are added up at once.
+        """
+        pending, self._outputs = self._outputs, []
+        for _, alike in groupby(pending, key=lambda pair: pair[0].shape[1]):
+            outputs, targets = (torch.stack(parts) for parts in zip(*alike, strict=True))
+            for sums in self.data.readout.losses(outputs, targets).double().sum(-1).tolist():
+                for training, loss in zip(self.seats, sums, strict=True):
+                    training.loss_sum += loss
+
+    # ── leaving ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def release(self, training: Training) -> Stack:
+        """Take one out where it is; from then on it is a stack of its own, which is returned."""
+        return self._part([training])
+
+    def _leave(self, ended: Sequence[Training]) -> None:
+        if ended:
+            self._part(ended)
+            for training in ended:
+                training.restore()
+
+    @torch.no_grad()
+    def _part(self, leaving: Sequence[Training]) -> Stack:
+        """Give some a stack of their own; the others close ranks. Where nobody stays, this is that stack."""
+        staying = [training for training in self.seats if training not in leaving]
+        if not staying:
+            return self
+        self.settle()
+        done = self.batches.done
+        left = {each: _Left(self.stepper.state(i), self.best.state(i)) for i, each in enumerate(self.seats)}
+        apart = Stack.__new__(Stack)
+        apart._written = self._written
+        apart._seat(leaving, left, done=done)
+        self._seat(staying, left, done=done)
+        return apart
+
+    # ── what a training asks of its seat ────────────────────────────────────────────────────────────────────
+
+    def settle(self) -> None:
+        """Bring all that is worked out ahead or behind to the last step: for whoever looks from outside."""
+        self._add_up_losses()
+        self.network.masks.rewind()
+
+    def forget(self) -> None:
+        """Drop all that is worked out ahead or behind: another state follows."""
+        self._outputs, self._results = [], []
+        self.network.masks.forget()
+
+    def restore(self, training: Training) -> None:
+        """Give a training back the weights of its best epoch, where they were kept."""
+        index = self.seats.index(training)
+        if kept := self.best.state(index):
+            self.network.parameters.overwrite(index, kept)
+
+    # ── what came of it ─────────────────────────────────────────────────────────────────────────────────────
+
+    def results(self, training: Training) -> dict[str, dict[str, float] | None]:
+        """A training's loss and metrics on every split, at the weights it holds; the test split is touched here."""
+        parts = zip(*self._recomputed(), strict=True)
+        found = self._results or [dict(zip(_SPLITS, part, strict=True)) for part in parts]
+        if not self.members:  # They hold what they will hold: once is enough for all of them.
+            self._results = found
+        return found[self.seats.index(training)]
+
+    def _recomputed(self) -> Iterator[list[dict[str, float] | None]]:
+        for split in (self.data.train, self.data.validation, self.data.test):
+            yield self._on(split) if split else [None] * len(self.seats)
+
+    def _on(self, split: SplitTensors) -> list[dict[str, float] | None]:
+        measured = drained(evaluate(self.network, split, self.seats[0].spec.metrics or [], prefix=""))
+        table = torch.stack([each.double() for each in measured.values()], dim=1).tolist()
+        return [dict(zip(measured, row, strict=True)) for row in table]
+
+
+_SPLITS = ("train", "validation", "test")
+
+
+class _Left:
+    """What a training leaves in one stack and finds again in the next, but for its weights."""
+
+    def __init__(self, stepper: Mapping[str, Any], best: Mapping[str, Tensor]) -> None:
+        self.stepper = stepper
+        self.best = best
+
+
+def _require_alike(trainings: Sequence[Training]) -> None:
+    first, *others = trainings
+    if not others:
+        return
+    key = stack_key(first.spec)
+    if key is None or any(
+        stack_key(each.spec) != key or each.prepared is not first.prepared for each in others
+    ):
+        raise ValueError("these trainings differ in what a stack shares")
+    if any(each.has_begun for each in trainings):
+        raise ValueError("a training that has begun goes on alone")
+    for each in others:
+        each.share(first)
