@@ -22,7 +22,6 @@ from benchmarks import ours, peaks
 from benchmarks.errands import ROOT, Errand
 from benchmarks.jobs import iris, run, through
 from benchmarks.measuring import Row, seconds
-from benchmarks.memory import api_of
 from benchmarks.peaks import MEGABYTE
 from benchmarks.workloads import W3
 from models.datasets import bundled
@@ -32,6 +31,7 @@ from models.spec import JobSpec
 from models.training import Training
 from store.session import Database
 from store.tables import jobs
+from tests.chaos.load import api_of
 from tests.models.building import table
 from tests.stacks import Stack, embedded
 
@@ -154,7 +154,7 @@ def _stored() -> list[Point]:
         for size in STORED:
             _multiply(stack.settings.database, job, range(there, size))
             there = size
-            points.append(Point(size, _submit(stack), peaks.of_process(api_of(stack))[0] / MEGABYTE))
+            points.append(Point(size, _submit(stack), api_of(stack).memory_info().rss / MEGABYTE))
     return points
 
 

@@ -1,4 +1,4 @@
-"""Memory: of the API and of a worker's child at rest, and of a stack while it trains against its estimate."""
+"""Memory: of a worker's child at rest, and of a stack while it trains against its estimate."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from benchmarks import ours, peaks
 from benchmarks.errands import Errand
 from benchmarks.jobs import iris, through
 from benchmarks.measuring import Row
 from benchmarks.peaks import MEGABYTE
 from benchmarks.workloads import WORKLOADS, description
-from cli.occupancy import occupant
 from models.cost import estimate
 from store import workers
 from store.session import Database
@@ -31,7 +28,6 @@ def measure() -> Iterator[Row]:
         through(stack.client, [iris(5)] * 5)
         time.sleep(1.0)
         yield _at_rest("worker's child at rest", _trainer(stack), 350)
-        yield _at_rest("API at rest", api_of(stack), 120)
     for name, members in STACKS:
         with Errand("benchmarks.memory:training") as errand:
             yield _against_estimate(name, members, *errand.ask([name, members]))
@@ -45,13 +41,6 @@ def _at_rest(what: str, pid: int, most: int) -> Row:
 def _trainer(stack: Stack) -> int:
     with Database(stack.settings.database) as database, database.reading() as tx:
         return workers.alive(tx, 10)[0].pid
-
-
-def api_of(stack: Stack) -> int:
-    up = occupant(stack.settings.data_dir)
-    assert up
-    children = psutil.Process(up.pid).children()
-    return next(int(child.pid) for child in children if child.cmdline()[-1] == "api")
 
 
 def training() -> Callable[[Any], tuple[int, int]]:

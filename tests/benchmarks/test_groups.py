@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.__main__ import ASKED_FOR, GROUPS
+import pytest
+
+from benchmarks.__main__ import ASKED_FOR, GROUPS, main
 from tests.markdown import pages
-from tests.sources import ROOT
 
 
 def test_every_group_is_a_module_that_measures() -> None:
@@ -23,14 +22,14 @@ def test_every_group_is_a_module_that_measures() -> None:
 
 def test_the_pages_name_no_group_that_there_is_not() -> None:
     shown = [
-        words for page in pages() for words in re.findall(r"(?:`|^)\./run bench ([^`\n]*)(?:`|$)", page.text, re.M)
+        words
+        for page in pages()
+        for words in re.findall(r"(?:`|^)\./run bench ([^`\n]*)(?:`|$)", page.text, re.M)
     ]
     named = {name for words in shown for name in words.split()}
     assert named - set(GROUPS | ASKED_FOR) == set()
 
 
 def test_an_unknown_group_is_refused_with_those_that_there_are() -> None:
-    command = [sys.executable, "-m", "benchmarks", "nonsense"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr.startswith("there is no benchmark nonsense; choose from training, ")
+    with pytest.raises(SystemExit, match=r"there is no benchmark nonsense; choose from training, "):
+        main(["nonsense", "training"])

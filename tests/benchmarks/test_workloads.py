@@ -8,20 +8,21 @@ import pytest
 
 from benchmarks import floor, ours
 from benchmarks.rivals.textbook import Textbook
-from benchmarks.workloads import W1, W2, W3, WORKLOADS, Workload
+from benchmarks.workloads import W1, W2, W3, Workload
 from models.network import build
 
-EVERY = pytest.mark.parametrize("workload", WORKLOADS, ids=lambda one: one.name)
+LONG = pytest.mark.long
+"""Reading the digits takes seconds, and so does loading another library."""
 
 
-@EVERY
+@pytest.mark.parametrize("workload", [W3, pytest.param(W1, marks=LONG), pytest.param(W2, marks=LONG)])
 def test_the_textbooks_network_is_ours(workload: Workload) -> None:
     columns, *_, outputs = workload.widths
     own = build(workload.spec(1, 0), columns, outputs, 0).parameter_count()
     assert own == Textbook(workload).parameters() == floor.parameters(workload)
 
 
-@pytest.mark.long
+@LONG
 @pytest.mark.parametrize("place", ["on_keras:Keras", "on_lightning:Lightning", "on_skorch:Skorch"])
 @pytest.mark.filterwarnings("ignore")  # Theirs.
 def test_another_librarys_network_is_ours(place: str) -> None:
@@ -38,6 +39,7 @@ def test_scikit_learns_network_is_ours_without_batch_norm() -> None:
     assert Sklearn(W3).parameters() == floor.parameters(W3) - 2 * sum(W3.hidden)
 
 
+@LONG
 def test_the_workloads_are_what_they_are_said_to_be() -> None:
     assert [(each.shape, each.batch, each.train_rows) for each in (W1, W2, W3)] == [
         ("784-128-64-10", 32, 4_000),
