@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -145,10 +146,7 @@ class Packed:
         """All of it as plain numbers, or the rows that are named, in rising order."""
         epochs = [self.first + row for row in (range(self.length) if rows is None else rows)]
         chosen = self.series if rows is None else self._at(rows)
-        series = {
-            name: [None if number != number else number for number in numbers]
-            for name, numbers in chosen.items()
-        }
+        series = {name: _numbers(column) for name, column in chosen.items()}
         return Curve(epochs, series, self.nonfinite if rows is None else self._nonfinite_at(set(epochs)))
 
     def _at(self, rows: Sequence[int]) -> dict[str, array[float]]:
@@ -160,6 +158,13 @@ class Packed:
             for name, kinds in self.nonfinite.items()
         }
         return {name: kinds for name, kinds in found.items() if kinds}
+
+
+def _numbers(column: array[float]) -> list[float | None]:
+    """With None for NaN. Most columns hold none, and their sum tells: whatever NaN is added to is NaN."""
+    if math.isnan(sum(column)):
+        return [None if math.isnan(number) else number for number in column]
+    return list(column)
 
 
 _OWNED = sa.select(jobs.c.id).where(jobs.c.id == sa.bindparam("job_id"), own(jobs)).scalar_subquery()

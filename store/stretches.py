@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from store.session import Connection
 from store.tables import points, stretches
 
-EPOCHS: Final = 1000
+EPOCHS: Final = 250
 """In a stretch. What a curve has behind its last full stretch is read row by row."""
 
 NOTHING: Final = float("nan")

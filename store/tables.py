@@ -188,7 +188,7 @@ points = sa.Table(
 stretches = sa.Table(
     "stretches",
     metadata,
-    # Every thousand epochs of a curve once more, in packed columns: see `store.stretches`.
+    # Some hundred epochs of a curve once more, in packed columns: see `store.stretches`.
     _job_id(primary_key=True),
     sa.Column("last", Whole, primary_key=True),
     sa.Column("series", Json, nullable=False),

@@ -28,7 +28,7 @@ def numbered(first: int, last: int) -> list[Point]:
 def _values(epoch: int) -> list[tuple[str, float]]:
     odd = {EPOCHS: math.nan, EPOCHS + 1: math.inf, 2 * EPOCHS + 1: -math.inf}
     values = [("train_loss", 1 / epoch), ("val_loss", odd.get(epoch, -0.0 if epoch % 7 else 5e-324))]
-    return [*values, ("val_f1", 0.1 * epoch)] if epoch % 1500 > 700 else values
+    return [*values, ("val_f1", 0.1 * epoch)] if epoch % (3 * EPOCHS // 2) > 2 * EPOCHS // 3 else values
 
 
 def record(database: Database, job: Job, epochs: list[Point], at_once: int) -> None:
@@ -55,12 +55,12 @@ def row_by_row(database: Database, job: Job, after: int = 0, series: list[str] |
     return read(database, job, after, series)
 
 
-@pytest.mark.parametrize("at_once", [50, 333, EPOCHS, 2 * EPOCHS + 500])
+@pytest.mark.parametrize("at_once", [7, EPOCHS // 3, EPOCHS, 2 * EPOCHS + 100])
 def test_a_stretch_is_kept_as_soon_as_it_is_full(database: Database, at_once: int) -> None:
     job = running(database)
     record(database, job, numbered(1, EPOCHS - 1), at_once)
     assert stretched(database, job) == []
-    record(database, job, numbered(EPOCHS, 2 * EPOCHS + 500), at_once)
+    record(database, job, numbered(EPOCHS, 2 * EPOCHS + 100), at_once)
     assert stretched(database, job) == [EPOCHS, 2 * EPOCHS]
 
 
@@ -72,7 +72,7 @@ def test_a_curve_is_the_same_with_and_without_stretches(
     database: Database, after: int, series: list[str] | None
 ) -> None:
     job = running(database)
-    record(database, job, numbered(1, 2 * EPOCHS + 10), 900)
+    record(database, job, numbered(1, 2 * EPOCHS + 10), 200)
     assert len(stretched(database, job)) == 2
     packed = read(database, job, after, series)
     assert packed.epochs == list(range(after + 1, 2 * EPOCHS + 11))
@@ -81,7 +81,7 @@ def test_a_curve_is_the_same_with_and_without_stretches(
 
 def test_chosen_rows_are_those_of_the_whole_curve(database: Database) -> None:
     job = running(database)
-    record(database, job, numbered(1, EPOCHS + 10), 2000)
+    record(database, job, numbered(1, EPOCHS + 10), EPOCHS + 10)
     rows = [0, 5, EPOCHS - 1, EPOCHS, EPOCHS + 9]
     with database.reading() as tx:
         packed = curves.packed(tx, job.id)
@@ -94,7 +94,7 @@ def test_chosen_rows_are_those_of_the_whole_curve(database: Database) -> None:
 
 def test_a_curve_is_one_statement(database: Database) -> None:
     job = running(database)
-    record(database, job, numbered(1, EPOCHS + 10), 2000)
+    record(database, job, numbered(1, EPOCHS + 10), EPOCHS + 10)
     with database.reading() as tx, statements(tx) as sent:
         curves.packed(tx, job.id)
     assert len(sent) == 1
@@ -102,14 +102,14 @@ def test_a_curve_is_one_statement(database: Database) -> None:
 
 def test_stretches_go_where_their_points_go(database: Database) -> None:
     job = running(database)
-    record(database, job, numbered(1, 2 * EPOCHS + 10), 900)
+    record(database, job, numbered(1, 2 * EPOCHS + 10), 200)
     with database.writing() as tx:
         assert curves.rewind(tx, job.id, EPOCHS + 5)
         tx.execute(jobs_table.update().where(jobs_table.c.id == job.id).values(epoch=EPOCHS + 5))
     assert stretched(database, job) == [EPOCHS]
     assert read(database, job).epochs[-1] == EPOCHS + 5
     again = [Point(point.epoch, {"train_loss": 7.0}) for point in numbered(EPOCHS + 6, 2 * EPOCHS)]
-    record(database, job, again, 900)
+    record(database, job, again, 200)
     assert stretched(database, job) == [EPOCHS, 2 * EPOCHS]
     assert read(database, job).series["train_loss"][EPOCHS + 4 : EPOCHS + 6] == [1 / (EPOCHS + 5), 7.0]
     with database.writing() as tx:
@@ -120,17 +120,17 @@ def test_stretches_go_where_their_points_go(database: Database) -> None:
 
 def test_a_curve_that_began_before_there_were_stretches_has_none(database: Database) -> None:
     job = running(database)
-    record(database, job, numbered(1, EPOCHS + 10), 900)
+    record(database, job, numbered(1, EPOCHS + 10), 200)
     with database.writing() as tx:
         stretches.cut(tx, job.id, 0)
-    record(database, job, numbered(EPOCHS + 11, 2 * EPOCHS + 10), 900)
+    record(database, job, numbered(EPOCHS + 11, 2 * EPOCHS + 10), 200)
     assert stretched(database, job) == []
     assert read(database, job).epochs == list(range(1, 2 * EPOCHS + 11))
 
 
 def test_another_projects_curve_is_not_there(database: Database) -> None:
     job = running(database)
-    record(database, job, numbered(1, EPOCHS + 10), 2000)
+    record(database, job, numbered(1, EPOCHS + 10), EPOCHS + 10)
     with database.reading() as tx, elsewhere(tx):
         assert curves.packed(tx, job.id).length == 0
 
@@ -143,11 +143,11 @@ def test_a_hundred_thousand_epochs_are_read_in_moments(database: Database) -> No
         tx.execute(recorded.delete().where(recorded.c.job_id == job.id))
         row = tx.execute(sa.select(kept).where(kept.c.last == EPOCHS)).one()._mapping
         tx.execute(kept.delete())
-        tx.execute(kept.insert(), [{**row, "last": EPOCHS * each} for each in range(1, 101)])
+        tx.execute(kept.insert(), [{**row, "last": EPOCHS * each} for each in range(1, 401)])
     with database.reading() as tx:
         for _ in range(5):
             began = time.process_time()
-            assert curves.packed(tx, job.id).length == 100 * EPOCHS
+            assert curves.packed(tx, job.id).length == 400 * EPOCHS
             spent.append(time.process_time() - began)
     # Some 10 ms; row by row it is a second.
     assert min(spent) < 0.1

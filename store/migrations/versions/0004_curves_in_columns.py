@@ -1,4 +1,4 @@
-"""Long curves once more in packed columns, a row for every thousand epochs."""
+"""Long curves once more in packed columns, a row for some hundred epochs."""
 
 from __future__ import annotations
 
