@@ -15,6 +15,7 @@ import structlog
 
 from models.preprocessing import prepare
 from models.spec import JobSpec
+from models.stacks import Measured
 from models.training import Training
 from store import datasets
 from store.files import Files
@@ -26,7 +27,7 @@ from worker.curves import Pace, flush
 from worker.datasets import Tables
 from worker.endings import Ending, Released
 from worker.outcomes import Outcomes
-from worker.stacks import Measured, Stack, Stacking
+from worker.stacks import Stack, Stacking
 
 log = structlog.get_logger(__name__)
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from models.history import Epoch
-from models.training import PULSE_SECONDS, Training
-
-Measured = list[tuple[Training, Epoch]]
-"""The epochs that ended together, each with its training; empty in the midst of epochs."""
+from models.stacks import Measured
+from models.stacks import Stack as Together
+from models.training import Training
 
 
 class Stack(Protocol):
@@ -31,34 +28,5 @@ Stacking = Callable[[Sequence[Training]], Stack]
 
 
 def stacked(trainings: Sequence[Training]) -> Stack:
-    """All of them: fresh ones, or a single one that may have begun."""
-    return Turns(trainings)
-
-
-class Turns:
-    """One after another, a batch each: what they share is whoever drives them."""
-
-    def __init__(self, trainings: Sequence[Training]) -> None:
-        self._work = {training: training._work() for training in trainings}
-
-    def pulses(self) -> Iterator[Measured]:
-        last = time.monotonic()
-        for measured in self.work():
-            if measured or time.monotonic() - last >= PULSE_SECONDS:
-                yield measured
-                last = time.monotonic()
-
-    def work(self) -> Iterator[Measured]:
-        """As `pulses`, and something after every batch."""
-        while self._work:
-            measured: Measured = []
-            for training, steps in list(self._work.items()):
-                if epoch := next(steps):
-                    measured.append((training, epoch))
-                if training.stop_reason is not None:
-                    self.release(training)
-                    training.restore()
-            yield measured
-
-    def release(self, training: Training) -> None:
-        self._work.pop(training, None)
+    """All of them: fresh ones, or a single one, which may have begun and sits in a stack of its own."""
+    return trainings[0].stack if len(trainings) == 1 else Together(trainings)

@@ -18,6 +18,7 @@ from models.datasets import Table, bundled
 from models.defaults import complete
 from models.spec import JobSpec
 from models.stacking import stack_key
+from models.stacks import Measured
 from models.training import Training
 from store import curves, datasets, events, ids, jobs, tables, weights
 from store.curves import Curve
@@ -28,7 +29,7 @@ from store.weights import Weights
 from tests.models.building import table
 from worker.heartbeat import Heartbeat
 from worker.runner import Runner
-from worker.stacks import Measured, stacked
+from worker.stacks import stacked
 
 SHORT = {"network": {"hidden": [8]}, "regularization": {"l2": 1e-4}, "training": {"max_epochs": 6}}
 """A job that takes a moment."""

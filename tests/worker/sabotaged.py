@@ -17,9 +17,9 @@ app = real.app
 
 
 def _start_child(**_: Any) -> None:
+    from models.stacks import Measured
     from tests.worker.building import Watched
     from worker import child
-    from worker.stacks import Measured
 
     class Sabotaged(Watched):
         def pulses(self) -> Iterator[Measured]:

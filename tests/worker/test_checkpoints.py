@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from models.stacks import Measured
 from models.training import Training
 from store import checkpoints, events, tables
 from store.errors import FilesFull
@@ -22,7 +23,6 @@ from worker import curves
 from worker.checkpoints import Cadence
 from worker.heartbeat import Heartbeat
 from worker.runner import Runner
-from worker.stacks import Measured
 
 OFTEN = Cadence(seconds=1000.0, epochs=1)
 LONG = {**SHORT, "training": {"max_epochs": 100_000}}

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from models.errors import DataError
+from models.stacks import Measured
 from models.training import Training
 from store import attempts, jobs, tables, workers
 from store.errors import FilesFull
@@ -22,7 +23,6 @@ from tests.worker.building import Watched, Workshop, at_epoch
 from worker import curves
 from worker.heartbeat import Heartbeat
 from worker.runner import Runner
-from worker.stacks import Measured
 
 SPEC: dict[str, Any] = {
     "network": {"hidden": [8]},

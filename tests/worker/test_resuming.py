@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from models.stacks import Measured
 from store import jobs
 from tests.worker import mishaps
 from tests.worker.building import Watched, Workshop
 from tests.worker.mishaps import Doomed, Fate
 from worker import checkpoints, curves
 from worker.checkpoints import Cadence
-from worker.stacks import Measured
 
 DROPOUT = {
     "network": {"hidden": [8], "activation": "relu"},

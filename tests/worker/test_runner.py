@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from models.errors import DataError
+from models.stacks import Measured
 from models.training import Training
 from models.weights import load
 from store import jobs
@@ -19,7 +20,6 @@ from store.files import Files, Stored
 from tests.worker.building import SHORT, Watched, Workshop, at_epoch, iris, slow
 from worker import outcomes
 from worker.runner import Runner
-from worker.stacks import Measured
 
 LONG = {"network": {"hidden": [8]}, "regularization": None, "training": {"max_epochs": 100_000}}
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from models.stacks import Measured
 from store.jobs import Job
 from tests.worker import mishaps
 from tests.worker.building import Watched, Workshop, at_epoch
 from tests.worker.mishaps import Doomed, Fate, Kind
 from worker import checkpoints, conclusions, curves, driving
 from worker.checkpoints import Cadence
-from worker.stacks import Measured
 
 SPEC = {
     "network": {"hidden": [4]},
