@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from importlib.util import find_spec
 from itertools import product
 
 import torch
@@ -13,9 +12,8 @@ import torch
 from benchmarks.measuring import Contender
 from benchmarks.workloads import Workload
 from models.stacking import stack_limit
+from models.stacks import Stack
 from models.training import Training
-
-STACKS = find_spec("models.stacks") is not None
 
 
 def alone(workload: Workload, epochs: int, seed: int) -> Training:
@@ -63,7 +61,8 @@ def trained(workloads: Sequence[Workload], epochs: int, seed: int) -> list[Train
     ]
     limit = stack_limit(trainings[0].network.parameter_count())
     for stack in portions(trainings, limit):
-        _train(stack)
+        for _ in Stack(list(stack)).pulses():
+            pass
     return trainings
 
 
@@ -71,15 +70,3 @@ def portions(trainings: Sequence[Training], limit: int) -> Iterator[Sequence[Tra
     """As few portions as the limit allows, and none much smaller than the others."""
     size = -(-len(trainings) // -(-len(trainings) // limit))
     return (trainings[start : start + size] for start in range(0, len(trainings), size))
-
-
-def _train(trainings: Sequence[Training]) -> None:
-    if len(trainings) == 1 or not STACKS:
-        for training in trainings:
-            for _ in training:
-                pass
-        return
-    from models.stacks import Stack
-
-    for _ in Stack(list(trainings)).pulses():
-        pass
