@@ -65,14 +65,13 @@ class Point:
 
 
 def measure() -> Iterator[Row]:
+    """What is known so far is written after each axis: the later ones take minutes."""
     axes: dict[str, list[Point]] = {}
-    for axis, sizes in POINTS.items():
-        axes[axis] = [_point(axis, size) for size in sizes]
+    for axis in (*POINTS, "jobs stored"):
+        axes[axis] = [_point(axis, size) for size in POINTS[axis]] if axis in POINTS else _stored()
+        _draw(axes)
+        _write(axes)
         yield _row(axis, axes[axis])
-    axes["jobs stored"] = _stored()
-    yield _row("jobs stored", axes["jobs stored"])
-    _draw(axes)
-    _write(axes)
 
 
 def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
