@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+import sqlalchemy as sa
+
 from store.columns import now
 from store.session import Connection
 from store.tables import attempts
@@ -57,8 +59,16 @@ def begin(tx: Connection, claimed: Sequence[Claimed], *, worker: str) -> None:
 
 def end(tx: Connection, job_id: str, *, number: int, outcome: Outcome, detail: str | None) -> None:
     """Close it, in the transaction of the arrow that ended it."""
-    mine = (attempts.c.job_id == job_id, attempts.c.number == number, attempts.c.ended_at.is_(None))
-    tx.execute(attempts.update().where(*mine).values(ended_at=now(), outcome=outcome, detail=detail))
+    told = {"outcome": outcome, "detail": detail}
+    tx.execute(_END, {"ended_job": job_id, "ended_number": number, **told})
+
+
+_END = (
+    attempts.update()
+    .where(attempts.c.job_id == sa.bindparam("ended_job"), attempts.c.number == sa.bindparam("ended_number"))
+    .where(attempts.c.ended_at.is_(None))
+    .values(ended_at=now(), outcome=sa.bindparam("outcome"), detail=sa.bindparam("detail"))
+)
 
 
 def of(tx: Connection, job_id: str) -> list[Attempt]:

@@ -99,8 +99,12 @@ def fall_back(tx: Connection, job_id: str, fence: int, damaged: Checkpoint, *, w
 
 def forget(tx: Connection, job_id: str) -> list[str]:
     """A job that has ended goes on from nowhere; answers the keys, to delete after the commit."""
-    gone = checkpoints.delete().where(checkpoints.c.job_id == job_id).returning(checkpoints.c.key)
-    return list(tx.execute(gone).scalars())
+    return list(tx.execute(_FORGET, {"forgotten": job_id}).scalars())
+
+
+_FORGET = (
+    checkpoints.delete().where(checkpoints.c.job_id == sa.bindparam("forgotten")).returning(checkpoints.c.key)
+)
 
 
 def _delete(tx: Connection, job_id: str, numbers: Iterable[int]) -> None:

@@ -27,6 +27,13 @@ def held(
 
     They are taken in the order of their ids: two who want the same ones never wait for each other.
     """
-    chosen = sa.select(jobs.c.id, jobs.c.fence, jobs.c.status, *columns).where(jobs.c.id.in_(list(fences)))
-    rows = tx.execute(chosen.order_by(jobs.c.id).with_for_update()).all()
+    rows = tx.execute(_HOLD.add_columns(*columns), {"ids": list(fences)}).all()
     return {row.id: row for row in rows if row.status == "running" and row.fence == fences[row.id]}
+
+
+_HOLD = (
+    sa.select(jobs.c.id, jobs.c.fence, jobs.c.status)
+    .where(jobs.c.id.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(jobs.c.id)
+    .with_for_update()
+)

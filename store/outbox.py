@@ -77,13 +77,11 @@ def announce(tx: Connection, job_ids: Sequence[str]) -> None:
     Costs one query where nobody does. Holding the webhooks' rows makes whoever disables or deletes one wait:
     a delivery of a deleted webhook would make the status change fail, one of a disabled would wait for ever.
     """
-    listening = (
-        sa.select(jobs.c.id.label("job_id"), hooks.c.id, hooks.c.project_id, hooks.c.events, jobs.c.status)
-        .select_from(jobs.join(hooks, hooks.c.project_id == jobs.c.project_id))
-        .where(jobs.c.id.in_(job_ids), hooks.c.enabled)
-        .with_for_update(read=True, of=hooks)
-    )
-    told = [row for row in tx.execute(listening).all() if f"job.{row.status}" in row.events]
+    told = [
+        row
+        for row in tx.execute(_LISTENING, {"changed": list(job_ids)}).all()
+        if f"job.{row.status}" in row.events
+    ]
     if not told:
         return
     about, moment = _about(tx, [row.job_id for row in told]), _moment(tx)
@@ -92,6 +90,14 @@ def announce(tx: Connection, job_ids: Sequence[str]) -> None:
         _row(row.id, row.project_id, f"job.{row.status}", payloads[row.job_id], row.job_id) for row in told
     ]
     tx.execute(deliveries.insert(), rows)
+
+
+_LISTENING = (
+    sa.select(jobs.c.id.label("job_id"), hooks.c.id, hooks.c.project_id, hooks.c.events, jobs.c.status)
+    .select_from(jobs.join(hooks, hooks.c.project_id == jobs.c.project_id))
+    .where(jobs.c.id.in_(sa.bindparam("changed", expanding=True)), hooks.c.enabled)
+    .with_for_update(read=True, of=hooks)
+)
 
 
 def ping(tx: Connection, webhook_id: str) -> Delivery:

@@ -169,7 +169,17 @@ class Drive:
                     continue
                 if (told or attempt.training.stop_reason) and (ending := self._ending(attempt, told)):
                     ended[attempt] = ending
-        self._conclude(ended)
+        self._conclude(self._settled(ended))
+
+    def _settled(self, ended: Mapping[Attempt, Ending]) -> Mapping[Attempt, Ending]:
+        """The same endings once their weights are on the disk to stay; else what comes of that."""
+        try:
+            if self._outcomes:
+                self._outcomes.settle()
+        except Exception as error:
+            log.exception("weights cannot be kept", jobs=[attempt.job.id for attempt in ended])
+            return dict.fromkeys(ended, endings.of(error, delay_seconds=self._backoff_seconds))
+        return ended
 
     def _ending(self, attempt: Attempt, told: Told | None) -> Ending | None:
         """How it ends; None where nothing is left to write: it was paused, or lost on the way."""

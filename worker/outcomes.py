@@ -24,6 +24,7 @@ class Outcomes:
         self._files = files
         self._preprocessor = preprocessor
         self._description = description
+        self._is_unsettled = False
 
     def of(self, job: Job, training: Training, *, short: Literal["cancel", "memory"] | None = None) -> Ending:
         """Of a training that holds its best weights; `short` says why it never came to its end."""
@@ -39,10 +40,16 @@ class Outcomes:
         outcome = Outcome(training.result(), environment, self._keep(job, training))
         return Succeeded(str(training.stop_reason), training.stop_detail, outcome)
 
+    def settle(self) -> None:
+        """To be called before the endings are written: the weights are on the disk to stay, all at once."""
+        if self._is_unsettled:
+            self._files.settle(weights.FOLDER)
+            self._is_unsettled = False
+
     def _keep(self, job: Job, training: Training) -> Kept:
         """Store the weights under a name that carries the fence: a stale worker overwrites nobody's."""
-        with tempfile.TemporaryDirectory(prefix="ridgeline-") as folder:
-            path = Path(folder) / "weights.safetensors"
+        with tempfile.NamedTemporaryFile(prefix="ridgeline-", suffix=".safetensors") as scratch:
+            path = Path(scratch.name)
             save(
                 path,
                 network_state=training.network.state_dict(),
@@ -50,5 +57,6 @@ class Outcomes:
                 preprocessor=self._preprocessor,
                 description=self._description,
             )
-            stored = self._files.put(weights.key(job.id, job.fence), path)
+            stored = self._files.put(weights.key(job.id, job.fence), path, settle=False)
+        self._is_unsettled = True
         return Kept(stored, summarize(training.network, training.spec, self._preprocessor))

@@ -171,8 +171,8 @@ MUTANTS = (
         (
             Edit(
                 "store/weights.py",
-                'return f"weights/{job_id}.{fence}.safetensors"',
-                'return f"weights/{job_id}.safetensors"',
+                'return f"{FOLDER}/{job_id}.{fence}.safetensors"',
+                'return f"{FOLDER}/{job_id}.safetensors"',
             ),
         ),
         "tests/store/test_weights.py::test_each_attempt_has_a_key_of_its_own",

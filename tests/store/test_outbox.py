@@ -218,7 +218,7 @@ def _plan(tx: Connection, statement: str, values: tuple[Any, ...]) -> str:
     if tx.dialect.name == "sqlite":
         rows = tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values[: statement.count("?")])
     else:
-        named = {"id_1_1": values[0]}
+        named = {"changed_1": values[0]}
         rows = tx.exec_driver_sql(f"EXPLAIN {statement}", named)
     return "\n".join(str(row) for row in rows)
 

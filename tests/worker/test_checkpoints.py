@@ -180,10 +180,10 @@ class FullOfCheckpoints(Files):
 
     full = True
 
-    def put(self, key: str, path: Path) -> Stored:
+    def put(self, key: str, path: Path, *, settle: bool = True) -> Stored:
         if self.full and key.startswith("checkpoints/"):
             raise FilesFull
-        return super().put(key, path)
+        return super().put(key, path, settle=settle)
 
 
 def test_a_full_disk_costs_a_running_job_only_its_checkpoints(worker: Doomed) -> None:

@@ -262,10 +262,10 @@ def test_weights_that_cannot_be_stored_are_one_jobs_trouble(small_workshop: Work
     room = small_workshop.files
 
     class NoRoomForOne(Files):
-        def put(self, key: str, path: Path) -> Stored:
+        def put(self, key: str, path: Path, *, settle: bool = True) -> Stored:
             if second.id in key:
                 raise FilesFull
-            return super().put(key, path)
+            return super().put(key, path, settle=settle)
 
     small_workshop.files = NoRoomForOne(room.url)
     run(small_workshop)
@@ -353,3 +353,38 @@ def test_presence_says_how_many_it_trains(small_workshop: Workshop) -> None:
     runner.run_next(["cpu"])
     assert [(one.job_id, one.jobs) for one in seen] == [(together[0].id, 3)]
     assert {small_workshop.look(job).status for job in together} == {"cancelled"}
+
+
+def test_the_weights_of_all_are_on_the_disk_before_any_row_points_to_them(small_workshop: Workshop) -> None:
+    together = small_workshop.add_stack(None, {}, {}, {}, **SPEC)
+    told: list[tuple[int, set[str]]] = []
+
+    class Noting(Files):
+        def settle(self, prefix: str) -> None:
+            there = len(list(self.list(prefix)))
+            super().settle(prefix)
+            told.append((there, {small_workshop.look(job).status for job in together}))
+
+    small_workshop.files = Noting(small_workshop.files.url)
+    run(small_workshop)
+    assert told == [(3, {"running"})]
+    assert {small_workshop.look(job).status for job in together} == {"succeeded"}
+
+
+def test_a_disk_that_fails_as_weights_are_settled_costs_the_jobs_nothing(small_workshop: Workshop) -> None:
+    together = small_workshop.add_stack(None, {}, {}, **SPEC)
+
+    class Failing(Files):
+        def settle(self, prefix: str) -> None:
+            raise FilesFull
+
+    room = small_workshop.files
+    small_workshop.files = Failing(room.url)
+    run(small_workshop)
+    assert [(small_workshop.look(job).status, small_workshop.look(job).lost) for job in together] == [
+        ("queued", 0)
+    ] * 2
+    small_workshop.files = room
+    while small_workshop.run():
+        pass
+    assert {small_workshop.look(job).status for job in together} == {"succeeded"}
