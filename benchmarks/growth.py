@@ -76,7 +76,7 @@ def measure() -> Iterator[Row]:
 
 def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
     """The slope of the logarithms' least-squares line: values grow like size to this power."""
-    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
+    return round(float(np.polyfit(np.log(sizes), np.log(values), 1)[0]), 6) + 0.0  # And no −0.
 
 
 # ── training ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -220,7 +220,9 @@ def _draw(axes: Mapping[str, Sequence[Point]]) -> None:
     matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "growth", "font.size": 8})
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(2, len(axes), figsize=(2.2 * len(axes), 4), layout="constrained")
+    figure, panels = pyplot.subplots(
+        2, len(axes), figsize=(2.2 * len(axes), 4), layout="constrained", squeeze=False
+    )
     for (axis, points), (above, below) in zip(axes.items(), panels.T, strict=True):
         sizes = [point.size for point in points]
         for panel, values, power in zip(
