@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from types import FrameType
+from typing import Final
 
 import uvicorn
 from fastapi import FastAPI
@@ -17,6 +18,10 @@ from api.app import create_app
 from api.connections import BoundedProtocol, most_connections
 from store import logs
 from store.settings import Settings
+
+SWITCH_SECONDS: Final = 0.0005
+"""How long a thread may hold the interpreter while another wants it; Python's own 5 ms is more than a whole
+answer takes, and a thread has to wait for it after every statement that it sends to the database."""
 
 
 class AttentiveServer(uvicorn.Server):
@@ -34,6 +39,7 @@ class AttentiveServer(uvicorn.Server):
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C."""
     logs.configure(settings.log_level)
+    sys.setswitchinterval(SWITCH_SECONDS)
     app = create_app(settings)
     BoundedProtocol.most = most_connections()
     config = uvicorn.Config(

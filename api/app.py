@@ -102,8 +102,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         telemetry=_traced(tracing),
     )
     app.state.server = _server(settings, tracing)
+    # They are tried in this order: what is asked for most comes first.
     for routes in (
-        *(datasets, job_routes, curves, events, weights, catalog),
+        *(job_routes, curves, events, datasets, weights, catalog),
         *(workers, webhooks, projects, keys, operation),
     ):
         app.include_router(routes.router)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from api import charts, negotiation
 from api.charts import Curve
+from api.charts.curve import LOSSES
 from api.schemas import CurveAnswer, Marker, Sampling
 from models.metrics import direction
 from store.curves import Curve as StoredCurve
+from store.curves import Packed
 from store.jobs import Job
 
 Format = Literal["json", "csv", "png", "svg", "txt"]
@@ -61,9 +62,21 @@ def curve_of(job: Job, stored: StoredCurve, *, whole: bool = True) -> Curve:
     for name, kinds in stored.nonfinite.items():
         for epoch, kind in kinds.items():
             series[name][row_of[epoch]] = float(kind)
-    best = job.result.get("best_epoch") if job.result else _best_so_far(job, stored) if whole else None
-    stopped = (job.epoch, job.stop_reason or job.status) if job.is_final and job.epoch else None
-    return Curve(job.id, job.name or "", stored.epochs, series, best, stopped)
+    best = _best(job, stored, whole=whole)
+    return Curve(job.id, job.name or "", stored.epochs, series, best, _stopped(job))
+
+
+def _best(job: Job, stored: StoredCurve, *, whole: bool) -> int | None:
+    """The epoch whose weights were kept, or would be; of a part of a running job's curve nobody can tell."""
+    if job.result:
+        best: int | None = job.result.get("best_epoch")
+        return best
+    return _best_so_far(job, stored) if whole else None
+
+
+def _stopped(job: Job) -> tuple[int, str] | None:
+    """The last epoch and the reason, once the job has ended."""
+    return (job.epoch, job.stop_reason or job.status) if job.is_final and job.epoch else None
 
 
 def judge_of(spec: dict[str, Any]) -> str | None:
@@ -86,34 +99,38 @@ def _best_so_far(job: Job, stored: StoredCurve) -> int | None:
     )[1]
 
 
-def answer_of(curve: Curve, max_points: int) -> CurveAnswer:
-    """A curve in columns, thinned where it has more points than asked for."""
-    thinned, sampling = charts.thin(curve, max_points)
-    columns = {name: _split(values, thinned.epochs) for name, values in thinned.series.items()}
-    return CurveAnswer(
-        job_id=curve.job_id,
-        epochs=thinned.epochs,
-        series={name: values for name, (values, _) in columns.items()},
-        nonfinite={name: kinds for name, (_, kinds) in columns.items() if kinds},
-        markers=_markers(curve),
-        sampling=Sampling(**sampling),
+def answer_of(job: Job, stored: Packed, max_points: int, *, whole: bool = True) -> CurveAnswer:
+    """A curve in columns, thinned where it has more points than asked for.
+
+    What is left out never becomes a Python number: of a long curve that would be millions.
+    """
+    rows = _rows(job, stored, max_points) if stored.length > max_points else None
+    curve = stored.curve(rows)
+    # Made of what the store says, hundreds of numbers in a row, and not looked through again one by one.
+    return CurveAnswer.model_construct(
+        job_id=job.id,
+        epochs=curve.epochs,
+        series=curve.series,
+        nonfinite={name: curve.nonfinite[name] for name in curve.series if name in curve.nonfinite},
+        markers=_markers(_best(job, curve, whole=whole), _stopped(job)),
+        sampling=Sampling(
+            method="none" if rows is None else "lttb", returned=len(curve.epochs), total=stored.length
+        ),
     )
 
 
-def _split(values: list[float | None], epochs: list[int]) -> tuple[list[float | None], dict[int, str]]:
-    """Numbers that JSON can carry, and by epoch what the others are."""
-    broken = {
-        row: value for row, value in enumerate(values) if value is not None and not math.isfinite(value)
-    }
-    if not broken:
-        return values, {}
-    kept = [None if row in broken else value for row, value in enumerate(values)]
-    return kept, {epochs[row]: str(value) for row, value in broken.items()}
+def _rows(job: Job, stored: Packed, max_points: int) -> list[int]:
+    """The rows that stay. The best epoch so far is an extreme of its series, and stays as such."""
+    broken = (epoch for name in LOSSES for epoch in stored.nonfinite.get(name, ()))
+    notable = [job.result.get("best_epoch") if job.result else None, min(broken, default=None)]
+    rows = [epoch - stored.first for epoch in notable if epoch is not None]
+    within = [row for row in rows if 0 <= row < stored.length]
+    return charts.kept_rows(list(stored.series.values()), stored.length, max_points, within)
 
 
-def _markers(curve: Curve) -> list[Marker]:
-    best = [] if curve.best_epoch is None else [Marker(epoch=curve.best_epoch, kind="best")]
-    if curve.stopped is None:
-        return best
-    epoch, reason = curve.stopped
-    return [*best, Marker(epoch=epoch, kind="stopped", reason=reason)]
+def _markers(best: int | None, stopped: tuple[int, str] | None) -> list[Marker]:
+    markers = [] if best is None else [Marker(epoch=best, kind="best")]
+    if stopped is None:
+        return markers
+    epoch, reason = stopped
+    return [*markers, Marker(epoch=epoch, kind="stopped", reason=reason)]

@@ -13,6 +13,7 @@ from models.datasets import BUNDLED
 from models.defaults import Completed, complete
 from models.errors import Complaint, SpecError, TooExpensiveError
 from models.spec import JobSpec
+from models.stacking import stack_key, stack_limit
 from store import datasets
 from store.datasets import Dataset
 from store.errors import NotFound
@@ -41,6 +42,16 @@ class Plan:
     def queue(self) -> str:
         """Who may take it: jobs that insist on CUDA wait for a worker that has it."""
         return "gpu" if self.completed.spec.training.device == "cuda" else "cpu"
+
+    @property
+    def stack_key(self) -> str | None:
+        """Jobs on one dataset with equal keys may be trained together; None: always alone."""
+        return stack_key(self.completed.spec)
+
+    def stack_limit(self, settings: Settings) -> int:
+        """How many may be: as many as together take no more memory than one job may."""
+        affordable = settings.max_memory_bytes // max(self.cost.memory_bytes, 1)
+        return max(1, min(stack_limit(self.cost.parameters), affordable))
 
 
 def plan(tx: Connection, spec: JobSpec, settings: Settings) -> Plan:

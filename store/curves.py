@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from typing import Any
 
-import orjson
 import sqlalchemy as sa
 
-from store import nonfinite
-from store.columns import now
+from store import nonfinite, stretches
+from store.columns import Whole, now
 from store.errors import GapInCurve
-from store.fences import mine
-from store.projects import owned
+from store.fences import held
+from store.projects import here, own, owned
 from store.session import Connection
+from store.stretches import Piece
 from store.tables import jobs, points
+from store.tables import stretches as stretched
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,16 @@ class Curve:
     """Series → epoch → `nan`, `inf` or `-inf`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Epochs of a running job, to be added to its curve."""
+
+    job_id: str
+    fence: int
+    epochs: Sequence[Point]
+    epochs_per_second: float | None = None
+
+
 def record(
     tx: Connection,
     job_id: str,
@@ -46,47 +60,55 @@ def record(
     *,
     epochs_per_second: float | None = None,
 ) -> bool:
-    """Add epochs to a running job's curve, many at a time; False where the job is no longer yours.
-
-    Repeating a call whose answer was lost is harmless: epochs already there are passed over. Epochs that
-    would leave a gap raise `GapInCurve`.
-    """
+    """Add epochs to one running job's curve; False where the job is no longer yours."""
     if not epochs:
         return True
-    if _record_following(tx, job_id, fence, epochs, epochs_per_second):
-        return True
-    there = _recorded(tx, job_id, fence)
-    if there is None:
-        return False
+    return bool(record_all(tx, [Recording(job_id, fence, epochs, epochs_per_second)]))
+
+
+def record_all(tx: Connection, recordings: Sequence[Recording]) -> set[str]:
+    """Add epochs to the curves of running jobs, many at a time; answers which of the jobs are still yours.
+
+    Repeating a call whose answer was lost is harmless: epochs already there are passed over. Epochs that
+    would leave a gap raise `GapInCurve`, and nothing is written.
+    """
+    mine = held(tx, {one.job_id: one.fence for one in recordings}, jobs.c.epoch, jobs.c.last_event)
+    progress: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
+    for one in recordings:
+        if (there := mine.get(one.job_id)) and (missing := _missing(one.epochs, there.epoch)):
+            last = there.last_event + len(missing)
+            told = {"last": last, "reached": missing[-1].epoch, "rate": one.epochs_per_second}
+            progress.append({"recorded": one.job_id, **told})
+            rows.extend(_rows(one.job_id, there.last_event + 1, missing))
+    if progress:
+        tx.execute(_PROGRESS, progress)
+        tx.execute(points.insert(), rows)
+    for each in progress:
+        stretches.fill(tx, each["recorded"], mine[each["recorded"]].epoch + 1, each["reached"])
+    return set(mine)
+
+
+_PROGRESS = (
+    jobs.update()
+    .where(jobs.c.id == sa.bindparam("recorded"))
+    .values(
+        last_event=sa.bindparam("last"),
+        epoch=sa.bindparam("reached"),
+        epochs_per_second=sa.bindparam("rate"),
+        progress_at=now(),
+    )
+)
+"""Of a job that is held under its fence: whoever would change it meanwhile waits."""
+
+
+def _missing(epochs: Sequence[Point], there: int) -> list[Point]:
+    """Those of some epochs that the curve lacks, which reaches to `there`; the first of them must be next."""
     missing = [point for point in epochs if point.epoch > there]
-    if missing == list(epochs):
-        raise GapInCurve(f"epoch {epochs[0].epoch} cannot follow epoch {there}")
-    return not missing or _record_following(tx, job_id, fence, missing, epochs_per_second)
-
-
-def _record_following(
-    tx: Connection, job_id: str, fence: int, epochs: Sequence[Point], epochs_per_second: float | None
-) -> bool:
-    """Write epochs if the first follows the last one there, under this fence."""
-    numbers = [point.epoch for point in epochs]
-    if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-        raise GapInCurve(f"epochs must follow each other, and these are {numbers[:10]}")
-    values = {
-        "last_event": jobs.c.last_event + len(epochs),
-        "epoch": numbers[-1],
-        "epochs_per_second": epochs_per_second,
-        "progress_at": now(),
-    }
-    following = (*mine(job_id, fence), jobs.c.epoch == numbers[0] - 1)
-    last = tx.execute(jobs.update().where(*following).values(values).returning(jobs.c.last_event)).scalar()
-    if last is None:
-        return False
-    tx.execute(points.insert(), list(_rows(job_id, last - len(epochs) + 1, epochs)))
-    return True
-
-
-def _recorded(tx: Connection, job_id: str, fence: int) -> int | None:
-    return tx.execute(sa.select(jobs.c.epoch).where(*mine(job_id, fence))).scalar()
+    numbers = [point.epoch for point in missing]
+    if numbers != list(range(there + 1, there + 1 + len(numbers))):
+        raise GapInCurve(f"epochs must follow each other; behind epoch {there} these do not: {numbers[:10]}")
+    return missing
 
 
 def _rows(job_id: str, first: int, epochs: Iterable[Point]) -> Iterable[dict[str, object]]:
@@ -103,46 +125,110 @@ def _rows(job_id: str, first: int, epochs: Iterable[Point]) -> Iterable[dict[str
 
 def rewind(tx: Connection, job_id: str, epoch: int) -> bool:
     """Delete what was recorded behind an epoch, in the transaction that sets the job back; was there any?"""
+    stretches.cut(tx, job_id, epoch)
     behind = (points.c.job_id == job_id, points.c.epoch > epoch)
     return tx.execute(points.delete().where(*behind)).rowcount > 0
 
 
-def read(
-    tx: Connection,
-    job_id: str,
-    *,
-    after: int = 0,
-    series: Sequence[str] | None = None,
-    limit: int | None = None,
-) -> Curve:
-    """The curve behind epoch `after`, all series or those named; a name never recorded is left out."""
-    text, nonfinite = (sa.cast(points.c[name], sa.Text) for name in ("values", "nonfinite"))
-    chosen = (
-        sa.select(points.c.epoch, text, nonfinite)
-        .where(points.c.job_id == owned(tx, job_id), points.c.epoch > after)
-        .order_by(points.c.epoch)
-        .limit(limit)
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A curve as packed numbers, which a long one is best taken as."""
+
+    first: int = 1
+    """Its first epoch; the others follow without gaps."""
+    length: int = 0
+    series: dict[str, array[float]] = field(default_factory=dict)
+    """For each series a number per epoch; NaN where it was not finite or not measured."""
+    nonfinite: stretches.Kinds = field(default_factory=dict)
+    """Series → epoch → `nan`, `inf` or `-inf`."""
+
+    def curve(self, rows: Sequence[int] | None = None) -> Curve:
+        """All of it as plain numbers, or the rows that are named, in rising order."""
+        epochs = [self.first + row for row in (range(self.length) if rows is None else rows)]
+        chosen = self.series if rows is None else self._at(rows)
+        series = {name: _numbers(column) for name, column in chosen.items()}
+        return Curve(epochs, series, self.nonfinite if rows is None else self._nonfinite_at(set(epochs)))
+
+    def _at(self, rows: Sequence[int]) -> dict[str, array[float]]:
+        return {name: array("d", [numbers[row] for row in rows]) for name, numbers in self.series.items()}
+
+    def _nonfinite_at(self, epochs: Set[int]) -> stretches.Kinds:
+        found = {
+            name: {epoch: kind for epoch, kind in kinds.items() if epoch in epochs}
+            for name, kinds in self.nonfinite.items()
+        }
+        return {name: kinds for name, kinds in found.items() if kinds}
+
+
+def _numbers(column: array[float]) -> list[float | None]:
+    """With None for NaN. Most columns hold none, and their sum tells: whatever NaN is added to is NaN."""
+    if math.isnan(sum(column)):
+        return [None if math.isnan(number) else number for number in column]
+    return list(column)
+
+
+_OWNED = sa.select(jobs.c.id).where(jobs.c.id == sa.bindparam("job_id"), own(jobs)).scalar_subquery()
+_AFTER = sa.bindparam("after", type_=Whole)
+_STRETCHED = sa.select(sa.func.coalesce(sa.func.max(stretched.c.last), 0)).where(stretched.c.job_id == _OWNED)
+_BEHIND = _STRETCHED.scalar_subquery()
+_STORED = (
+    sa.select(
+        stretched.c.last.label("epoch"),
+        sa.cast(stretched.c.series, sa.Text).label("told"),
+        sa.cast(stretched.c.nonfinite, sa.Text).label("nonfinite"),
+        stretched.c.data,
     )
-    rows = tx.execute(chosen).all()
-    # All epochs are parsed as one document: a call for each would be most of what a curve costs to read.
-    columns = _columns(orjson.loads(f"[{','.join(row[1] for row in rows)}]"))
-    if series is not None:
-        columns = {name: columns[name] for name in dict.fromkeys(series) if name in columns}
-    curve = Curve([row[0] for row in rows], columns)
-    for epoch, _, found in rows:
-        for name, kind in orjson.loads(found).items() if found else ():
-            if name in curve.series:
-                curve.nonfinite.setdefault(name, {})[epoch] = kind
-    return curve
+    .where(stretched.c.job_id == _OWNED, stretched.c.last > _AFTER)
+    .union_all(
+        sa.select(
+            points.c.epoch,
+            sa.cast(points.c["values"], sa.Text),
+            sa.cast(points.c.nonfinite, sa.Text),
+            sa.cast(None, sa.LargeBinary),
+        ).where(
+            points.c.job_id == _OWNED,
+            # One bound and not two: SQLite would begin at the lower one, and read all that it passes over.
+            points.c.epoch > sa.case((_BEHIND > _AFTER, _BEHIND), else_=_AFTER),
+        )
+    )
+)
+"""Full stretches, and row by row what follows: one statement, hence one snapshot that mixes no attempts."""
 
 
-def _columns(epochs: list[dict[str, float | None]]) -> dict[str, list[float | None]]:
-    """Series → a number per epoch, in the order in which they first appear."""
-    names = dict.fromkeys(name for each in epochs[:1] for name in each)
-    if all(each.keys() == names.keys() for each in epochs):
-        return {name: [each[name] for each in epochs] for name in names}
-    names |= dict.fromkeys(name for each in epochs for name in each)
-    return {name: [each.get(name) for each in epochs] for name in names}
+def packed(tx: Connection, job_id: str, *, after: int = 0, series: Sequence[str] | None = None) -> Packed:
+    """The curve behind epoch `after`, all series or those named; a name never recorded is left out."""
+    rows = tx.execute(_STORED, {"job_id": job_id, "after": after, **here(tx)}).all()
+    # Sorted here: a database that sorts them moves all their numbers about.
+    pieces = [piece.behind(after) for piece in _pieces(sorted(rows, key=lambda row: row.epoch))]
+    names = dict.fromkeys(name for piece in pieces for name in piece.series)
+    wanted = names if series is None else [name for name in dict.fromkeys(series) if name in names]
+    kinds: stretches.Kinds = {}
+    for name, found in (pair for piece in pieces for pair in piece.nonfinite.items() if pair[0] in wanted):
+        kinds.setdefault(name, {}).update(found)
+    columns = {name: stretches.joined(pieces, name) for name in wanted}
+    return Packed(after + 1, sum(piece.length for piece in pieces), columns, kinds)
+
+
+def _pieces(rows: Iterable[sa.Row[Any]]) -> Iterator[Piece]:
+    """Stretches as they are; the rows behind them some at a time, so that no curve takes much memory."""
+    tail: list[tuple[str, str | None]] = []
+    first = 0
+    for row in rows:
+        if row.data is not None:
+            yield stretches.of_stretch(row.epoch, row.told, row.nonfinite, row.data)
+            continue
+        first = first if tail else row.epoch
+        tail.append((row.told, row.nonfinite))
+        if len(tail) == stretches.EPOCHS:
+            yield stretches.of_rows(first, tail)
+            tail = []
+    if tail:
+        yield stretches.of_rows(first, tail)
+
+
+def read(tx: Connection, job_id: str, *, after: int = 0, series: Sequence[str] | None = None) -> Curve:
+    """The same as plain numbers."""
+    return packed(tx, job_id, after=after, series=series).curve()
 
 
 def series_of(tx: Connection, job_id: str) -> list[str]:

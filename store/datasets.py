@@ -15,7 +15,7 @@ from store.columns import now
 from store.errors import DatasetInUse, NotFound
 from store.files import Stored
 from store.pages import Page, Sort, paged, to_page
-from store.projects import current, only
+from store.projects import current, here, only, own
 from store.session import Connection
 from store.tables import DEFAULT_PROJECT, datasets, jobs
 
@@ -51,6 +51,13 @@ class Dataset(Listed):
 
 
 _LISTED = [datasets.c[field.name] for field in fields(Listed)]
+# Built once: to build a statement, and to find out that it was built before, takes longer than to execute it.
+_ONE = sa.select(datasets).where(datasets.c.id == sa.bindparam("dataset_id"), own(datasets))
+_BUNDLED = (
+    sa.select(datasets)
+    .where(own(datasets), datasets.c.name == sa.bindparam("name"), datasets.c.bundled)
+    .limit(1)
+)
 
 
 def table_key(dataset_id: str) -> str:
@@ -92,8 +99,8 @@ def add(
 
 def get(tx: Connection, dataset_id: str) -> Dataset:
     """A dataset by its id; `NotFound` where there is none in this project."""
-    mine = (datasets.c.id == dataset_id, only(tx, datasets))
-    row = tx.execute(sa.select(datasets).where(*mine)).one_or_none() if ids.possible(dataset_id) else None
+    known = ids.possible(dataset_id)
+    row = tx.execute(_ONE, {"dataset_id": dataset_id, **here(tx)}).one_or_none() if known else None
     if row is None:
         raise NotFound("dataset", dataset_id)
     return Dataset(**row._mapping)
@@ -108,8 +115,7 @@ def same(tx: Connection, *, sha256: str, target: str, task: str) -> Dataset | No
 
 def find_bundled(tx: Connection, name: str) -> Dataset | None:
     """The bundled dataset of this name, once it has been stored."""
-    mine = (only(tx, datasets), datasets.c.name == name, datasets.c.bundled)
-    row = tx.execute(sa.select(datasets).where(*mine).limit(1)).one_or_none()
+    row = tx.execute(_BUNDLED, {"name": name, **here(tx)}).one_or_none()
     return None if row is None else Dataset(**row._mapping)
 
 

@@ -38,12 +38,12 @@ class Event:
     data: dict[str, Any]
 
 
-def write(tx: Connection, job_id: str, last: int, entries: Sequence[Entry]) -> None:
-    """Write entries under numbers already taken, the highest of which is `last`."""
-    first = last - len(entries) + 1
+def write(tx: Connection, numbered: Sequence[tuple[str, int]], entries: Sequence[Entry]) -> None:
+    """Write entries into the logs of jobs, under numbers already taken: with each job comes its highest."""
     rows = [
         {"job_id": job_id, "number": number, "kind": entry.kind, "data": entry.data}
-        for number, entry in enumerate(entries, first)
+        for job_id, last in numbered
+        for number, entry in enumerate(entries, last - len(entries) + 1)
     ]
     tx.execute(events.insert(), rows)
 
@@ -53,7 +53,7 @@ def append(tx: Connection, job_id: str, entry: Entry, *, fence: int) -> int | No
     taken = jobs.update().where(*mine(job_id, fence)).values(last_event=jobs.c.last_event + 1)
     last = tx.execute(taken.returning(jobs.c.last_event)).scalar_one_or_none()
     if last is not None:
-        write(tx, job_id, last, [entry])
+        write(tx, [(job_id, last)], [entry])
     return last
 
 

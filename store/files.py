@@ -47,7 +47,8 @@ class Found:
 class Place(Protocol):
     """Where bytes can lie: what a folder and a bucket have in common."""
 
-    def write(self, key: str, chunks: Iterable[bytes]) -> None: ...
+    def write(self, key: str, chunks: Iterable[bytes], *, settle: bool = True) -> None: ...
+    def settle(self, prefix: str) -> None: ...
     def read(self, key: str) -> Iterator[bytes]: ...
     def delete(self, key: str) -> None: ...
     def exists(self, key: str) -> bool: ...
@@ -60,8 +61,12 @@ class Files:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def put(self, key: str, path: Path) -> Stored:
-        """Store the file at `path` under `key`, wholly or not at all, replacing what was there."""
+    def put(self, key: str, path: Path, *, settle: bool = True) -> Stored:
+        """Store the file at `path` under `key`, wholly or not at all, replacing what was there.
+
+        Where many go into one place, `settle` may be left to one call for all of them: until then a crash of
+        the machine may take back the name, and no row may point to it.
+        """
         digest = hashlib.sha256()
         size = 0
 
@@ -73,8 +78,13 @@ class Files:
                 yield chunk
 
         with _faults_named():
-            self._place.write(_checked(key), measured())
+            self._place.write(_checked(key), measured(), settle=settle)
         return Stored(key, digest.hexdigest(), size)
+
+    def settle(self, prefix: str) -> None:
+        """Have the names of files right under `prefix/` survive a crash of the machine."""
+        with _faults_named():
+            self._place.settle(_checked(prefix))
 
     def fetch(self, key: str, to: Path, *, sha256: str) -> Path:
         """Bring a file to the path `to`. `FileDamaged` unless its bytes are those that were stored."""
@@ -129,7 +139,7 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def write(self, key: str, chunks: Iterable[bytes]) -> None:
+    def write(self, key: str, chunks: Iterable[bytes], *, settle: bool = True) -> None:
         """Temporary name, fsync, rename, fsync of the folder: a crash leaves the old file or the new one."""
         path = self.root / key
         _make_folder(path.parent)
@@ -144,7 +154,11 @@ class Folder:
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        if settle:
+            _sync_folder(path.parent)
+
+    def settle(self, prefix: str) -> None:
+        _sync_folder(self.root / prefix)
 
     def read(self, key: str) -> Iterator[bytes]:
         return _chunks(self.root / key)

@@ -6,7 +6,7 @@ while its webhook is enabled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -71,42 +71,53 @@ _TOLD = (
 )
 
 
-def announce(tx: Connection, job_id: str) -> None:
-    """Tell of the status that a job has just been given, to those webhooks of its project that want to know.
+def announce(tx: Connection, job_ids: Sequence[str]) -> None:
+    """Tell of the status that jobs have just been given, to those webhooks of theirs that want to know.
 
     Costs one query where nobody does. Holding the webhooks' rows makes whoever disables or deletes one wait:
     a delivery of a deleted webhook would make the status change fail, one of a disabled would wait for ever.
     """
-    listening = (
-        sa.select(hooks.c.id, hooks.c.project_id, hooks.c.events, jobs.c.status)
-        .select_from(jobs.join(hooks, hooks.c.project_id == jobs.c.project_id))
-        .where(jobs.c.id == job_id, hooks.c.enabled)
-        .with_for_update(read=True, of=hooks)
-    )
-    told = [row for row in tx.execute(listening).all() if f"job.{row.status}" in row.events]
+    told = [
+        row
+        for row in tx.execute(_LISTENING, {"changed": list(job_ids)}).all()
+        if f"job.{row.status}" in row.events
+    ]
     if not told:
         return
-    event = f"job.{told[0].status}"
-    payload = _payload(tx, event, _about(tx, job_id))
-    rows = [_row(row.id, row.project_id, event, payload, job_id) for row in told]
+    about, moment = _about(tx, [row.job_id for row in told]), _moment(tx)
+    payloads = {one["id"]: _payload(f"job.{one['status']}", moment, one) for one in about}
+    rows = [
+        _row(row.id, row.project_id, f"job.{row.status}", payloads[row.job_id], row.job_id) for row in told
+    ]
     tx.execute(deliveries.insert(), rows)
+
+
+_LISTENING = (
+    sa.select(jobs.c.id.label("job_id"), hooks.c.id, hooks.c.project_id, hooks.c.events, jobs.c.status)
+    .select_from(jobs.join(hooks, hooks.c.project_id == jobs.c.project_id))
+    .where(jobs.c.id.in_(sa.bindparam("changed", expanding=True)), hooks.c.enabled)
+    .with_for_update(read=True, of=hooks)
+)
 
 
 def ping(tx: Connection, webhook_id: str) -> Delivery:
     """A delivery that tells of nothing, to see whether it arrives; it is tried once."""
     project_id = _enabled(tx, webhook_id)
-    row = _row(webhook_id, project_id, PING, _payload(tx, PING, {"webhook_id": webhook_id}))
+    row = _row(webhook_id, project_id, PING, _payload(PING, _moment(tx), {"webhook_id": webhook_id}))
     tx.execute(deliveries.insert().values(row))
     return get(tx, webhook_id, row["id"])
 
 
-def _about(tx: Connection, job_id: str) -> dict[str, Any]:
-    row = tx.execute(sa.select(*(jobs.c[name] for name in _TOLD)).where(jobs.c.id == job_id)).one()
-    return {**dict(zip(_TOLD, row, strict=True)), "links": {"self": f"/v1/jobs/{job_id}"}}
+def _about(tx: Connection, job_ids: Sequence[str]) -> list[dict[str, Any]]:
+    rows = tx.execute(sa.select(*(jobs.c[name] for name in _TOLD)).where(jobs.c.id.in_(job_ids)))
+    return [{**dict(zip(_TOLD, row, strict=True)), "links": {"self": f"/v1/jobs/{row.id}"}} for row in rows]
 
 
-def _payload(tx: Connection, event: str, data: Mapping[str, Any]) -> str:
-    moment = tx.execute(sa.select(now())).scalar_one()
+def _moment(tx: Connection) -> datetime:
+    return tx.execute(sa.select(now())).scalar_one()
+
+
+def _payload(event: str, moment: datetime, data: Mapping[str, Any]) -> str:
     written = _written(event, moment, data)
     if len(written) <= LONGEST_PAYLOAD:
         return written

@@ -39,6 +39,16 @@ def only(tx: Connection, table: sa.FromClause) -> sa.ColumnElement[bool]:
     return table.c.project_id == current(tx)
 
 
+def own(table: sa.FromClause) -> sa.ColumnElement[bool]:
+    """The same in a statement that is built once and kept: it is executed with `here`, and fails without."""
+    return table.c.project_id == sa.bindparam("own_project_id")
+
+
+def here(tx: Connection) -> dict[str, str]:
+    """What a kept statement must be told of this transaction."""
+    return {"own_project_id": current(tx)}
+
+
 def owned(tx: Connection, job_id: str) -> sa.ScalarSelect[str]:
     """The job's id if the job is this project's, else nothing: for tables that know only their job."""
     return sa.select(jobs.c.id).where(jobs.c.id == job_id, only(tx, jobs)).scalar_subquery()
@@ -57,6 +67,10 @@ class Project:
 
 
 _SHOWN = [projects.c[name] for name in Project.__dataclass_fields__]
+# Built once: to build a statement, and to find out that it was built before, takes longer than to execute it.
+_ONE = sa.select(*_SHOWN).where(projects.c.id == sa.bindparam("project_id"))
+_ONE_LOCKED = _ONE.with_for_update(key_share=True)
+_OPEN_JOBS = sa.select(sa.func.count()).select_from(jobs).where(own(jobs), jobs.c.status.in_(OPEN))
 
 
 def add(tx: Connection, *, name: str, quotas: Mapping[str, int | None]) -> Project:
@@ -73,9 +87,9 @@ def add(tx: Connection, *, name: str, quotas: Mapping[str, int | None]) -> Proje
 
 def get(tx: Connection, project_id: str, *, locked: bool = False) -> Project:
     """A project by its id. Locked, whoever else would count what it has waits until this transaction ends."""
-    chosen = sa.select(*_SHOWN).where(projects.c.id == project_id)
-    chosen = chosen.with_for_update(key_share=True) if locked else chosen
-    row = tx.execute(chosen).one_or_none() if ids.possible(project_id) else None
+    chosen = _ONE_LOCKED if locked else _ONE
+    known = ids.possible(project_id)
+    row = tx.execute(chosen, {"project_id": project_id}).one_or_none() if known else None
     if row is None:
         raise NotFound("project", project_id)
     return Project(**row._mapping)
@@ -113,8 +127,7 @@ def change(
 
 def open_jobs(tx: Connection) -> int:
     """How many of this project's jobs have not ended."""
-    mine = (only(tx, jobs), jobs.c.status.in_(OPEN))
-    return tx.execute(sa.select(sa.func.count()).select_from(jobs).where(*mine)).scalar_one()
+    return tx.execute(_OPEN_JOBS, here(tx)).scalar_one()
 
 
 def stored_bytes(tx: Connection) -> int:

@@ -184,6 +184,8 @@ def _sqlite_engine(url: sa.URL, busy_seconds: float, pool_size: int, options: di
         module=_sqlite_driver(),
         connect_args={"timeout": busy_seconds, "check_same_thread": False},
         pool_size=pool_size,
+        # Each connection keeps some megabytes of pages at hand: the fewer are in use, the less memory it is.
+        pool_use_lifo=True,
         max_overflow=4 * pool_size,
         **options,
     )

@@ -122,6 +122,8 @@ class Settings(BaseSettings):
     """Worker processes on this machine, each training a job at a time; default: the processors, at most 8."""
     threads: Positive = 1
     """Threads of each training process; processes × threads should not exceed the processors."""
+    stack: Positive = 64
+    """Most jobs that a worker process trains together, of those that may share a stack; 1: each alone."""
     queues: str = "auto"
     """Queues a worker takes, comma-separated; `auto` is `cpu`, and `gpu,cpu` where there is a GPU."""
 

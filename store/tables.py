@@ -44,8 +44,7 @@ keys = sa.Table(
     sa.Column("project_id", Text(40), sa.ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
     sa.Column("name", Text(200), nullable=False),
     sa.Column("scopes", Json, nullable=False),
-    # Of the secret, which is told once and kept nowhere.
-    sa.Column("sha256", Text(64), nullable=False),
+    sa.Column("sha256", Text(64), nullable=False),  # of the secret, which is told once and kept nowhere
     sa.Column("created_at", Moment, nullable=False, default=now()),
     sa.Column("expires_at", Moment),
     sa.Column("revoked_at", Moment),
@@ -99,7 +98,6 @@ jobs = sa.Table(
     sa.Column("error", Json),
     sa.Column("environment", Json),
     sa.Column("request_id", Text(200)),
-    # Who has it, and until when.
     sa.Column("queue", Text(16), nullable=False),
     sa.Column("priority", Whole, nullable=False),
     sa.Column("due_at", Moment, nullable=False, default=now()),
@@ -110,15 +108,17 @@ jobs = sa.Table(
     sa.Column("lost_together", Whole, nullable=False, default=0, server_default="0"),
     sa.Column("worker_id", Text(100)),
     sa.Column("lease_expires_at", Moment),
-    # How far it is.
     sa.Column("last_event", Whole, nullable=False),
     sa.Column("epoch", Whole, nullable=False, default=0),
     sa.Column("max_epochs", Whole, nullable=False),
     sa.Column("epochs_per_second", Real),
     sa.Column("progress_at", Moment),
-    # Seconds that all its attempts have trained, as far as is known: what `max_runtime_seconds` limits.
+    # Over all its attempts, as far as is known: what `max_runtime_seconds` limits.
     sa.Column("runtime_seconds", Real, nullable=False, default=0.0, server_default="0"),
     sa.Column("traceparent", Text(100)),
+    # Trained together with others of an equal key, and how many at most; None: alone.
+    sa.Column("stack_key", Text(64)),
+    sa.Column("stack_limit", Whole, nullable=False, default=1, server_default="1"),
     sa.Column("created_at", Moment, nullable=False, default=now()),
     sa.Column("started_at", Moment),
     sa.Column("finished_at", Moment),
@@ -135,13 +135,11 @@ jobs = sa.Table(
 sa.Index(
     "ix_jobs_turn", jobs.c.project_id, jobs.c.status, jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id
 )
-sa.Index(
-    "ix_jobs_waiting",
-    jobs.c.queue,
-    jobs.c.due_at,
-    sqlite_where=jobs.c.status == "queued",
-    postgresql_where=jobs.c.status == "queued",
-)
+_QUEUED = jobs.c.status == "queued"
+sa.Index("ix_jobs_waiting", jobs.c.queue, jobs.c.due_at, sqlite_where=_QUEUED, postgresql_where=_QUEUED)
+_ALIKE = ("dataset_id", "stack_key", "priority", "attempt", "status", "created_at", "id")
+_OPEN = jobs.c.finished_at.is_(None)
+sa.Index("ix_jobs_stack", *(jobs.c[name] for name in _ALIKE), sqlite_where=_OPEN, postgresql_where=_OPEN)
 sa.Index("ix_jobs_next", jobs.c.status, jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id)
 
 
@@ -152,8 +150,7 @@ def _job_id(**options: object) -> sa.Column[str]:
 labels = sa.Table(
     "labels",
     metadata,
-    # One row for each entry of a job's metadata: what `metadata.team=risk` finds, in the lists' order. The
-    # digest stands for key and value, whose own text would be too long for an index.
+    # One row for each entry of a job's metadata, in the lists' order; an index takes no text of any length.
     sa.Column("project_id", Text(40), primary_key=True),
     sa.Column("digest", Text(32), primary_key=True),
     sa.Column("created_at", Moment, primary_key=True),
@@ -168,6 +165,7 @@ attempts = sa.Table(
     sa.Column("number", Whole, primary_key=True),
     sa.Column("fence", Whole, nullable=False),
     sa.Column("worker_id", Text(100), nullable=False),
+    sa.Column("together", Whole, nullable=False, default=1, server_default="1"),
     sa.Column("started_at", Moment, nullable=False, default=now()),
     sa.Column("ended_at", Moment),
     sa.Column("outcome", Text(16)),
@@ -184,8 +182,18 @@ points = sa.Table(
     sa.Column("values", Json, nullable=False),
     sa.Column("nonfinite", Json),
     sa.Index("ix_points_event", "job_id", "event", unique=True),
-    # A curve then lies in one piece, in the order in which it is read.
-    sqlite_with_rowid=False,
+    sqlite_with_rowid=False,  # a curve then lies in one piece, in the order in which it is read
+)
+
+stretches = sa.Table(
+    "stretches",
+    metadata,
+    # Some hundred epochs of a curve once more, in packed columns: see `store.stretches`.
+    _job_id(primary_key=True),
+    sa.Column("last", Whole, primary_key=True),
+    sa.Column("series", Json, nullable=False),
+    sa.Column("nonfinite", Json),
+    sa.Column("data", sa.LargeBinary, nullable=False),
 )
 
 events = sa.Table(
@@ -239,8 +247,7 @@ webhooks = sa.Table(
     sa.Column("events", Json, nullable=False),
     sa.Column("description", Text(500)),
     sa.Column("enabled", sa.Boolean, nullable=False, default=True),
-    # Why it was disabled, where nobody asked for that.
-    sa.Column("disabled_detail", Text(500)),
+    sa.Column("disabled_detail", Text(500)),  # where nobody asked for it
     sa.Column("created_at", Moment, nullable=False, default=now()),
     sa.Index("ix_webhooks_created", "project_id", "created_at", "id"),
 )
@@ -254,8 +261,7 @@ deliveries = sa.Table(
     sa.Column("webhook_id", Text(40), sa.ForeignKey("webhooks.id", ondelete="CASCADE"), nullable=False),
     sa.Column("job_id", Text(40)),
     sa.Column("event", Text(40), nullable=False),
-    # The very bytes that are signed and sent.
-    sa.Column("payload", Text(100_000), nullable=False),
+    sa.Column("payload", Text(100_000), nullable=False),  # the very bytes that are signed and sent
     sa.Column("status", Text(16), nullable=False),
     sa.Column("attempts", Whole, nullable=False, default=0),
     # When it is to be sent next; while it is being sent, when it counts as not sent.
@@ -302,7 +308,8 @@ workers = sa.Table(
     sa.Column("host", Text(255), nullable=False),
     sa.Column("pid", Whole, nullable=False),
     sa.Column("queues", Json, nullable=False),
-    sa.Column("job_id", Text(40)),
+    sa.Column("job_id", Text(40)),  # the first of those it trains
+    sa.Column("jobs", Whole, nullable=False, default=0, server_default="0"),
     # The worker whose child this process is: its children die with it.
     sa.Column("node", Text(300)),
     sa.Column("version", Text(40)),

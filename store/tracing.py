@@ -6,9 +6,7 @@ in the log and nothing else: no request and no job fails for want of its trace.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 
@@ -23,6 +21,17 @@ class Span:
 
     def __init__(self, span: Any = None) -> None:
         self._span = span
+
+    def end(self) -> None:
+        """It is over; several that overlap may end in any order."""
+        if self._span is not None:
+            self._span.end()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
     def say(self, **attributes: str | int) -> None:
         """Note something about it."""
@@ -46,28 +55,18 @@ class Tracing:
         TraceContextTextMapPropagator().inject(carrier)
         return carrier.get("traceparent")
 
-    @contextmanager
-    def span(self, name: str, *, parent: str | None, **attributes: str | int) -> Iterator[Span]:
-        """A span that continues the trace of `parent`, or begins one."""
+    def span(self, name: str, *, parent: str | None, **attributes: str | int) -> Span:
+        """A span that continues the trace of `parent`, or begins one; it lasts until its `end`."""
         if self.provider is None:
-            yield Span()
-            return
+            return Span()
         from opentelemetry.trace import SpanKind
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
         context = TraceContextTextMapPropagator().extract({"traceparent": parent or ""})
         tracer = self.provider.get_tracer("ridgeline")
-        # What an exception says may hold a secret; logs have it, without.
-        with tracer.start_as_current_span(
-            name,
-            context=context,
-            kind=SpanKind.CONSUMER,
-            record_exception=False,
-            set_status_on_exception=False,
-        ) as started:
-            span = Span(started)
-            span.say(**attributes)
-            yield span
+        span = Span(tracer.start_span(name, context=context, kind=SpanKind.CONSUMER))
+        span.say(**attributes)
+        return span
 
     def close(self) -> None:
         """Send what still waits."""

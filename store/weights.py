@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from store import ids
 from store.errors import NotFound
-from store.fences import mine
+from store.fences import held
 from store.files import Stored
 from store.nonfinite import finite
 from store.projects import only
@@ -31,20 +31,25 @@ class Weights:
     created_at: datetime
 
 
+FOLDER = "weights"
+
+
 def key(job_id: str, fence: int) -> str:
     """Where an attempt's weights go: with the fence in it, a stale worker overwrites nobody's."""
-    return f"weights/{job_id}.{fence}.safetensors"
+    return f"{FOLDER}/{job_id}.{fence}.safetensors"
 
 
 def put(tx: Connection, job_id: str, fence: int, stored: Stored, summary: Mapping[str, Any]) -> bool:
     """Point to the weights of a running job; False where the job is no longer yours."""
-    held = sa.select(jobs.c.id).where(*mine(job_id, fence)).with_for_update()
-    if tx.execute(held).one_or_none() is None:
+    if job_id not in held(tx, {job_id: fence}):
         return False
-    tx.execute(weights.delete().where(weights.c.job_id == job_id))
+    tx.execute(_DROP, {"dropped": job_id})
     values = {"key": stored.key, "sha256": stored.sha256, "bytes": stored.bytes, "summary": finite(summary)}
-    tx.execute(weights.insert().values(job_id=job_id, **values))
+    tx.execute(weights.insert(), {"job_id": job_id, **values})
     return True
+
+
+_DROP = weights.delete().where(weights.c.job_id == sa.bindparam("dropped"))
 
 
 def get(tx: Connection, job_id: str) -> Weights:

@@ -26,6 +26,9 @@ class Worker:
     pid: int
     queues: list[str]
     job_id: str | None
+    """What it trains; the first, where it trains several together."""
+    jobs: int
+    """How many it trains."""
     node: str | None
     """The worker whose child this process is: processes of one node die together."""
     version: str | None
@@ -44,14 +47,15 @@ def seen(
     host: str,
     pid: int,
     queues: Sequence[str],
-    job_id: str | None = None,
+    job_ids: Sequence[str] = (),
     node: str | None = None,
     version: str | None = None,
     device: str | None = None,
 ) -> None:
-    """Here I am, on this job or none."""
+    """Here I am, on these jobs or none."""
     insert = (sqlite if tx.dialect.name == "sqlite" else postgresql).insert(workers)
-    now_known = {"queues": list(queues), "job_id": job_id, "device": device, "seen_at": now()}
+    busy = {"job_id": job_ids[0] if job_ids else None, "jobs": len(job_ids)}
+    now_known = {"queues": list(queues), **busy, "device": device, "seen_at": now()}
     values = {"id": worker_id, "host": host, "pid": pid, "node": node, "version": version, **now_known}
     tx.execute(insert.values(values).on_conflict_do_update(index_elements=[workers.c.id], set_=now_known))
 

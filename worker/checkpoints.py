@@ -80,6 +80,8 @@ class Checkpoints:
 
     def resumed(self, job: Job, begin: Callable[[], Training]) -> Training | None:
         """A training that goes on from the newest usable checkpoint, or from the start; None: job lost."""
+        if job.attempt == 1:
+            return begin()
         with self._database.reading() as tx:
             found = checkpoints.of(tx, job.id)
         self._keys.update(one.key for one in found)
@@ -107,11 +109,11 @@ class Checkpoints:
 
     # ── keeping ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def is_due(self, training: Training) -> bool:
-        """Whether it is time for another."""
+    def is_due(self, training: Training, *, together: int = 1) -> bool:
+        """Whether it is time for another; several that are trained together have that second in turn."""
         elapsed = time.monotonic() - self._tried_at
         epochs = len(training.history) - self._tried_epoch
-        enough = epochs >= self._cadence.epochs and elapsed >= _SHORTEST_SECONDS
+        enough = epochs >= self._cadence.epochs and elapsed >= _SHORTEST_SECONDS * together
         return enough or elapsed >= self._cadence.seconds
 
     def may_retry(self) -> bool:

@@ -1,6 +1,6 @@
 """One process of the pool: what it keeps from job to job, and how it is asked to stop.
 
-SIGTERM asks for a drain: the job at hand goes back into the queue at its next pulse. The signal is held up
+SIGTERM asks for a drain: the jobs at hand go back into the queue at their next pulse. The signal is held up
 until a task can take it, so that a child which is told to stop while it starts does not begin a job.
 
 Importing this module loads torch; `worker.app` and the reconciler do without.
@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
 from importlib import import_module
 
 import structlog
 import torch
 
-from models.training import Training
 from store.errors import DatabaseUnavailable
 from store.files import Files
 from store.session import Database
@@ -27,6 +25,7 @@ from worker.checkpoints import Cadence
 from worker.heartbeat import Heartbeat
 from worker.memory import Memory
 from worker.runner import Runner
+from worker.stacks import Stacking, stacked
 
 log = structlog.get_logger(__name__)
 
@@ -36,9 +35,9 @@ _NICENESS = 5
 
 
 class Child:
-    """A process that runs jobs, one at a time."""
+    """A process that runs jobs: one at a time, or together those that share a stack."""
 
-    def __init__(self, settings: Settings, queues: tuple[str, ...], begin: Callable[..., Training]) -> None:
+    def __init__(self, settings: Settings, queues: tuple[str, ...], stack: Stacking) -> None:
         self.queues = queues
         self.draining = False
         self._database = Database(settings.database, pool_size=2)
@@ -56,16 +55,17 @@ class Child:
             self._database,
             Files(settings.files),
             self._heartbeat,
+            at_most=settings.stack,
             backoff_seconds=settings.backoff_seconds,
             cadence=Cadence(settings.checkpoint_seconds, settings.checkpoint_epochs),
             draining=lambda: self.draining,
-            begin=begin,
+            stack=stack,
             tracing=self._tracing,
         )
         self._heartbeat.start()
 
     def work(self, at_most: int) -> None:
-        """Run the jobs that wait, best first, until none is left, `at_most` are done or we are to stop."""
+        """Run the jobs that wait, best first, until none is left, after `at_most` claims or when told to."""
         _take_requests(self._drain)
         for _ in range(at_most):
             if self.draining or not self._run_next():
@@ -94,7 +94,7 @@ class Child:
 _child: Child | None = None
 
 
-def start(queues: tuple[str, ...], *, begin: Callable[..., Training] = Training) -> Child:
+def start(queues: tuple[str, ...], *, stack: Stacking = stacked) -> Child:
     """Become a child: libraries loaded, threads as set, polite to the rest of the machine."""
     global _child
     signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)  # before there are threads that would take them
@@ -104,7 +104,7 @@ def start(queues: tuple[str, ...], *, begin: Callable[..., Training] = Training)
     os.nice(_NICENESS)
     if not torch.cuda.is_available():  # A GPU's driver claims addresses by the terabyte.
         memory.refuse_beyond(settings.max_memory_bytes)
-    _child = Child(settings, queues, begin)
+    _child = Child(settings, queues, stack)
     return _child
 
 

@@ -1,4 +1,4 @@
-"""A job's curve on its way into the database: epochs gather here and are flushed by time.
+"""Curves on their way into the database: epochs gather here, and those of all jobs are flushed by time.
 
 An epoch a row and a row a transaction would cost more than small epochs take to train, so epochs wait up to
 `FLUSH_SECONDS`, and a transaction takes all that wait. What could not be written stays and is tried again.
@@ -7,66 +7,90 @@ An epoch a row and a row a transaction would cost more than small epochs take to
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import structlog
 
 from models.history import Epoch
-from store import curves
-from store.curves import Point
+from store import curves, jobs
+from store.curves import Point, Recording
 from store.errors import DatabaseUnavailable
 from store.session import Connection, Database
 from worker.heartbeat import Lease
 
 log = structlog.get_logger(__name__)
 
-FLUSH_SECONDS = 0.2
-"""With a pulse every 0.2 seconds at the least, readers see an epoch within half a second."""
+FLUSH_SECONDS = 0.25
+"""No epoch waits longer for its transaction, as far as pulses come evenly."""
 
 
 class Recorder:
     """The epochs of one attempt, recorded under its lease."""
 
-    def __init__(self, database: Database, lease: Lease) -> None:
-        self._database = database
-        self._lease = lease
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.waiting_since = float("inf")
         self._waiting: list[Point] = []
         self._began_at = time.monotonic()
-        self._flushed_at = float("-inf")
         self._recorded = 0
-
-    def pulse(self, epoch: Epoch | None) -> None:
-        """Take an epoch and flush where it is time; None is a pulse in mid-epoch, when all of it is due."""
-        self.take(epoch)
-        if self._waiting and (epoch is None or time.monotonic() - self._flushed_at >= FLUSH_SECONDS):
-            self._flush()
 
     def take(self, epoch: Epoch | None) -> None:
         """Keep an epoch for the next flush."""
         if epoch is not None:
             self._waiting.append(Point(epoch.number, epoch.values))
+            self.waiting_since = min(self.waiting_since, time.monotonic())
+
+    @property
+    def is_waiting(self) -> bool:
+        """Something is to be flushed."""
+        return bool(self._waiting)
+
+    def recording(self) -> Recording:
+        """All that waits, and how fast it comes."""
+        elapsed = max(time.monotonic() - self._began_at, 1e-6)
+        rate = (self._recorded + len(self._waiting)) / elapsed
+        return Recording(self.lease.job_id, self.lease.fence, list(self._waiting), rate)
 
     def write(self, tx: Connection) -> bool:
         """All that waits, in this transaction; False where the job is no longer ours."""
-        if not self._waiting:
-            return True
-        elapsed = max(time.monotonic() - self._began_at, 1e-6)
-        rate = (self._recorded + len(self._waiting)) / elapsed
-        return curves.record(tx, self._lease.job_id, self._lease.fence, self._waiting, epochs_per_second=rate)
+        return bool(curves.record_all(tx, [self.recording()]))
 
     def written(self) -> None:
-        """What `write` wrote is committed: nothing of it waits any more."""
+        """What waited is committed: nothing of it waits any more."""
         self._recorded += len(self._waiting)
-        self._waiting.clear()
+        self.forget()
 
-    def _flush(self) -> None:
-        """One short transaction: record and beat. In an outage the epochs wait, until the lease is lost."""
-        self._flushed_at = asked_at = time.monotonic()
-        try:
-            with self._database.writing() as tx:
-                self.write(tx)
-                answer = self._lease.beat(tx)
-        except DatabaseUnavailable as error:
-            log.warning("epochs wait for the database", epochs=len(self._waiting), error=str(error))
-            return
-        self._lease.heard(answer, asked_at=asked_at)
-        self.written()
+    def forget(self) -> None:
+        """Nothing waits any more."""
+        self._waiting.clear()
+        self.waiting_since = float("inf")
+
+
+class Pace:
+    """When the epochs of several attempts are to be flushed."""
+
+    def __init__(self) -> None:
+        self._pulsed_at = time.monotonic()
+
+    def is_due(self, recorders: Sequence[Recorder]) -> bool:
+        """To be asked at each pulse: whether something would have waited too long by the time of the next."""
+        now = time.monotonic()
+        until_next, self._pulsed_at = now - self._pulsed_at, now
+        oldest = min((recorder.waiting_since for recorder in recorders), default=float("inf"))
+        return now + until_next - oldest >= FLUSH_SECONDS
+
+
+def flush(database: Database, recorders: Sequence[Recorder]) -> None:
+    """One short transaction: record and beat. In an outage the epochs wait, until the leases are lost."""
+    asked_at = time.monotonic()
+    leases = [recorder.lease for recorder in recorders]
+    try:
+        with database.writing() as tx:
+            curves.record_all(tx, [recorder.recording() for recorder in recorders])
+            answers = jobs.beat_all(tx, [lease.renewal() for lease in leases], leases[0].seconds)
+    except DatabaseUnavailable as error:
+        log.warning("epochs wait for the database", jobs=[lease.job_id for lease in leases], error=str(error))
+        return
+    for recorder, answer in zip(recorders, answers, strict=True):
+        recorder.lease.heard(answer, asked_at=asked_at)
+        recorder.written()

@@ -166,7 +166,7 @@ def of(error: BaseException, *, delay_seconds: float) -> Ending:
         return Released(said(error), delay_seconds)
     if isinstance(error, _BAD_DATA):
         return Failed("data_error", said(error))
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         return Failed("out_of_memory", _OUT_OF_MEMORY)
     return Failed("internal_error", f"{type(error).__name__}: {said(error)}".rstrip(": "))
 
@@ -180,7 +180,7 @@ def _is_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _FULL
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Python's own, torch's on a GPU, and torch's on a CPU, which only its words tell from other errors."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True

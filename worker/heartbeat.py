@@ -1,9 +1,9 @@
-"""The heartbeat: one thread that says this process is alive and keeps its lease on the job it is running.
+"""The heartbeat: one thread that says this process is alive and keeps its leases on the jobs it is running.
 
-Renewing a lease and reading what is asked of the job are one statement, so a worker that still has its job
-knows what people want of it. A thread can beat while training hangs, and training can go on while nobody can
-be told; a `Lease` therefore runs out here by this process's own clock, no later than in the database, and a
-job that has shown no progress for too long takes its process with it.
+Renewing leases and reading what is asked of the jobs are one transaction for all of them, so a worker that
+still has a job knows what people want of it. A thread can beat while training hangs, and training can go on
+while nobody can be told; a `Lease` therefore runs out here by this process's own clock, no later than in the
+database, and a job that has shown no progress for too long takes its process with it.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import psutil
 import structlog
 
 from store import ids, jobs, workers
-from store.jobs import Action, Beat, Job
+from store.jobs import Action, Beat, Job, Renewal
 from store.session import Connection, Database
 from worker.memory import Memory
 
@@ -46,6 +46,8 @@ class Lease:
         self._runtime_seconds: float | None = None
         self._pulsed_at = self._confirmed_at = since
         self._taken = False
+        self.over = False
+        """The attempt has ended here, and nobody renews it any more."""
 
     @property
     def lost(self) -> bool:
@@ -64,6 +66,10 @@ class Lease:
     def beat(self, tx: Connection) -> Beat:
         """Renew it in this transaction; hand the answer to `heard` once that has committed."""
         return jobs.beat(tx, self.job_id, self.fence, self.seconds, runtime_seconds=self._runtime_seconds)
+
+    def renewal(self) -> Renewal:
+        """What renews it, with others in one transaction; hand the answer to `heard` as well."""
+        return Renewal(self.job_id, self.fence, self._runtime_seconds)
 
     def heard(self, answer: Beat, *, asked_at: float) -> None:
         """What the database answered to a beat sent at `asked_at` (monotonic)."""
@@ -100,9 +106,9 @@ class Heartbeat:
         self._memory = memory
         self._end = end
         self._about = {"node": node(), "version": version, "device": device}
-        self._lease: Lease | None = None
+        self._leases: list[Lease] = []
         self._present_at = float("-inf")
-        self._present_with: str | None = None
+        self._present_with: list[str] = []
         self._reachable = True
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -121,15 +127,15 @@ class Heartbeat:
             log.warning("could not sign off", error=str(error))
 
     @contextmanager
-    def keeping(self, job: Job, *, since: float) -> Iterator[Lease]:
-        """Keep the lease on a job that was claimed after `since` (monotonic)."""
+    def keeping(self, claimed: Sequence[Job], *, since: float) -> Iterator[list[Lease]]:
+        """Keep the leases on jobs claimed together, after `since` (monotonic), until each is over."""
         if self._memory:
             self._memory.begin()
-        self._lease = Lease(job, self.lease_seconds, since=since)
+        self._leases = leases = [Lease(job, self.lease_seconds, since=since) for job in claimed]
         try:
-            yield self._lease
+            yield leases
         finally:
-            self._lease = None
+            self._leases = []
 
     def _run(self) -> None:
         self._beat()
@@ -137,44 +143,48 @@ class Heartbeat:
             self._beat()
 
     def _beat(self) -> None:
-        lease, asked_at = self._watched(), time.monotonic()
-        job_id = lease.job_id if lease else None
-        present = asked_at - self._present_at < self._presence_interval and job_id == self._present_with
-        if lease is None and present:
+        leases, asked_at = self._watched(), time.monotonic()
+        job_ids = [lease.job_id for lease in leases]
+        present = asked_at - self._present_at < self._presence_interval and job_ids == self._present_with
+        if not leases and present:
             return
         try:
             with self._database.writing() as tx:
-                answer = lease.beat(tx) if lease else None
+                renewals = [lease.renewal() for lease in leases]
+                answers = jobs.beat_all(tx, renewals, self.lease_seconds) if leases else []
                 if not present:
-                    self._say_present(tx, job_id)
+                    self._say_present(tx, job_ids)
         except Exception as error:
             self._note_outage(error)
             return
         self._reachable = True
-        if lease and answer:
+        for lease, answer in zip(leases, answers, strict=True):
             lease.heard(answer, asked_at=asked_at)
         if not present:
-            self._present_at, self._present_with = asked_at, job_id
+            self._present_at, self._present_with = asked_at, job_ids
 
-    def _watched(self) -> Lease | None:
-        """The lease to renew, after a look at how its job behaves."""
-        lease = self._lease
-        if lease and lease.stuck_seconds > self._progress_seconds:
-            log.error("a job hangs; its process is ended", job_id=lease.job_id, seconds=lease.stuck_seconds)
-            self._lease = lease = None
+    def _watched(self) -> list[Lease]:
+        """The leases to renew, after a look at how their jobs behave."""
+        leases = [lease for lease in self._leases if not lease.over]
+        stuck = [lease.job_id for lease in leases if lease.stuck_seconds > self._progress_seconds]
+        if stuck:
+            for job_id in stuck:
+                log.error("a job hangs; its process is ended", job_id=job_id, seconds=self._progress_seconds)
+            self._leases = leases = []
             self._end()
-        if lease and self._memory and self._memory.exceeded:
-            lease.out_of_memory = True
-        return lease
+        if leases and self._memory and self._memory.exceeded:
+            for lease in leases:
+                lease.out_of_memory = True
+        return leases
 
-    def _say_present(self, tx: Connection, job_id: str | None) -> None:
+    def _say_present(self, tx: Connection, job_ids: Sequence[str]) -> None:
         workers.seen(
             tx,
             self.worker_id,
             host=socket.gethostname(),
             pid=os.getpid(),
             queues=self._queues,
-            job_id=job_id,
+            job_ids=job_ids,
             **self._about,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import socket
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -16,6 +17,7 @@ def environment(training: Training) -> dict[str, Any]:
     return own | training.environment()
 
 
+@cache
 def version() -> str:
     """This installation's version; a checkout that was never installed has none."""
     try:

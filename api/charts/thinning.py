@@ -10,16 +10,21 @@ chance is involved: the same curve thins to the same points.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from api.charts.curve import Curve
 
 if TYPE_CHECKING:
+    from array import array
+
     import numpy as np
     from numpy.typing import NDArray
 
     Matrix = NDArray[np.float64]
+    Mask = NDArray[np.bool_]
+    Buffer = array[float] | Matrix
     Rows = NDArray[np.int64]
 
 
@@ -44,48 +49,59 @@ def thin(curve: Curve, max_points: int) -> tuple[Curve, Sampling]:
     total = len(curve.epochs)
     if total <= max_points:
         return curve, Sampling(method="none", returned=total, total=total)
-    rows = _chosen_rows(curve, max_points)
+    rows = kept_rows(_columns(curve), total, max_points, _notable_rows(curve))
     series = {name: [values[row] for row in rows] for name, values in curve.series.items()}
     thinned = replace(curve, epochs=[curve.epochs[row] for row in rows], series=series)
     return thinned, Sampling(method="lttb", returned=len(rows), total=total)
 
 
-def _chosen_rows(curve: Curve, max_points: int) -> list[int]:
+def _columns(curve: Curve) -> list[Matrix]:
     import numpy as np
 
-    columns = [np.array(values, dtype=np.float64) for values in curve.series.values()]
-    kept = _mandatory_rows(curve, columns)
-    free = np.setdiff1d(np.arange(len(curve.epochs)), kept, assume_unique=True)
+    return [np.array(values, dtype=np.float64) for values in curve.series.values()]
+
+
+def _notable_rows(curve: Curve) -> list[int]:
+    """Where it is best, and where it diverged."""
+    epochs = [epoch for epoch in (curve.best_epoch, curve.diverged_at()) if epoch is not None]
+    rows = [(bisect_left(curve.epochs, epoch), epoch) for epoch in epochs]
+    return [row for row, epoch in rows if curve.epochs[row : row + 1] == [epoch]]
+
+
+def kept_rows(columns: Sequence[Buffer], length: int, max_points: int, notable: Iterable[int]) -> list[int]:
+    """Which rows stay, in rising order: of series as doubles in memory, where what is not finite is a gap."""
+    import numpy as np
+
+    shapes = np.empty((len(columns), length))
+    kept = {0, length - 1, *notable}
+    for shape, column in zip(shapes, columns, strict=True):
+        values = np.frombuffer(column, dtype=np.float64)
+        finite = np.isfinite(values)
+        kept |= _extreme_rows(values, finite)
+        shape[:] = _to_unit_range(values, finite)
+    free = np.delete(np.arange(length), sorted(kept))
     buckets = min(max_points - len(kept), len(free))
     if buckets <= 0 or not columns:
-        return kept
-    shapes = np.stack([_to_unit_range(column) for column in columns])
-    return sorted([*kept, *_one_per_bucket(shapes, free, buckets, kept)])
+        return sorted(kept)
+    return sorted([*kept, *_one_per_bucket(shapes, free, buckets, sorted(kept))])
 
 
-def _mandatory_rows(curve: Curve, columns: list[Matrix]) -> list[int]:
+def _extreme_rows(column: Matrix, finite: Mask) -> set[int]:
+    """The first minimum and the first maximum, if anything is finite."""
     import numpy as np
 
-    rows = {0, len(curve.epochs) - 1}
-    for column in columns:
-        finite = np.isfinite(column)
-        if finite.any():
-            rows |= {
-                int(np.where(finite, column, np.inf).argmin()),
-                int(np.where(finite, column, -np.inf).argmax()),
-            }
-    for epoch in (curve.best_epoch, curve.diverged_at()):
-        row = bisect_left(curve.epochs, epoch) if epoch is not None else len(curve.epochs)
-        if row < len(curve.epochs) and curve.epochs[row] == epoch:
-            rows.add(row)
-    return sorted(rows)
+    if not finite.any():
+        return set()
+    return {
+        int(np.where(finite, column, np.inf).argmin()),
+        int(np.where(finite, column, -np.inf).argmax()),
+    }
 
 
-def _to_unit_range(column: Matrix) -> Matrix:
+def _to_unit_range(column: Matrix, finite: Mask) -> Matrix:
     """A series between 0 and 1, its gaps bridged: only the shape counts, and no value may overflow."""
     import numpy as np
 
-    finite = np.isfinite(column)
     if not finite.any():
         return np.zeros_like(column)
     halves = column / 2

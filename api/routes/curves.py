@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from typing import Annotated, Any, Final
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Self
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
@@ -18,6 +19,8 @@ from api.schemas import CurveAnswer, Overlay
 from models.errors import Complaint
 from models.metrics import METRICS
 from store import curves, jobs
+from store.curves import Packed
+from store.jobs import Job
 from store.session import Connection
 
 router = APIRouter(tags=["curves"])
@@ -70,10 +73,10 @@ def show(
     form = chosen_format(request.headers.get("accept", ""), format)
     names = _names(series)
     with caller.database.reading() as tx:
-        curve = _curve(tx, job_id, names, after)
+        stored = _Stored.read(tx, job_id, names, after)
     if form == "json":
-        return _json(answer_of(curve, _points(server, max_points)))
-    return _picture(drawn([curve], names, form, Look(width, height, color)), form)
+        return _json(stored.answer(_points(server, max_points)))
+    return _picture(drawn([stored.curve()], names, form, Look(width, height, color)), form)
 
 
 @router.get(
@@ -96,15 +99,32 @@ def overlay(
     form = chosen_format(request.headers.get("accept", ""), format)
     names = _names(series)
     with caller.database.reading() as tx:
-        found = [_curve(tx, job_id, names, after) for job_id in _ids(jobs)]
+        found = [_Stored.read(tx, job_id, names, after) for job_id in _ids(jobs)]
     if form == "json":
-        return _json(Overlay(curves=[answer_of(curve, _points(server, max_points)) for curve in found]))
-    return _picture(drawn(found, names, form, Look(width, height, color)), form)
+        return _json(Overlay(curves=[each.answer(_points(server, max_points)) for each in found]))
+    return _picture(drawn([each.curve() for each in found], names, form, Look(width, height, color)), form)
 
 
-def _curve(tx: Connection, job_id: str, names: list[str] | None, after: int) -> Curve:
-    job = jobs.get(tx, job_id)
-    return curve_of(job, curves.read(tx, job_id, after=after, series=names), whole=not after)
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A job with its curve behind some epoch, before it is known which form is wanted."""
+
+    job: Job
+    packed: Packed
+
+    @classmethod
+    def read(cls, tx: Connection, job_id: str, names: list[str] | None, after: int) -> Self:
+        return cls(jobs.get(tx, job_id), curves.packed(tx, job_id, after=after, series=names))
+
+    def answer(self, max_points: int) -> CurveAnswer:
+        return answer_of(self.job, self.packed, max_points, whole=self._is_whole)
+
+    def curve(self) -> Curve:
+        return curve_of(self.job, self.packed.curve(), whole=self._is_whole)
+
+    @property
+    def _is_whole(self) -> bool:
+        return self.packed.first == 1
 
 
 def _names(series: str | None) -> list[str] | None:

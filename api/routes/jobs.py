@@ -26,6 +26,7 @@ from store.idempotency import Answer
 from store.jobs import FINAL, Job
 from store.pages import Sort
 from store.session import Connection
+from store.settings import Settings
 
 log = structlog.get_logger(__name__)
 router = APIRouter(tags=["jobs"], dependencies=[ANSWERS_JSON])
@@ -71,7 +72,7 @@ def _accepted(
             return repeating.replayed(ticket)
         server.quotas.make_room_for_job(tx)
         ids = {"request_id": request.state.request_id, "traceparent": server.tracing.traceparent()}
-        job = _add(tx, planned, **ids)
+        job = _add(tx, planned, server.settings, **ids)
         answer = _answer(job, 202)
         repeating.finish(tx, ticket, answer)
     log.info("job accepted", job_id=job.id, queue=job.queue)
@@ -79,7 +80,7 @@ def _accepted(
     return answer
 
 
-def _add(tx: Connection, planned: Plan, **ids: str | None) -> Job:
+def _add(tx: Connection, planned: Plan, settings: Settings, **ids: str | None) -> Job:
     spec = planned.completed.spec
     return jobs.add(
         tx,
@@ -92,6 +93,8 @@ def _add(tx: Connection, planned: Plan, **ids: str | None) -> Job:
         priority=spec.priority,
         warnings=planned.warnings,
         equivalents=planned.completed.equivalents,
+        stack_key=planned.stack_key,
+        stack_limit=planned.stack_limit(settings),
         **ids,
     )
 

@@ -33,12 +33,14 @@ class Readiness(Answer):
 
 
 class WorkerAnswer(Answer):
-    """A worker process that was heard of lately; it runs one job at a time."""
+    """A worker process that was heard of lately; it trains one job at a time, or several together."""
 
     id: str
     state: Literal["idle", "busy"]
     job_id: str | None
-    """What it trains now; null where it is idle, and where the job is another project's."""
+    """What it trains now, the first of several; null where it is idle, or that is another project's."""
+    jobs: int
+    """How many it trains now."""
     queues: list[str]
     """Whose jobs it takes, those it likes best first."""
     device: str | None
@@ -57,6 +59,7 @@ class WorkerAnswer(Answer):
             id=worker.id,
             state="busy" if worker.is_busy else "idle",
             job_id=worker.job_id,
+            jobs=worker.jobs,
             queues=worker.queues,
             device=worker.device,
             version=worker.version,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from store.jobs.actions import delete, request_cancel, request_finish, request_pause, request_resume
 from store.jobs.arrows import add, cancelled, claim, fail, paused, release, succeed
-from store.jobs.leases import Beat, Expired, beat, expire
+from store.jobs.leases import Beat, Expired, Renewal, beat, beat_all, expire
 from store.jobs.reading import Filters, Glance, Waiting, counts, get, glance, page, waiting
 from store.jobs.row import FINAL, UNFINISHED, Action, Job, Status, allowed_actions
 
@@ -21,11 +21,13 @@ __all__ = [
     "Filters",
     "Glance",
     "Job",
+    "Renewal",
     "Status",
     "Waiting",
     "add",
     "allowed_actions",
     "beat",
+    "beat_all",
     "cancelled",
     "claim",
     "counts",

@@ -1,6 +1,6 @@
 """The state machine: each arrow is one function and one conditional UPDATE. Nothing else writes `status`.
 
-    add → queued                      claim: queued → running
+    add → queued                      claim: queued → running (several at once that are trained together)
     pause_waiting: queued → paused    resume: paused → queued    cancel_waiting: queued, paused → cancelled
     by the worker that has it:
         succeed: running → succeeded  fail: running → failed     cancelled: running → cancelled
@@ -21,15 +21,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from store import attempts, checkpoints, curves, ids, outbox
+from store import attempts, checkpoints, curves, ids
 from store.attempts import Outcome
 from store.columns import now, printable, printable_values
 from store.errors import NotFound
-from store.events import Entry, write
+from store.events import Entry
 from store.fences import mine
-from store.jobs import labels, turns
+from store.jobs import companions, labels, turns
 from store.jobs.reading import get
 from store.jobs.row import Job, select_jobs, to_job
+from store.jobs.telling import tell, told
 from store.jobs.tolls import ONE, Toll
 from store.nonfinite import finite
 from store.projects import current
@@ -64,9 +65,11 @@ def add(
     request_id: str | None = None,
     traceparent: str | None = None,
     study_id: str | None = None,
+    stack_key: str | None = None,
+    stack_limit: int = 1,
 ) -> Job:
     """A new job, queued. Once this is committed the job is accepted: a queued row is its own outbox."""
-    entries = [_told("queued"), *(Entry("warning", dict(warning)) for warning in warnings)]
+    entries = [told("queued"), *(Entry("warning", dict(warning)) for warning in warnings)]
     values = {
         "id": ids.new("job"),
         "project_id": current(tx),
@@ -83,10 +86,12 @@ def add(
         "queue": queue,
         "priority": priority,
         "max_epochs": max_epochs,
+        "stack_key": stack_key,
+        "stack_limit": stack_limit,
         "last_event": len(entries),
     }
     job = _inserted(tx, values)
-    _tell(tx, job.id, job.last_event, entries)
+    tell(tx, [(job.id, job.last_event)], entries)
     labels.write(tx, job)
     return job
 
@@ -100,17 +105,21 @@ def _inserted(tx: Connection, values: Values) -> Job:
     return get(tx, values["id"])
 
 
-def claim(tx: Connection, *, worker: str, queues: Sequence[str], lease_seconds: float) -> Job | None:
-    """queued → running: the next best job that is due (see `turns`); None where nothing waits.
+def claim(
+    tx: Connection, *, worker: str, queues: Sequence[str], lease_seconds: float, at_most: int = 1
+) -> list[Job]:
+    """queued → running: the next best job that is due (see `turns`); none where nothing waits.
 
-    Raises the fence, so that whoever had the job before can write nothing more, and sets the curve back to
-    the newest checkpoint, from which the attempt goes on: all in one transaction.
+    With it come others, `at_most` together, that may be trained with it (see `companions`). Raises the fence,
+    so that whoever had a job before can write nothing more, and sets the curve back to the newest checkpoint,
+    from which the attempt goes on: all in one transaction, and one turn of the project.
     """
-    chosen = turns.next_job(tx, queues)
-    if chosen is None:
-        return None
-    epoch = next((one.epoch for one in checkpoints.of(tx, chosen.job_id)), 0)
-    rewound = chosen.epoch > epoch
+    first = turns.next_job(tx, queues)
+    if first is None:
+        return []
+    others = companions.hold(tx, first, worker, at_most=at_most, lease_seconds=lease_seconds)
+    epoch = next((one.epoch for one in checkpoints.of(tx, first.job_id)), 0) if first.attempt else 0
+    rewound = first.epoch > epoch
     values = {
         "status": "running",
         "fence": jobs.c.fence + 1,
@@ -123,25 +132,26 @@ def claim(tx: Connection, *, worker: str, queues: Sequence[str], lease_seconds: 
         "epochs_per_second": None,
         "progress_at": None,
     }
-    waiting = (jobs.c.id == chosen.job_id, jobs.c.status == "queued")
-    if not tx.execute(jobs.update().where(*waiting).values(values)).rowcount:
-        return None
-    job = to_job(tx.execute(select_jobs().where(jobs.c.id == chosen.job_id)).one())
-    _begin_attempt(tx, job, worker, rewound=rewound)
-    turns.take(tx, chosen.project_id)
-    return job
+    waiting = (jobs.c.id.in_([first.job_id, *others]), jobs.c.status == "queued")
+    taken = tx.execute(jobs.update().where(*waiting).values(values).returning(jobs.c.id)).scalars().all()
+    rows = tx.execute(select_jobs().where(jobs.c.id.in_(taken)).order_by(jobs.c.created_at, jobs.c.id))
+    claimed = [to_job(row) for row in rows]
+    turns.take(tx, first.project_id)
+    _begin_attempts(tx, claimed, worker, rewound=rewound)
+    return claimed
 
 
-def _begin_attempt(tx: Connection, job: Job, worker: str, *, rewound: bool) -> None:
-    """Open the attempt's record, and take back what the curve has behind the checkpoint."""
-    attempts.begin(tx, job.id, number=job.attempt, fence=job.fence, worker=worker)
-    entries = [_told("running", attempt=job.attempt)]
+def _begin_attempts(tx: Connection, claimed: Sequence[Job], worker: str, *, rewound: bool) -> None:
+    """Open the attempts' records; what the curve of a job that ran before has behind its checkpoint goes."""
+    attempts.begin(tx, claimed, worker=worker)
+    first = claimed[0]
+    entries = [told("running", attempt=first.attempt)]
     if rewound:
-        curves.rewind(tx, job.id, job.epoch)
-        entries.insert(0, Entry("rewound", {"epoch": job.epoch, "attempt": job.attempt}))
-    if job.attempt > 1:
-        tx.execute(weights.delete().where(weights.c.job_id == job.id))
-    _tell(tx, job.id, job.last_event, entries)
+        curves.rewind(tx, first.id, first.epoch)
+        entries.insert(0, Entry("rewound", {"epoch": first.epoch, "attempt": first.attempt}))
+    if first.attempt > 1:
+        tx.execute(weights.delete().where(weights.c.job_id == first.id))
+    tell(tx, [(job.id, job.last_event) for job in claimed], entries)
 
 
 def succeed(
@@ -214,7 +224,7 @@ def pause_waiting(tx: Connection, job_id: str) -> bool:
 def resume(tx: Connection, job_id: str, *, to_finish: bool = False) -> bool:
     """paused → queued, due now; `to_finish`: only to restore its best weights and end."""
     values = {"status": "queued", "due_at": now(), "requested_action": "finish" if to_finish else None}
-    entries = [_told("queued", detail="resumed to be finished" if to_finish else "resumed")]
+    entries = [told("queued", detail="resumed to be finished" if to_finish else "resumed")]
     return _change(tx, values, entries, None, jobs.c.id == job_id, jobs.c.status == "paused") is not None
 
 
@@ -270,8 +280,8 @@ def _end(
         "lease_expires_at": None,
         "finished_at": now(),
     }
-    told = {"stop_reason": values["stop_reason"], "stop_detail": detail}
-    entries = [_told(status, **told), Entry("end", {"status": status, **told})]
+    why = {"stop_reason": values["stop_reason"], "stop_detail": detail}
+    entries = [told(status, **why), Entry("end", {"status": status, **why})]
     job_id = _change(tx, final, entries, (outcome or status, detail), *conditions)
     if job_id:
         checkpoints.forget(tx, job_id)
@@ -281,7 +291,7 @@ def _end(
 def _pause(tx: Connection, values: Values, ended: Ended | None, *conditions: Condition) -> bool:
     """Aside, under a new fence, until somebody resumes it."""
     aside = {**values, "status": "paused", "requested_action": None, **_NOBODYS}
-    entries = [_told("paused", detail=ended[1] if ended else None)]
+    entries = [told("paused", detail=ended[1] if ended else None)]
     return _change(tx, aside, entries, ended, *conditions) is not None
 
 
@@ -290,7 +300,7 @@ def _requeue(
 ) -> bool:
     """Back into the queue under a new fence; the curve stays readable until the next claim sets it back."""
     waiting = {**values, "status": "queued", "due_at": now(delay_seconds), **_NOBODYS}
-    return _change(tx, waiting, [_told("queued", detail=ended[1])], ended, *conditions) is not None
+    return _change(tx, waiting, [told("queued", detail=ended[1])], ended, *conditions) is not None
 
 
 def _change(
@@ -302,18 +312,8 @@ def _change(
     changed = tx.execute(jobs.update().where(*conditions).values(numbered).returning(*returned)).one_or_none()
     if changed is None:
         return None
-    _tell(tx, changed.id, changed.last_event, entries)
+    tell(tx, [(changed.id, changed.last_event)], entries)
     if ended:
         attempts.end(tx, changed.id, number=changed.attempt, outcome=ended[0], detail=ended[1])
     job_id: str = changed.id
     return job_id
-
-
-def _tell(tx: Connection, job_id: str, last: int, entries: Sequence[Entry]) -> None:
-    """Say so in the job's log, and to the webhooks that want to know."""
-    write(tx, job_id, last, entries)
-    outbox.announce(tx, job_id)
-
-
-def _told(status: str, **more: Any) -> Entry:
-    return Entry("status", {"status": status, **more})

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from store.columns import now
-from store.fences import mine
+from store.columns import Real, now
+from store.fences import held
 from store.jobs import arrows
 from store.jobs.row import Action
 from store.jobs.tolls import Loss, Toll
@@ -26,19 +27,34 @@ class Beat:
     requested_action: Action | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """A lease to be renewed."""
+
+    job_id: str
+    fence: int
+    runtime_seconds: float | None = None
+    """How long the job has been trained for, over all its attempts; None: as long as is known."""
+
+
 def beat(
     tx: Connection, job_id: str, fence: int, lease_seconds: float, *, runtime_seconds: float | None = None
 ) -> Beat:
-    """Renew the lease and read what is asked, in one statement; not still mine: stop and write nothing.
+    """Renew one lease and read what is asked of the job."""
+    return beat_all(tx, [Renewal(job_id, fence, runtime_seconds)], lease_seconds)[0]
 
-    `runtime_seconds` is how long the job has been trained for, over all its attempts.
-    """
-    values: dict[str, Any] = {"lease_expires_at": now(lease_seconds)}
-    if runtime_seconds is not None:
-        values["runtime_seconds"] = runtime_seconds
-    renewed = jobs.update().where(*mine(job_id, fence)).values(values)
-    row = tx.execute(renewed.returning(jobs.c.requested_action)).one_or_none()
-    return Beat(False) if row is None else Beat(True, row.requested_action)
+
+def beat_all(tx: Connection, renewals: Sequence[Renewal], lease_seconds: float) -> list[Beat]:
+    """Renew leases and read what is asked of the jobs; not still mine: stop and write nothing more of it."""
+    mine = held(tx, {one.job_id: one.fence for one in renewals}, jobs.c.requested_action)
+    rows = [{"renewed": one.job_id, "seconds": one.runtime_seconds} for one in renewals if one.job_id in mine]
+    if rows:
+        runtime = sa.func.coalesce(sa.bindparam("seconds", type_=Real), jobs.c.runtime_seconds)
+        values = {"lease_expires_at": now(lease_seconds), "runtime_seconds": runtime}
+        tx.execute(jobs.update().where(jobs.c.id == sa.bindparam("renewed")).values(values), rows)
+    return [
+        Beat(True, row.requested_action) if (row := mine.get(one.job_id)) else Beat(False) for one in renewals
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,18 +15,26 @@ from store.errors import NotFound
 from store.jobs.labels import digest
 from store.jobs.row import UNFINISHED, Action, Job, Status, select_jobs, to_job
 from store.pages import Page, Sort, paged, to_page
-from store.projects import only
+from store.projects import here, only, own
 from store.session import Connection
 from store.tables import datasets, jobs, labels
+
+_THIS_ONE = (jobs.c.id == sa.bindparam("job_id"), own(jobs))
+# Built once: to build a statement, and to find out that it was built before, takes longer than to execute it.
+_JOB = select_jobs().where(*_THIS_ONE)
+_GLANCE = sa.select(jobs.c.status, jobs.c.requested_action, jobs.c.last_event).where(*_THIS_ONE)
 
 
 def get(tx: Connection, job_id: str) -> Job:
     """A job by its id, in one query; `NotFound` where there is none in this project."""
-    chosen = select_jobs().where(jobs.c.id == job_id, only(tx, jobs))
-    row = tx.execute(chosen).one_or_none() if ids.possible(job_id) else None
+    return to_job(_found(tx, _JOB, job_id))
+
+
+def _found(tx: Connection, chosen: sa.Select[Any], job_id: str) -> sa.Row[Any]:
+    row = tx.execute(chosen, {"job_id": job_id, **here(tx)}).one_or_none() if ids.possible(job_id) else None
     if row is None:
         raise NotFound("job", job_id)
-    return to_job(row)
+    return row
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +48,7 @@ class Glance:
 
 def glance(tx: Connection, job_id: str) -> Glance:
     """What a waiting request or an event stream asks again and again; cheaper than the whole job."""
-    columns = (jobs.c.status, jobs.c.requested_action, jobs.c.last_event)
-    chosen = sa.select(*columns).where(jobs.c.id == job_id, only(tx, jobs))
-    row = tx.execute(chosen).one_or_none() if ids.possible(job_id) else None
-    if row is None:
-        raise NotFound("job", job_id)
-    return Glance(*row)
+    return Glance(**_found(tx, _GLANCE, job_id)._mapping)
 
 
 @dataclass(frozen=True, slots=True)

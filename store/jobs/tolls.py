@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from store.session import Connection
-from store.tables import checkpoints, jobs, workers
+from store.tables import attempts, checkpoints, jobs, workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,12 @@ class Loss:
 def toll(tx: Connection, loss: Loss, *, lease_seconds: float, max_attempts: int) -> Toll:
     """Nothing where the attempt got as far as a checkpoint: the next goes on from there, nearer to the end.
 
-    Nothing either where others were lost with it, but only `max_attempts` times: a job that takes its whole
-    machine down each time would never be found out.
+    Nothing either where others were lost with it, of its stack or of its machine, but only `max_attempts`
+    times: a job that takes its whole machine down each time would never be found out.
     """
     if tx.execute(sa.select(_progressed(loss))).scalar():
         return NOTHING
-    if _together(tx, loss, lease_seconds):
+    if _in_a_stack(tx, loss) or _with_its_machine(tx, loss, lease_seconds):
         return Toll(lost=int(loss.lost_together >= max_attempts), together=1)
     return ONE
 
@@ -60,7 +60,13 @@ def _progressed(loss: Loss) -> sa.Exists:
     return sa.exists().where(checkpoints.c.job_id == loss.job_id, checkpoints.c.fence == loss.fence)
 
 
-def _together(tx: Connection, loss: Loss, lease_seconds: float) -> bool:
+def _in_a_stack(tx: Connection, loss: Loss) -> bool:
+    """Whether it was trained together with others, of whom any may be to blame: the next time it is alone."""
+    mine = (attempts.c.job_id == loss.job_id, attempts.c.fence == loss.fence)
+    return tx.execute(sa.select(attempts.c.together).where(*mine)).scalar() not in (None, 1)
+
+
+def _with_its_machine(tx: Connection, loss: Loss, lease_seconds: float) -> bool:
     """Whether no process of its node was heard of since, or another fell silent on a job at the same moment.
 
     All of a node's processes beat at least every quarter of a lease. A pool that lives replaces a dead child

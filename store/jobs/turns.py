@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import sqlalchemy as sa
 
 from store.columns import now
+from store.jobs.row import Action
 from store.session import Connection
 from store.tables import jobs, projects
 
@@ -20,6 +21,17 @@ class Next:
     project_id: str
     epoch: int
     """The last one that its curve has."""
+    attempt: int
+    """How often it was claimed before."""
+    requested_action: Action | None
+    dataset_id: str
+    queue: str
+    priority: int
+    stack_key: str | None
+    stack_limit: int
+
+
+_COLUMNS = [jobs.c.id.label("job_id"), *(jobs.c[field.name] for field in fields(Next)[1:])]
 
 
 def next_job(tx: Connection, queues: Sequence[str]) -> Next | None:
@@ -32,12 +44,12 @@ def next_job(tx: Connection, queues: Sequence[str]) -> Next | None:
     served: list[str] = []
     while (best := tx.execute(_best(queues, taken, served)).one_or_none()) is not None:
         held = (
-            sa.select(jobs.c.id, jobs.c.project_id, jobs.c.epoch)
+            sa.select(*_COLUMNS)
             .where(jobs.c.id == best.id, jobs.c.status == "queued")
             .with_for_update(skip_locked=True)
         )
         if row := tx.execute(held).one_or_none():
-            return Next(*row)
+            return Next(**row._mapping)
         taken.append(best.id)
         served.append(best.project_id)
     return None

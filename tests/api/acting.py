@@ -44,8 +44,9 @@ class Worker:
         """Claim this job; whatever else waits is cancelled first."""
         while True:
             with self.database.writing() as tx:
-                job = jobs.claim(tx, worker="by-hand", queues=["cpu", "gpu"], lease_seconds=60)
-                assert job is not None, f"nothing waits, not even {job_id}"
+                claimed = jobs.claim(tx, worker="by-hand", queues=["cpu", "gpu"], lease_seconds=60)
+                assert claimed, f"nothing waits, not even {job_id}"
+                (job,) = claimed
                 if job.id == job_id:
                     return job
                 jobs.fail(tx, job.id, job.fence, stop_reason="internal_error", stop_detail="in the way")

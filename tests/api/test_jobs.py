@@ -6,9 +6,11 @@ import time
 from threading import Thread
 
 import pytest
+import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from api.deps import Server
+from store import tables
 from tests.api.acting import Worker, pointers, problem, submit
 
 
@@ -305,3 +307,19 @@ def test_actions_take_no_body(client: TestClient, action: str) -> None:
     problem(client.post(f"/v1/jobs/{job_id}/{action}", content=b"NaN"), 400)
     assert client.get(f"/v1/jobs/{job_id}").json()["status"] == "queued"
     assert client.post(f"/v1/jobs/{job_id}/cancel", json={}).status_code == 200
+
+
+def test_what_may_be_trained_together_is_known_when_it_is_accepted(
+    client: TestClient, worker: Worker
+) -> None:
+    asked = {"dataset": "iris", "network": {"hidden": [8]}, "training": {"max_epochs": 1}}
+    wide = {**asked, "network": {"hidden": [2000, 2000]}}
+    specs = [asked, {**asked, "training": {"max_epochs": 2, "seed": 7}}, wide]
+    ids = [client.post("/v1/jobs", json=spec).json()["id"] for spec in specs]
+    columns = (tables.jobs.c.id, tables.jobs.c.stack_key, tables.jobs.c.stack_limit)
+    with worker.database.reading() as tx:
+        rows = {row.id: row for row in tx.execute(sa.select(*columns))}
+    first, second, large = (rows[job_id] for job_id in ids)
+    assert first.stack_key == second.stack_key != large.stack_key
+    assert first.stack_limit == second.stack_limit == 64
+    assert large.stack_limit == 1

@@ -20,9 +20,9 @@ def test_workers_and_what_they_are_at(client: TestClient, server: Server, worker
     job = worker.begin(submit(client)["id"])
     with server.database.writing() as tx:
         about = {"host": "machine", "version": "1.2", "device": "cpu"}
-        workers.seen(tx, "worker-a", pid=1, queues=["gpu", "cpu"], job_id=job.id, **about)  # type: ignore[arg-type]
+        workers.seen(tx, "worker-a", pid=1, queues=["gpu", "cpu"], job_ids=[job.id], **about)  # type: ignore[arg-type]
         workers.seen(tx, "worker-b", pid=2, queues=["cpu"], **about)  # type: ignore[arg-type]
-        workers.seen(tx, "worker-c", pid=3, queues=["cpu"], job_id="job_of_another", **about)  # type: ignore[arg-type]
+        workers.seen(tx, "worker-c", pid=3, queues=["cpu"], job_ids=["job_of_another"], **about)  # type: ignore[arg-type]
     found = {each["id"]: each for each in client.get("/v1/workers").json()["data"]}
     assert {id_: (each["state"], each["job_id"]) for id_, each in found.items()} == {
         "worker-a": ("busy", job.id),
@@ -53,7 +53,7 @@ def test_metrics_that_an_operator_needs(client: TestClient, server: Server, work
     worker.record(job, {"val_loss": [0.5]})
     submit(client)
     with server.database.writing() as tx:
-        workers.seen(tx, "worker-x", host="h", pid=9, queues=["cpu"], job_id=job.id)
+        workers.seen(tx, "worker-x", host="h", pid=9, queues=["cpu"], job_ids=[job.id])
         counters.add(tx, "attempts_lost", 2)
         counters.add(tx, "reconciler.requeued", 2)
         counters.add(tx, "something else")

@@ -144,7 +144,7 @@ MUTANTS = (
     Mutant(
         "a resume that forgets to rewind",
         "P3: epochs of the lost attempt stay, and the next one's clash with them",
-        (Edit("store/jobs/arrows.py", "        curves.rewind(tx, job.id, job.epoch)\n", ""),),
+        (Edit("store/jobs/arrows.py", "        curves.rewind(tx, first.id, first.epoch)\n", ""),),
         "tests/store/test_claims.py::test_the_curve_is_gapless_after_a_requeue",
     ),
     Mutant(
@@ -153,8 +153,8 @@ MUTANTS = (
         (
             Edit(
                 "store/curves.py",
-                "following = (*mine(job_id, fence), jobs.c.epoch == numbers[0] - 1)",
-                "following = mine(job_id, fence)",
+                "if numbers != list(range(there + 1, there + 1 + len(numbers))):",
+                "if numbers != sorted(set(numbers)):",
             ),
         ),
         "tests/store/test_curves.py::test_a_gap_is_refused",
@@ -171,8 +171,8 @@ MUTANTS = (
         (
             Edit(
                 "store/weights.py",
-                'return f"weights/{job_id}.{fence}.safetensors"',
-                'return f"weights/{job_id}.safetensors"',
+                'return f"{FOLDER}/{job_id}.{fence}.safetensors"',
+                'return f"{FOLDER}/{job_id}.safetensors"',
             ),
         ),
         "tests/store/test_weights.py::test_each_attempt_has_a_key_of_its_own",
@@ -219,9 +219,9 @@ MUTANTS = (
         "P3: webhooks tell of changes that were rolled back, or never tell of those that were not",
         (
             Edit(
-                "store/jobs/arrows.py",
-                "    outbox.announce(tx, job_id)\n",
-                "    with tx.engine.begin() as own:\n        outbox.announce(own, job_id)\n",
+                "store/jobs/telling.py",
+                "    outbox.announce(tx, [",
+                "    with tx.engine.begin() as own:\n        outbox.announce(own, [",
             ),
         ),
         "tests/store/test_outbox.py::test_a_change_that_is_rolled_back_is_not_told",

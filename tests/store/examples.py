@@ -65,8 +65,7 @@ def add_job(database: Database, **changes: Any) -> Job:
 
 def claim(database: Database, *, worker: str = "worker-a", lease_seconds: float = 30) -> Job:
     with database.writing() as tx:
-        job = jobs.claim(tx, worker=worker, queues=["cpu"], lease_seconds=lease_seconds)
-    assert job is not None
+        (job,) = jobs.claim(tx, worker=worker, queues=["cpu"], lease_seconds=lease_seconds)
     return job
 
 

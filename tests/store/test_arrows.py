@@ -290,8 +290,7 @@ def test_a_pause_that_is_taken_back_leaves_nothing_behind(database: Database) ->
 def test_what_is_to_be_finished_stays_so_whoever_has_it(database: Database) -> None:
     job = STATES["queued to finish"](database)
     with database.writing() as tx:
-        claimed = arrows.claim(tx, worker="worker-b", queues=["cpu"], lease_seconds=-1)
-        assert claimed is not None
+        (claimed,) = arrows.claim(tx, worker="worker-b", queues=["cpu"], lease_seconds=-1)
         assert (claimed.id, claimed.requested_action, claimed.epoch) == (job.id, "finish", 3)
         assert arrows.lose(tx, job.id, claimed.fence, detail="quiet", delay_seconds=0)
     assert look(database, job).requested_action == "finish"

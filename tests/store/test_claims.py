@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 def _claim(database: Database, worker: str, queues: tuple[str, ...] = ("cpu",)) -> Job | None:
     with database.writing() as tx:
-        return jobs.claim(tx, worker=worker, queues=queues, lease_seconds=30)
+        return next(iter(jobs.claim(tx, worker=worker, queues=queues, lease_seconds=30)), None)
 
 
 def _claims_of_four(work: Callable[[Database, str], T], database: Database) -> list[T]:
@@ -67,7 +67,7 @@ def test_not_before_it_is_due(database: Database) -> None:
     job = running(database)
     with database.writing() as tx:
         assert jobs.release(tx, job.id, job.fence, detail="disk full", delay_seconds=60)
-        assert jobs.claim(tx, worker="worker-b", queues=["cpu"], lease_seconds=30) is None
+        assert jobs.claim(tx, worker="worker-b", queues=["cpu"], lease_seconds=30) == []
         assert jobs.waiting(tx) == {}
 
 
@@ -87,8 +87,7 @@ def test_what_another_is_just_taking_is_passed_over(postgres_url: str) -> None:
         database = everybodys.of(DEFAULT_PROJECT)
         first, second = add_job(database), add_job(database)
         with database.writing() as slow:
-            taken = jobs.claim(slow, worker="slow", queues=["cpu"], lease_seconds=-1)
-            assert taken is not None
+            (taken,) = jobs.claim(slow, worker="slow", queues=["cpu"], lease_seconds=-1)
             assert taken.id == first.id
             assert claim(database, lease_seconds=-1).id == second.id
         with database.writing() as slow, database.writing() as other:
@@ -374,8 +373,7 @@ def test_fairness_holds_between_claims_of_the_same_moment(postgres_url: str) -> 
             add_job(a)
         add_job(b)
         with everybodys.writing() as slow:
-            first = jobs.claim(slow, worker="slow", queues=["cpu"], lease_seconds=30)
-            assert first is not None
+            (first,) = jobs.claim(slow, worker="slow", queues=["cpu"], lease_seconds=30)
             assert first.project_id == "a"
             assert [claim(everybodys).project_id for _ in range(3)] == ["b", "a", "a"]
             assert _claim(everybodys, "late") is None

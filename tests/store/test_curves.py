@@ -8,10 +8,11 @@ import time
 import pytest
 
 from store import curves
-from store.curves import Curve, Point
+from store.curves import Curve, Point, Recording
 from store.errors import GapInCurve
 from store.session import Database
 from tests.store.examples import look, points, running, snapshot
+from tests.store.watching import statements
 
 
 def test_epochs_come_back_as_they_were_recorded(database: Database) -> None:
@@ -55,7 +56,6 @@ def test_many_epochs_at_once_and_one_after_another(database: Database) -> None:
     with database.reading() as tx:
         assert curves.read(tx, job.id).epochs == list(range(1, 102))
         assert curves.read(tx, job.id, after=99).epochs == [100, 101]
-        assert curves.read(tx, job.id, after=3, limit=2).epochs == [4, 5]
         assert curves.read(tx, job.id, after=101) == Curve()
 
 
@@ -84,6 +84,34 @@ def test_a_gap_is_refused(database: Database, epochs: list[Point]) -> None:
     before = snapshot(database)
     with pytest.raises(GapInCurve), database.writing() as tx:
         curves.record(tx, job.id, job.fence, epochs)
+    assert snapshot(database) == before
+
+
+def test_several_curves_are_recorded_together_each_under_its_fence(database: Database) -> None:
+    first, second, stale = (running(database) for _ in range(3))
+    with database.writing() as tx:
+        told = [
+            Recording(first.id, first.fence, points(1, 2), 3.5),
+            Recording(stale.id, stale.fence + 1, points(1, 4)),
+            Recording(second.id, second.fence, points(1, 3)),
+        ]
+        assert curves.record_all(tx, told) == {first.id, second.id}
+    with database.writing() as tx, statements(tx) as sent:
+        again = [Recording(first.id, first.fence, points(2, 3)), Recording(second.id, second.fence, [])]
+        assert curves.record_all(tx, again) == {first.id, second.id}
+    assert len(sent) == 3
+    assert [look(database, job).epoch for job in (first, second, stale)] == [3, 3, 0]
+    assert look(database, first).last_event == first.last_event + 3
+    with database.reading() as tx:
+        read = [curves.read(tx, job.id).epochs for job in (first, second, stale)]
+    assert read == [[1, 2, 3], [1, 2, 3], []]
+
+
+def test_a_gap_in_one_curve_keeps_all_of_them_as_they_were(database: Database) -> None:
+    first, second = running(database), running(database)
+    before = snapshot(database)
+    with pytest.raises(GapInCurve), database.writing() as tx:
+        curves.record_all(tx, [Recording(first.id, 1, points(1, 2)), Recording(second.id, 1, points(2, 3))])
     assert snapshot(database) == before
 
 

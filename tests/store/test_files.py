@@ -190,7 +190,7 @@ def test_what_the_system_refuses_is_named(
     tmp_path: Path, source: Path, code: int, named: type[Exception]
 ) -> None:
     class Refusing(Folder):
-        def write(self, key: str, chunks: object) -> None:
+        def write(self, key: str, chunks: object, *, settle: bool = True) -> None:
             raise OSError(code, os.strerror(code))
 
     files = Files(str(tmp_path))

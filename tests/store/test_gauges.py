@@ -56,7 +56,7 @@ def _change(database: Database, job_id: str, **values: Any) -> None:
 def test_workers_that_were_heard_of(database: Database) -> None:
     with database.writing() as tx:
         workers.seen(tx, "idle", host="h", pid=1, queues=["cpu"])
-        workers.seen(tx, "busy", host="h", pid=2, queues=["cpu"], job_id="job_1")
+        workers.seen(tx, "busy", host="h", pid=2, queues=["cpu"], job_ids=["job_1"])
     assert read(database).workers == {"busy": 1, "idle": 1}
     with database.reading() as tx:
         assert gauges.read(tx, alive_seconds=0).workers == {"busy": 0, "idle": 0}

@@ -73,3 +73,9 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(
     monkeypatch.setattr(Path, "replace", noted("name", Path.replace))
     Files((tmp_path / "files").as_uri()).put("weights/a", source)
     assert done == ["sync file", "name file", "sync folder"]
+    done.clear()
+    files = Files((tmp_path / "files").as_uri())
+    for name in ("b", "c"):
+        files.put(f"weights/{name}", source, settle=False)
+    files.settle("weights")
+    assert done == ["sync file", "name file", "sync file", "name file", "sync folder"]

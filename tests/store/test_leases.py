@@ -12,9 +12,19 @@ from store import jobs, tables, workers
 from store.columns import now
 from store.curves import record
 from store.jobs import Expired, Job
-from store.jobs.leases import Beat
+from store.jobs.leases import Beat, Renewal
 from store.session import Database
-from tests.store.examples import add_job, claim, keep, look, points, running, together
+from tests.store.examples import (
+    add_dataset,
+    add_job,
+    claim,
+    keep,
+    look,
+    points,
+    running,
+    snapshot,
+    together,
+)
 
 
 def _expire(database: Database, *, max_attempts: int = 3, backoff_seconds: float = 0) -> Expired:
@@ -40,6 +50,25 @@ def test_a_beat_tells_what_is_asked(database: Database) -> None:
         assert jobs.beat(tx, job.id, job.fence, 30) == Beat(True, "finish")
         jobs.request_cancel(tx, job.id)
         assert jobs.beat(tx, job.id, job.fence, 30) == Beat(True, "cancel")
+
+
+def test_several_leases_are_renewed_together_each_for_itself(database: Database) -> None:
+    mine, finishing, gone = (running(database) for _ in range(3))
+    with database.writing() as tx:
+        jobs.request_finish(tx, finishing.id)
+        assert jobs.release(tx, gone.id, gone.fence, detail="taken away")
+    before = snapshot(database)
+    held = [Renewal(gone.id, 1, 9.0), Renewal(finishing.id, 1), Renewal(mine.id, 1, 2.5)]
+    with database.writing() as tx:
+        assert jobs.beat_all(tx, held, 60) == [Beat(False), Beat(True, "finish"), Beat(True, None)]
+    assert look(database, gone).runtime_seconds == 0
+    assert look(database, mine).runtime_seconds == 2.5
+    for job in (mine, finishing):
+        assert (look(database, job).lease_expires_at or job.created_at) > job.lease_expires_at  # type: ignore[operator]
+    with database.writing() as tx:
+        assert jobs.beat_all(tx, [Renewal(gone.id, gone.fence)], 60) == [Beat(False)]
+    changed = {name for name, rows in snapshot(database).items() if rows != before[name]}
+    assert changed == {"jobs"}
 
 
 def test_who_beats_keeps_the_job_and_who_goes_quiet_loses_it(database: Database) -> None:
@@ -130,7 +159,7 @@ LEASE = 8.0
 
 def _seen(database: Database, worker: str, *, node: str | None, ago: float, job: Job | None = None) -> None:
     with database.writing() as tx:
-        workers.seen(tx, worker, host="h", pid=1, queues=["cpu"], node=node, job_id=job.id if job else None)
+        workers.seen(tx, worker, host="h", pid=1, queues=["cpu"], node=node, job_ids=[job.id] if job else [])
         row = tables.workers.c.id == worker
         tx.execute(tables.workers.update().where(row).values(seen_at=now(-ago)))
 
@@ -195,6 +224,25 @@ def test_a_job_lost_long_before_is_no_company(database: Database) -> None:
     _seen(database, "its successor", node="node", ago=0.5)
     _expired(database)
     assert _account(database, job) == (1, 0)
+
+
+def test_the_loss_of_a_stack_does_not_count_and_then_each_is_alone(database: Database) -> None:
+    """Any of them may be to blame. The one that is kills its worker alone next time, and then it counts."""
+    with database.writing() as tx:
+        dataset_id = add_dataset(tx).id
+    stack = [add_job(database, dataset_id=dataset_id, stack_key="k", stack_limit=8) for _ in range(3)]
+    with database.writing() as tx:
+        claimed = jobs.claim(tx, worker="one", queues=["cpu"], lease_seconds=LEASE - 10, at_most=8)
+    assert len(claimed) == 3
+    _seen(database, "one", node="node", ago=10, job=claimed[0])
+    _seen(database, "its successor", node="node", ago=0.5)
+    assert sorted(_expired(database).requeued) == [job.id for job in stack]
+    assert {_account(database, job) for job in stack} == {(0, 1)}
+    _seen(database, "one", node="node", ago=60, job=claimed[0])
+    again = claim(database, worker="two", lease_seconds=LEASE - 10)
+    _seen(database, "two", node="node", ago=10, job=again)
+    assert _expired(database).requeued == [again.id]
+    assert _account(database, again) == (1, 1)
 
 
 def test_without_a_node_nobody_is_company(database: Database) -> None:

@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import StatementError
 
 from store import jobs, tables
 from store.columns import now
 from store.errors import BadCursor, NotFound
 from store.jobs import Filters, Job
 from store.pages import cursor_of
+from store.projects import here, own
 from store.session import Database
 from store.tables import DEFAULT_PROJECT
 from tests.servers import Databases
-from tests.store.examples import add_dataset, add_job, claim, elsewhere, look
+from tests.store.examples import add_dataset, add_job, claim, elsewhere, look, running
 from tests.store.watching import plan, scans, sorts, statements
 
 TEAMS = ("risk", "fraud", "research")
@@ -169,6 +172,15 @@ def test_every_page_comes_from_an_index_in_its_order(
     assert not scans(found), found
 
 
+def test_a_kept_statement_says_nothing_without_its_project(database: Database) -> None:
+    job = add_job(database)
+    kept = sa.select(tables.jobs.c.id).where(own(tables.jobs))
+    with database.reading() as tx:
+        assert tx.execute(kept, here(tx)).scalars().all() == [job.id]
+        with pytest.raises(StatementError, match="own_project_id"):
+            tx.execute(kept)
+
+
 def test_a_job_is_one_query(database: Database) -> None:
     job = add_job(database)
     with database.reading() as tx, statements(tx) as sent:
@@ -179,12 +191,13 @@ def test_a_job_is_one_query(database: Database) -> None:
     assert (found.status, found.requested_action, found.last_event) == ("queued", None, 1)
 
 
-def test_a_beat_is_one_statement(database: Database) -> None:
-    add_job(database)
-    job = claim(database)
-    with database.writing() as tx, statements(tx) as sent:
-        jobs.beat(tx, job.id, job.fence, 30)
-    assert len(sent) == 1
+def test_beating_for_many_jobs_takes_as_many_statements_as_for_one(database: Database) -> None:
+    for number in (1, 5):
+        held = [running(database) for _ in range(number)]
+        with database.writing() as tx, statements(tx) as sent:
+            beats = jobs.beat_all(tx, [jobs.Renewal(job.id, job.fence) for job in held], 30)
+        assert all(beat.still_mine for beat in beats)
+        assert len(sent) == 2
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,18 @@ SECRETS = {
 }
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("password", "db_passwd", "Client-Secret", "TOKEN", "x-signature", "credential", "apikey"),
+        *("api_key", "api-key"),
+    ],
+)
+def test_a_secret_is_struck_out_by_any_of_its_names(name: str) -> None:
+    """Texts without any sign of a secret are passed over at once; none of the names may be missing there."""
+    assert logs.without_secrets(f"{name}=hunter2") == f"{name}=***"
+
+
 @pytest.mark.parametrize(("text", "secret", "left"), SECRETS.values(), ids=SECRETS)
 def test_no_secret_reaches_a_line_however_it_is_logged(
     text: str, secret: str, left: str, capfd: pytest.CaptureFixture[str]

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from store import migrate
 from store.errors import SchemaOutdated
@@ -153,3 +154,23 @@ def test_several_processes_upgrade_at_once(empty: Database, tmp_path: Path) -> N
         assert "is up to date" in said
     migrate.check(empty)
     assert _tables(empty) == {*metadata.tables, "alembic_version"}
+
+
+def test_the_newest_revision_is_known_without_alembic(sqlite_url: str) -> None:
+    with Database(sqlite_url) as database, database.reading() as tx:
+        script = ScriptDirectory.from_config(migrate._config(tx))
+    assert script.get_current_head() == migrate.newest()
+    assert {revision.revision for revision in script.walk_revisions()} == {
+        path.name[:4] for path in (ROOT / "store/migrations/versions").glob("[0-9]*.py")
+    }
+
+
+def test_a_server_that_finds_nothing_to_upgrade_does_without_alembic(sqlite_url: str) -> None:
+    program = (
+        "import sys; from store import migrate; from store.session import Database;"
+        f"migrate.upgrade(Database({sqlite_url!r})); print('alembic' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"

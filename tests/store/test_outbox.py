@@ -183,7 +183,7 @@ def test_where_nobody_listens_it_costs_one_query(database: Database, others: int
             )
     job = add_job(database)
     with database.writing() as tx, statements(database) as seen:
-        outbox.announce(tx, job.id)
+        outbox.announce(tx, [job.id])
     assert len([each for each in seen if "webhooks" in each]) == len(seen) == 1
 
 
@@ -207,7 +207,7 @@ def test_that_query_needs_no_scan(database: Database) -> None:
         with database.writing() as tx:
             tx.execute(sa.text("ANALYZE"))
     with database.writing() as tx, statements(database) as seen:
-        outbox.announce(tx, job.id)
+        outbox.announce(tx, [job.id])
     with database.writing() as tx:
         assert "scan webhooks" not in _plan(tx, seen[0], (job.id, True)).lower().replace(
             "seq scan on", "scan"
@@ -218,7 +218,7 @@ def _plan(tx: Connection, statement: str, values: tuple[Any, ...]) -> str:
     if tx.dialect.name == "sqlite":
         rows = tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values[: statement.count("?")])
     else:
-        named = {"id_1": values[0]}
+        named = {"changed_1": values[0]}
         rows = tx.exec_driver_sql(f"EXPLAIN {statement}", named)
     return "\n".join(str(row) for row in rows)
 

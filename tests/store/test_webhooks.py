@@ -213,16 +213,16 @@ def test_who_ends_a_webhook_waits_for_those_that_are_just_telling_it(database: D
         ended.set()
 
     with database.writing() as tx:
-        outbox.announce(tx, job.id)
+        outbox.announce(tx, [job.id])
         ending = threading.Thread(target=end_it)
         ending.start()
         assert not ended.wait(0.3)
-        outbox.announce(tx, job.id)
+        outbox.announce(tx, [job.id])
     ending.join()
     rows = snapshot(database)["deliveries"]
     assert len(rows) == (0 if end == "delete" else 3)
     assert not any("pending" in row for row in rows)
     with database.writing() as tx:
-        outbox.announce(tx, job.id)
+        outbox.announce(tx, [job.id])
         jobs.request_cancel(tx, job.id)
     assert len(snapshot(database)["deliveries"]) == len(rows)

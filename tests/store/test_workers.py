@@ -15,13 +15,14 @@ def _seen(database: Database, worker_id: str, **changes: object) -> None:
 
 def test_a_worker_that_beats_is_alive(database: Database) -> None:
     _seen(database, "worker-a")
-    _seen(database, "worker-b", job_id="job_1")
+    _seen(database, "worker-b", job_ids=["job_1", "job_2"])
     with database.reading() as tx:
         found = {worker.id: worker for worker in workers.alive(tx, 30)}
     assert set(found) == {"worker-a", "worker-b"}
     assert (found["worker-a"].host, found["worker-a"].pid) == ("here", 7)
     assert found["worker-a"].queues == ["gpu", "cpu"]
-    assert (found["worker-a"].job_id, found["worker-b"].job_id) == (None, "job_1")
+    assert (found["worker-a"].job_id, found["worker-a"].jobs) == (None, 0)
+    assert (found["worker-b"].job_id, found["worker-b"].jobs) == ("job_1", 2)
     assert 0 <= found["worker-a"].quiet_seconds < 30
 
 
@@ -37,11 +38,11 @@ def test_one_that_goes_quiet_is_not_and_is_forgotten(database: Database) -> None
 
 
 def test_beating_again_keeps_the_start(database: Database) -> None:
-    _seen(database, "worker-a", job_id="job_1")
+    _seen(database, "worker-a", job_ids=["job_1", "job_2"])
     with database.reading() as tx:
         (first,) = workers.alive(tx, 30)
     time.sleep(0.01)
-    _seen(database, "worker-a", job_id=None)
+    _seen(database, "worker-a", job_ids=[])
     with database.reading() as tx:
         (again,) = workers.alive(tx, 30)
     assert again.started_at == first.started_at

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ import sqlalchemy as sa
 
 from models.datasets import Table, bundled
 from models.defaults import complete
-from models.history import Epoch
 from models.spec import JobSpec
+from models.stacking import stack_key
+from models.stacks import Measured
 from models.training import Training
 from store import curves, datasets, events, ids, jobs, tables, weights
 from store.curves import Curve
@@ -28,6 +29,7 @@ from store.weights import Weights
 from tests.models.building import table
 from worker.heartbeat import Heartbeat
 from worker.runner import Runner
+from worker.stacks import stacked
 
 SHORT = {"network": {"hidden": [8]}, "regularization": {"l2": 1e-4}, "training": {"max_epochs": 6}}
 """A job that takes a moment."""
@@ -80,6 +82,26 @@ class Workshop:
                 priority=priority,
                 request_id="req_test",
             )
+
+    def add_stack(self, data: Table | None = None, *changes: Any, **settings: Any) -> list[Job]:
+        """Queued jobs that are trained together: one for each of `changes`, merged into the spec."""
+        data = data or iris()
+        dataset = self.add_dataset(data)
+        asked = [{"dataset": dataset.id, **(settings or SHORT), **each} for each in changes]
+        specs = [complete(JobSpec.model_validate(each), data.description).spec for each in asked]
+        assert len({stack_key(spec) for spec in specs}) == 1
+        with self.database.writing() as tx:
+            return [
+                jobs.add(
+                    tx,
+                    spec=spec.model_dump(mode="json"),
+                    dataset_id=dataset.id,
+                    max_epochs=spec.training.max_epochs or 0,
+                    stack_key=stack_key(spec),
+                    stack_limit=64,
+                )
+                for spec in specs
+            ]
 
     def ask(self, action: str, job: Job) -> None:
         with self.database.writing() as tx:
@@ -149,30 +171,44 @@ def noise(rows: int, columns: int = 4) -> Table:
     return table(random.normal(size=(rows, columns)), random.integers(0, 2, rows))
 
 
-def at_epoch(number: int, act: Callable[[], None]) -> type[Training]:
-    """A training in which something happens as soon as an epoch has been measured."""
+class Watched:
+    """A stack to which something happens while it is driven: subclasses see each pulse before the runner."""
 
-    class Eventful(Training):
-        def pulses(self) -> Iterator[Epoch | None]:
-            for epoch in super().pulses():
-                if epoch is not None and epoch.number == number:
+    def __init__(self, trainings: Sequence[Training]) -> None:
+        self.trainings = list(trainings)
+        self.stack = stacked(trainings)
+
+    def pulses(self) -> Iterator[Measured]:
+        return self.stack.pulses()
+
+    def release(self, training: Training) -> object:
+        return self.stack.release(training)
+
+
+def at_epoch(number: int, act: Callable[[], None]) -> type[Watched]:
+    """A stack in which something happens as soon as its first training's epoch of that number ended."""
+
+    class Eventful(Watched):
+        def pulses(self) -> Iterator[Measured]:
+            for measured in super().pulses():
+                if any(one is self.trainings[0] and epoch.number == number for one, epoch in measured):
                     act()
-                yield epoch
+                yield measured
 
     return Eventful
 
 
-def slow(epoch_seconds: float, *, pulse_seconds: float = 0.1) -> type[Training]:
-    """A training whose epochs take long: it pulses, and computes nothing meanwhile."""
+def slow(epoch_seconds: float, *, pulse_seconds: float = 0.1) -> type[Watched]:
+    """A stack whose epochs take long: it pulses, and computes nothing meanwhile."""
 
-    class Slow(Training):
-        def pulses(self) -> Iterator[Epoch | None]:
-            epochs = super().pulses()
+    class Slow(Watched):
+        def pulses(self) -> Iterator[Measured]:
+            epochs = (measured for measured in super().pulses() if measured)
             while True:
                 end = time.monotonic() + epoch_seconds
                 while time.monotonic() < end:
                     time.sleep(pulse_seconds)
-                    yield None
+                    yield []
                 try:
                     yield next(epochs)
                 except StopIteration:

@@ -17,17 +17,18 @@ app = real.app
 
 
 def _start_child(**_: Any) -> None:
-    from models.history import Epoch
-    from models.training import Training
+    from models.stacks import Measured
+    from tests.worker.building import Watched
     from worker import child
 
-    class Sabotaged(Training):
-        def pulses(self) -> Iterator[Epoch | None]:
-            for epoch in super().pulses():
-                yield epoch
-                sabotage(self.spec.name)
+    class Sabotaged(Watched):
+        def pulses(self) -> Iterator[Measured]:
+            for measured in super().pulses():
+                yield measured
+                for training in self.trainings:
+                    sabotage(training.spec.name)
 
-    child.start(real.queues(), begin=Sabotaged)
+    child.start(real.queues(), stack=Sabotaged)
 
 
 def sabotage(name: str | None) -> None:

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from models.history import Epoch
+from models.stacks import Measured
 from models.training import Training
 from store import checkpoints, events, tables
 from store.errors import FilesFull
 from store.files import Files, Stored
 from store.jobs import Job
 from tests.worker import mishaps
-from tests.worker.building import SHORT, Workshop, at_epoch
+from tests.worker.building import SHORT, Watched, Workshop, at_epoch
 from tests.worker.mishaps import Doomed, Fate
 from worker import checkpoints as keeping
 from worker import curves
@@ -53,7 +53,7 @@ def warnings(workshop: Workshop, job: Job) -> list[str]:
 def paused_at(worker: Doomed, job: Job, epoch: int) -> None:
     """Run the job up to an epoch, and have it paused there."""
     ask = at_epoch(epoch, lambda: worker.workshop.ask("pause", job))
-    worker.run(Fate(), begin=ask, cadence=OFTEN)
+    worker.run(Fate(), stack=ask, cadence=OFTEN)
     assert worker.workshop.look(job).status == "paused"
 
 
@@ -75,7 +75,7 @@ def test_a_checkpoint_comes_with_time_or_with_epochs(
     monkeypatch.setattr(keeping, "_SHORTEST_SECONDS", shortest)
     workshop, job, seen = worker.workshop, worker.workshop.add_job(**SHORT), set()
     look = at_epoch(6, lambda: seen.add(len(kept(workshop, job))))
-    worker.run(Fate(), begin=look, cadence=cadence)
+    worker.run(Fate(), stack=look, cadence=cadence)
     assert seen <= expected
     assert workshop.look(job).status == "succeeded"
     assert kept(workshop, job) == []
@@ -139,7 +139,7 @@ def test_a_pause_taken_back_in_time_is_none(worker: Doomed) -> None:
         workshop.ask("pause", job)
         workshop.ask("resume", job)
 
-    worker.run(Fate(), begin=at_epoch(3, think_again), cadence=OFTEN)
+    worker.run(Fate(), stack=at_epoch(3, think_again), cadence=OFTEN)
     assert workshop.look(job).status == "succeeded"
     assert "paused" not in workshop.kinds(job)
 
@@ -151,7 +151,7 @@ def test_a_drain_while_a_pause_is_asked_pauses(worker: Doomed) -> None:
         workshop.ask("pause", job)
         draining[0] = True
 
-    worker.run(Fate(), begin=at_epoch(3, both), draining=lambda: draining[0], cadence=OFTEN)
+    worker.run(Fate(), stack=at_epoch(3, both), draining=lambda: draining[0], cadence=OFTEN)
     assert workshop.look(job).status == "paused"
 
 
@@ -163,7 +163,7 @@ def test_time_is_limited_over_all_attempts(worker: Doomed) -> None:
     def drain() -> None:
         draining[0] = True
 
-    worker.run(Fate(), begin=at_epoch(2, drain), draining=lambda: draining[0], cadence=OFTEN)
+    worker.run(Fate(), stack=at_epoch(2, drain), draining=lambda: draining[0], cadence=OFTEN)
     spent = workshop.look(job).runtime_seconds
     assert 0 < spent < 0.5
     worker.run(Fate(), cadence=OFTEN)
@@ -180,10 +180,10 @@ class FullOfCheckpoints(Files):
 
     full = True
 
-    def put(self, key: str, path: Path) -> Stored:
+    def put(self, key: str, path: Path, *, settle: bool = True) -> Stored:
         if self.full and key.startswith("checkpoints/"):
             raise FilesFull
-        return super().put(key, path)
+        return super().put(key, path, settle=settle)
 
 
 def test_a_full_disk_costs_a_running_job_only_its_checkpoints(worker: Doomed) -> None:
@@ -200,17 +200,18 @@ def test_a_pause_waits_until_its_checkpoint_can_be_kept(worker: Doomed) -> None:
     disk = workshop.files = FullOfCheckpoints(workshop.files.url)
     seen: list[str] = []
 
-    class Later(Training):
-        def pulses(self) -> Iterator[Epoch | None]:
-            for epoch in super().pulses():
-                if epoch and epoch.number == 2:
+    class Later(Watched):
+        def pulses(self) -> Iterator[Measured]:
+            for measured in super().pulses():
+                numbers = [epoch.number for _, epoch in measured]
+                if numbers == [2]:
                     workshop.ask("pause", job)
-                if epoch and epoch.number == 8:
+                if numbers == [8]:
                     seen.append(workshop.look(job).status)
                     disk.full = False
-                yield epoch
+                yield measured
 
-    worker.run(Fate(), begin=Later)
+    worker.run(Fate(), stack=Later)
     assert seen == ["running"]
     assert (workshop.look(job).status, workshop.look(job).epoch) == ("paused", 8)
     assert len(warnings(workshop, job)) == 1
@@ -223,7 +224,7 @@ def test_a_drain_does_not_wait_for_a_checkpoint(worker: Doomed) -> None:
     def drain() -> None:
         draining[0] = True
 
-    worker.run(Fate(), begin=at_epoch(3, drain), draining=lambda: draining[0])
+    worker.run(Fate(), stack=at_epoch(3, drain), draining=lambda: draining[0])
     assert (workshop.look(job).status, workshop.look(job).lost) == ("queued", 0)
 
 
@@ -286,15 +287,11 @@ def test_a_checkpoint_of_another_spec_is_not_gone_on_from(worker: Doomed) -> Non
 def test_a_job_that_takes_too_much_memory_ends_with_its_best(worker: Doomed) -> None:
     workshop, job = worker.workshop, worker.workshop.add_job(**LONG)
 
-    class Greedy(Training):
-        def pulses(self) -> Iterator[Epoch | None]:
-            for epoch in super().pulses():
-                if epoch and epoch.number == 4 and heartbeat._lease:
-                    heartbeat._lease.out_of_memory = True
-                yield epoch
+    def exceed() -> None:
+        heartbeat._leases[0].out_of_memory = True
 
     heartbeat = Heartbeat(workshop.everybodys, queues=("cpu",), lease_seconds=60)
-    Runner(workshop.everybodys, workshop.files, heartbeat, begin=Greedy).run_next(["cpu"])
+    Runner(workshop.everybodys, workshop.files, heartbeat, stack=at_epoch(4, exceed)).run_next(["cpu"])
     done = workshop.look(job)
     assert (done.status, done.stop_reason) == ("failed", "out_of_memory")
     assert (done.result or {})["restored_epoch"]

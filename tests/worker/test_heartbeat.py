@@ -32,14 +32,13 @@ def until(true: Callable[[], bool], seconds: float = 3.0) -> None:
 def claimed(workshop: Workshop, lease_seconds: float) -> Job:
     workshop.add_job()
     with workshop.database.writing() as tx:
-        job = jobs.claim(tx, worker="me", queues=["cpu"], lease_seconds=lease_seconds)
-    assert job is not None
+        (job,) = jobs.claim(tx, worker="me", queues=["cpu"], lease_seconds=lease_seconds)
     return job
 
 
 def test_a_lease_is_renewed_before_it_runs_out(workshop: Workshop) -> None:
     job = claimed(workshop, 1.0)
-    with workshop.heartbeat(1.0).keeping(job, since=time.monotonic()) as lease:
+    with workshop.heartbeat(1.0).keeping([job], since=time.monotonic()) as (lease,):
         time.sleep(1.5)
         assert not lease.lost
         with workshop.database.writing() as tx:
@@ -48,7 +47,7 @@ def test_a_lease_is_renewed_before_it_runs_out(workshop: Workshop) -> None:
 
 def test_what_is_asked_is_heard_within_a_second(workshop: Workshop) -> None:
     job = claimed(workshop, 30)
-    with workshop.heartbeat(30).keeping(job, since=time.monotonic()) as lease:
+    with workshop.heartbeat(30).keeping([job], since=time.monotonic()) as (lease,):
         assert lease.requested_action is None
         workshop.ask("finish", job)
         until(lambda: lease.requested_action == "finish", 1.3)
@@ -58,7 +57,7 @@ def test_what_is_asked_is_heard_within_a_second(workshop: Workshop) -> None:
 
 def test_a_job_that_is_somebody_elses_is_noticed(workshop: Workshop) -> None:
     job = claimed(workshop, 30)
-    with workshop.heartbeat(30).keeping(job, since=time.monotonic()) as lease:
+    with workshop.heartbeat(30).keeping([job], since=time.monotonic()) as (lease,):
         with workshop.database.writing() as tx:
             jobs.release(tx, job.id, job.fence, detail="taken away")
         until(lambda: lease.lost, 1.3)
@@ -93,7 +92,7 @@ def test_presence_from_the_start_to_the_end(workshop: Workshop) -> None:
 
     until(lambda: present() == [(heartbeat.worker_id, None)])
     job = claimed(workshop, 30)
-    with heartbeat.keeping(job, since=time.monotonic()):
+    with heartbeat.keeping([job], since=time.monotonic()):
         until(lambda: present() == [(heartbeat.worker_id, job.id)])
     heartbeat.stop()
     assert present() == []
@@ -121,7 +120,7 @@ def test_a_job_that_hangs_takes_its_process_with_it(small_workshop: Workshop) ->
         end=lambda: ended.append(time.monotonic()),
     )
     heartbeat.start()
-    with heartbeat.keeping(job, since=time.monotonic()) as lease:
+    with heartbeat.keeping([job], since=time.monotonic()) as (lease,):
         for _ in range(8):
             time.sleep(0.1)
             lease.pulse(1.5)
@@ -151,7 +150,7 @@ def test_a_job_that_holds_more_than_it_may_is_noticed(small_workshop: Workshop) 
     memory = Memory(64 * 1024**2)
     heartbeat = Heartbeat(small_workshop.everybodys, queues=("cpu",), lease_seconds=1, memory=memory)
     heartbeat.start()
-    with heartbeat.keeping(job, since=time.monotonic()) as lease:
+    with heartbeat.keeping([job], since=time.monotonic()) as (lease,):
         time.sleep(0.4)
         assert not lease.out_of_memory
         held = b"x" * (128 * 1024**2)

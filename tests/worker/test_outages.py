@@ -59,26 +59,26 @@ def test_a_short_outage_in_mid_training_loses_no_epoch(workshop: Workshop, flaky
 
     class Away(slow(0.05, pulse_seconds=0.05)):  # type: ignore[misc]
         def pulses(self):  # type: ignore[no-untyped-def]
-            for epoch in super().pulses():
-                if epoch is not None and epoch.number == 5:
+            for measured in super().pulses():
+                if [epoch.number for _, epoch in measured] == [5]:
                     flaky.leave(0.6)
-                yield epoch
+                yield measured
 
-    workshop.run(begin=Away)
+    workshop.run(stack=Away)
     assert workshop.look(job).status == "succeeded"
     assert workshop.curve(job).epochs == list(range(1, 21))
 
 
 def test_a_short_outage_at_the_end_delays_the_end(workshop: Workshop, flaky: Flaky) -> None:
     job = workshop.add_job()
-    workshop.run(begin=at_epoch(6, lambda: flaky.leave(0.6)))
+    workshop.run(stack=at_epoch(6, lambda: flaky.leave(0.6)))
     assert workshop.look(job).status == "succeeded"
     assert workshop.curve(job).epochs == list(range(1, 7))
 
 
 def test_an_outage_longer_than_the_lease_stops_the_job(workshop: Workshop, flaky: Flaky) -> None:
     job = workshop.add_job(training={"max_epochs": 100_000}, network={"hidden": [4]}, regularization=None)
-    workshop.run(begin=at_epoch(5, lambda: flaky.leave(1.8)), lease_seconds=1)
+    workshop.run(stack=at_epoch(5, lambda: flaky.leave(1.8)), lease_seconds=1)
     assert time.monotonic() < flaky.away_until
     time.sleep(max(0.0, flaky.away_until - time.monotonic()))
     left = workshop.look(job)

@@ -51,8 +51,7 @@ def made(workshop: Workshop, broker: Broker, **settings: Any) -> Reconciler:
 
 def claim(workshop: Workshop, *, lease_seconds: float = -1) -> jobs.Job:
     with workshop.database.writing() as tx:
-        job = jobs.claim(tx, worker="dead", queues=["cpu"], lease_seconds=lease_seconds)
-    assert job is not None
+        (job,) = jobs.claim(tx, worker="dead", queues=["cpu"], lease_seconds=lease_seconds)
     return job
 
 

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from models.history import Epoch
-from models.training import Training
+from models.stacks import Measured
 from store import jobs
 from tests.worker import mishaps
-from tests.worker.building import Workshop
+from tests.worker.building import Watched, Workshop
 from tests.worker.mishaps import Doomed, Fate
 from worker import checkpoints, curves
 from worker.checkpoints import Cadence
@@ -43,16 +42,16 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def every_batch(act: Callable[[int], None]) -> type[Training]:
-    """A training that pulses after every batch, when something may happen."""
+def every_batch(act: Callable[[int], None]) -> type[Watched]:
+    """A stack that pulses after every batch, when something may happen."""
 
-    class Watched(Training):
-        def pulses(self) -> Iterator[Epoch | None]:
-            for number, pulse in enumerate(self._work(), 1):
+    class Batchwise(Watched):
+        def pulses(self) -> Iterator[Measured]:
+            for number, measured in enumerate(self.stack.work(), 1):
                 act(number)
-                yield pulse
+                yield measured
 
-    return Watched
+    return Batchwise
 
 
 def disturbed_run(worker: Doomed, job: jobs.Job, disturbance: str, moment: int, cadence: Cadence) -> None:
@@ -68,7 +67,7 @@ def disturbed_run(worker: Doomed, job: jobs.Job, disturbance: str, moment: int, 
             fate.met = True
         told[0] = disturbance == "drain"
 
-    worker.run(fate, begin=every_batch(act), draining=lambda: told[0], cadence=cadence)
+    worker.run(fate, stack=every_batch(act), draining=lambda: told[0], cadence=cadence)
     if workshop.look(job).status == "running":
         mishaps.run_out(workshop)
     if workshop.look(job).status == "paused":

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from models.history import Epoch
-from models.training import Training
+from models.stacks import Measured
 from store.jobs import Job
 from tests.worker import mishaps
-from tests.worker.building import Workshop
+from tests.worker.building import Watched, Workshop, at_epoch
 from tests.worker.mishaps import Doomed, Fate, Kind
-from worker import checkpoints, curves, runner
+from worker import checkpoints, conclusions, curves, driving
 from worker.checkpoints import Cadence
 
 SPEC = {
@@ -30,22 +29,18 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A checkpoint at each epoch and nothing between, so that every run takes the same steps."""
     monkeypatch.setattr(curves, "FLUSH_SECONDS", 1000.0)
     monkeypatch.setattr(checkpoints, "_SHORTEST_SECONDS", 0.0)
-    monkeypatch.setattr(runner, "RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(driving, "KEEPING_SECONDS", 1000.0)
+    monkeypatch.setattr(conclusions, "RETRY_SECONDS", 0.001)
     with mishaps.untold():
         yield
 
 
-def after_epochs(number: int, act: Callable[[], None]) -> type[Training]:
-    """A training that never pulses within an epoch, and in which something happens once."""
+def after_epochs(number: int, act: Callable[[], None]) -> type[Watched]:
+    """A stack that never pulses within an epoch, and in which something happens once."""
 
-    class Eventful(Training):
-        def pulses(self) -> Iterator[Epoch | None]:
-            for epoch in super().pulses():
-                if epoch is None:
-                    continue
-                if epoch.number == number:
-                    act()
-                yield epoch
+    class Eventful(at_epoch(number, act)):  # type: ignore[misc]
+        def pulses(self) -> Iterator[Measured]:
+            return (measured for measured in super().pulses() if measured)
 
     return Eventful
 
@@ -60,8 +55,8 @@ def run_with(worker: Doomed, job: Job, scenario: str, fate: Fate) -> bool:
         if scenario in ("pause", "finish", "cancel"):
             worker.workshop.ask(scenario, job)
 
-    training = after_epochs(ASKED_AFTER, act)
-    worker.run(fate, begin=training, draining=lambda: draining[0], cadence=OFTEN)
+    stack = after_epochs(ASKED_AFTER, act)
+    worker.run(fate, stack=stack, draining=lambda: draining[0], cadence=OFTEN)
     return acted[0]
 
 
@@ -75,6 +70,43 @@ def see_it_through(worker: Doomed, job: Job) -> None:
         if workshop.look(job).is_final:
             return
         worker.run(Fate())
+
+
+MEMBERS = [{"training": {"max_epochs": epochs, "batch_size": 64, "seed": epochs}} for epochs in (2, 1, 2)]
+
+
+@pytest.mark.parametrize("kind", ["dies", "fails"])
+def test_every_side_effect_of_a_stack_may_be_the_last_or_fail(
+    small_workshop: Workshop, tmp_path: Path, kind: Kind
+) -> None:
+    """Of three that are trained together, one of which ends before the others."""
+    workshop, worker = small_workshop, Doomed(small_workshop)
+    calm = [workshop.add_job(**{**SPEC, **member}) for member in MEMBERS]
+    while workshop.run():
+        pass
+    workshop.stop()  # Workers that are there would get their share of the stack.
+    expected = [mishaps.trained(workshop, job, tmp_path) for job in calm]
+    number, tried = 0, set()
+    while True:
+        number += 1
+        stack, fate = workshop.add_stack(None, *MEMBERS, **SPEC), Fate(number, kind)
+        worker.run(fate, at_most=8, stack=after_epochs(ASKED_AFTER, lambda: None), cadence=OFTEN)
+        if not fate.met:
+            break
+        tried.add(fate.steps[number - 1])
+        for job in stack:
+            if not workshop.look(job).is_final:
+                mishaps.check_unfinished(workshop, job, tmp_path)
+        for job in 3 * stack:
+            see_it_through(worker, job)
+        for job in stack:
+            mishaps.check_ended(workshop, job, "succeeded")
+        at = f"{kind} at {number}, {fate.steps[number - 1]}"
+        assert [mishaps.trained(workshop, job, tmp_path) for job in stack] == expected, at
+    mishaps.check_swept(workshop)
+    for job in stack:
+        mishaps.check_ended(workshop, job, "succeeded")
+    assert {"begin", "commit", "committed", "fsync", "rename"} <= tried
 
 
 SCENARIOS = {

@@ -1,0 +1,79 @@
+"""Who is claimed along with a job, to be trained together with it: others like it that have never run.
+
+What ran before goes on from a checkpoint of its own, or is suspected of what became of its last worker, and
+is claimed alone; so a job that kills its worker takes others with it at most once.
+"""
+
+from __future__ import annotations
+
+import math
+
+import sqlalchemy as sa
+
+from store.columns import Real, now
+from store.jobs.turns import Next
+from store.session import Connection
+from store.tables import jobs, workers
+
+Conditions = tuple[sa.ColumnElement[bool], ...]
+
+
+def hold(tx: Connection, leader: Next, worker: str, *, at_most: int, lease_seconds: float) -> list[str]:
+    """The ids of those to claim along with `leader`, oldest first, which nobody else takes meanwhile.
+
+    With it there are no more than `at_most`, than the leader's own limit, and than this worker's even share.
+    On PostgreSQL those that another claim is just taking are passed over.
+    """
+    most = min(at_most, leader.stack_limit)
+    if most < 2 or leader.attempt or leader.stack_key is None or leader.requested_action:
+        return []
+    waiting = _waiting(leader)
+    found = len(tx.execute(sa.select(jobs.c.id).where(*waiting).limit(most - 1)).all())
+    if not found:
+        return []
+    wanted = min(most, _share(tx, leader, worker, found + 1, most, lease_seconds)) - 1
+    oldest = sa.select(jobs.c.id).where(*waiting).order_by(jobs.c.created_at, jobs.c.id)
+    return list(tx.execute(oldest.limit(wanted).with_for_update(skip_locked=True)).scalars())
+
+
+def _alike(leader: Next) -> Conditions:
+    """One probe of `ix_jobs_stack`, which knows only what has not ended.
+
+    The queue is wrapped, so that no index of queues is used: SQLite does not know how long those are.
+    """
+    same = (jobs.c.dataset_id, jobs.c.stack_key, jobs.c.priority, jobs.c.project_id)
+    equal = (column == getattr(leader, column.name) for column in same)
+    return (*equal, sa.func.coalesce(jobs.c.queue, "") == leader.queue, jobs.c.finished_at.is_(None))
+
+
+def _waiting(leader: Next) -> Conditions:
+    free = (jobs.c.status == "queued", jobs.c.due_at <= now(), jobs.c.requested_action.is_(None))
+    return (*_alike(leader), jobs.c.attempt == 0, *free, jobs.c.id != leader.job_id)
+
+
+def _share(tx: Connection, leader: Next, worker: str, found: int, most: int, lease_seconds: float) -> int:
+    """An even share of what is left to do of such jobs, and not only of what nobody has taken yet.
+
+    Who claimed a moment ago has its share already, so that two idle workers get half of the jobs each.
+    """
+    listening = _listening(tx, leader.queue, worker, lease_seconds)
+    if listening == 1:
+        return found
+    if found == most:
+        # More may wait; beyond a full stack for everybody it makes no difference how many.
+        some = sa.select(jobs.c.id).where(*_waiting(leader)).limit(most * listening).subquery()
+        found = 1 + tx.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
+    return math.ceil((found + _left_of_running(tx, leader, worker)) / listening)
+
+
+def _listening(tx: Connection, queue: str, worker: str, lease_seconds: float) -> int:
+    """The worker processes that take from a queue, this one included; each says so four times in a lease."""
+    heard = sa.select(workers.c.id, workers.c.queues).where(workers.c.seen_at > now(-lease_seconds))
+    return len({worker, *(row.id for row in tx.execute(heard) if queue in row.queues)})
+
+
+def _left_of_running(tx: Connection, leader: Next, worker: str) -> float:
+    """Such jobs that others are training, each as far as it has still to go."""
+    left = 1.0 - sa.cast(jobs.c.epoch, Real) / sa.func.nullif(jobs.c.max_epochs, 0)
+    theirs = (jobs.c.attempt == 1, jobs.c.status == "running", jobs.c.worker_id != worker)
+    return float(tx.execute(sa.select(sa.func.sum(left)).where(*_alike(leader), *theirs)).scalar() or 0.0)

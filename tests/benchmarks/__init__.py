@@ -1,0 +1,1 @@
+"""The harness that measures: its arithmetic, its rivals' networks, its groups. Speed is not tested."""
