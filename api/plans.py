@@ -50,8 +50,8 @@ class Plan:
 
     def stack_limit(self, settings: Settings) -> int:
         """How many may be: as many as together take no more memory than one job may."""
-        affordable = settings.max_memory_bytes // max(self.cost.memory_bytes, 1)
-        return max(1, min(stack_limit(self.cost.parameters), affordable))
+        room = settings.max_memory_bytes - self.cost.memory_bytes
+        return max(1, min(stack_limit(self.cost.parameters), 1 + room // self.cost.member_bytes))
 
 
 def plan(tx: Connection, spec: JobSpec, settings: Settings) -> Plan:

@@ -50,15 +50,14 @@ def training() -> Callable[[Any], tuple[int, int]]:
     def act(question: tuple[str, int]) -> tuple[int, int]:
         name, members = question
         workload = next(each for each in WORKLOADS if each.name == name)
-        table = peaks.of_table(
-            description(workload.dataset)
-        )  # It is read now, which takes more for a moment.
+        # The table is read now, which takes more for a moment.
+        table = peaks.of_table(description(workload.dataset))
         peaks.give_back_what_is_free()
         before = peaks.resident()
         peaks.forget_peak()
         ours.trained(ours.variants(workload, members), 2, 0)
         taken = peaks.peak() - before + table
-        return taken, members * estimate(workload.spec(2, 0), description(workload.dataset)).memory_bytes
+        return taken, estimate(workload.spec(2, 0), description(workload.dataset)).stack_bytes(members)
 
     return act
 

@@ -12,10 +12,15 @@ from models.spec import JobSpec
 
 _FLOAT = 4
 
-_COPIES = 11
-"""Of all parameters at the worst moment: weights, gradient, two moments, two penalties' strengths, three
-intermediate results of a penalty, the best so far, and the one before until it is replaced. A checkpoint is
-written from where these lie, and read as a part of the file that is mapped into memory: neither is a copy."""
+_COPIES = 9
+"""Of all parameters at the worst moment: weights, gradient, two moments, the best so far, and of a proximal
+penalty its step, its threshold and two intermediate results. A strength that is the same everywhere is one
+number; where feature weights make it differ, it is one copy more."""
+
+_AHEAD_BYTES = 3 * 2**20
+"""Rows, masks and outputs that a stack works out ahead or behind (`models.batches`, `models.masks`)."""
+_CHUNK_ROWS = 1_024
+"""Rows that are evaluated at a time (`models.evaluation`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,12 @@ class Cost:
     """Floating-point operations of the whole training, evaluation included."""
     memory_bytes: int
     """Peak of data, parameters, optimizer state and activations."""
+    member_bytes: int
+    """What of it is a network's own: each further member of a stack takes as much."""
+
+    def stack_bytes(self, members: int) -> int:
+        """Peak of so many such networks trained together, which share the data."""
+        return self.memory_bytes + (members - 1) * self.member_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +63,33 @@ def estimate(spec: JobSpec, description: Description) -> Cost:
     batch_norm = 2 * sum(widths[1:-1]) if spec.regularization and spec.regularization.batch_norm else 0
     parameters = weights + sum(widths[1:]) + batch_norm
     epochs, batch = spec.training.max_epochs or 1, min(spec.training.batch_size or 32, description.rows)
+    own = _of_network(spec, description.rows, parameters, batch, widths)
     return Cost(
         features=features,
         parameters=parameters,
         steps=epochs * -(-description.rows // batch),
         # Two operations a weight and row forward, twice that backward, and one forward pass to evaluate.
         operations=8 * weights * description.rows * epochs,
-        memory_bytes=_memory(description.rows, features, parameters, batch, widths),
+        memory_bytes=_of_data(description.rows, features) + own,
+        member_bytes=own,
     )
 
 
-def _memory(rows: int, features: int, parameters: int, batch: int, widths: list[int]) -> int:
-    data = rows * features * (2 * 8 + 3 * _FLOAT)  # as read, as transformed, resident, permuted, in flight
-    state = parameters * _COPIES * _FLOAT
-    activations = min(max(batch, 16_384), rows) * sum(widths) * 6 * _FLOAT
-    return data + state + activations
+def _of_data(rows: int, features: int) -> int:
+    """As read, as transformed, what is between the two, and resident."""
+    return rows * features * (3 * 8 + _FLOAT) + _AHEAD_BYTES
+
+
+def _of_network(spec: JobSpec, rows: int, parameters: int, batch: int, widths: list[int]) -> int:
+    penalties = spec.regularization.penalties().values() if spec.regularization else ()
+    uneven = sum(bool(penalty.feature_weights) or penalty.scope != "all" for penalty in penalties)
+    state = parameters * (_COPIES + uneven) * _FLOAT
+    # All layers of a batch are kept for the way back; of an evaluated chunk only a layer and the next.
+    kept = 6 * batch * sum(widths[1:]) + batch * widths[0]
+    passing = min(rows, _CHUNK_ROWS) * max(map(sum, pairwise(widths[1:])), default=widths[-1])
+    activations = max(kept, passing) * _FLOAT
+    of_rows = rows * (1 + 8 * widths[-1]) * _FLOAT  # its order of them, and what it says when measured
+    return state + activations + of_rows
 
 
 def complaints_about(cost: Cost, limits: Limits) -> list[Complaint]:

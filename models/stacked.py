@@ -126,21 +126,34 @@ class BatchNorm:
             parameters.statistic(f"{name}.running_{what}") for what in ("mean", "var")
         )
         self._members, self._room = self._gamma.shape
-        self._flat = [each.view(-1) for each in (self._gamma, self._beta, self._mean, self._variance)]
+        flat = tuple(each.view(-1) for each in (self._gamma, self._beta, self._mean, self._variance))
+        self._flat_gamma, self._flat_beta, self._flat_mean, self._flat_variance = flat
         self._gamma_gradient, self._beta_gradient = gamma.view(-1), beta.view(-1)
         self._kept: tuple[Tensor, ...] = ()
 
     def forward(self, x: Tensor) -> Tensor:
         z = self._side_by_side(x)
-        y, mean, deviation = torch.native_batch_norm(z, *self._flat, True, self._momentum, self._eps)
+        learnt = (self._flat_gamma, self._flat_beta)
+        running = (self._flat_mean, self._flat_variance)
+        y, mean, deviation = aten.native_batch_norm.default(
+            z, *learnt, *running, True, self._momentum, self._eps
+        )
         self._kept = (z, mean, deviation)
         return self._members_first(y)
 
     def backward(self, dy: Tensor) -> Tensor:
         z, mean, deviation = self._kept
-        gamma, _, *running = self._flat
+        running = (self._flat_mean, self._flat_variance)
         dz, gamma_gradient, beta_gradient = aten.native_batch_norm_backward.default(
-            self._side_by_side(dy), z, gamma, *running, mean, deviation, True, self._eps, _ALL_THREE
+            self._side_by_side(dy),
+            z,
+            self._flat_gamma,
+            *running,
+            mean,
+            deviation,
+            True,
+            self._eps,
+            _ALL_THREE,
         )
         self._gamma_gradient.copy_(gamma_gradient)
         self._beta_gradient.copy_(beta_gradient)
@@ -294,7 +307,7 @@ class Written(torch.autograd.Function):
         return network.forward(x).clone()
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         dx, own = ctx.network.backward(dy.contiguous()), ctx.network.parameters
         return None, dx, own.weight_gradient.clone(), own.other_gradient.clone()
 

@@ -166,6 +166,8 @@ class CostEstimate(Answer):
     operations: int
     """Floating-point operations."""
     memory_bytes: int
+    member_bytes: int
+    """What of it each further job of a stack takes; the rest they share."""
 
 
 class Validation(Answer):
