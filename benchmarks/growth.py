@@ -232,6 +232,8 @@ def _draw(axes: Mapping[str, Sequence[Point]]) -> None:
             strict=True,
         ):
             panel.loglog(sizes, values, "o-", markersize=3)
+            panel.minorticks_off()
+            panel.set_ylim(min(values) / 3, max(values) * 3)  # So that what is level looks level.
             panel.set_title(f"n^{power:.2f}", fontsize=8)
         below.set_xlabel(axis)
     panels[0][0].set_ylabel("seconds")
