@@ -11,10 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.derivatives import ByAutograd
 from models.losses import Readout
 from models.network import Network, build
 from models.spec import JobSpec, NetworkSpec
-from models.stacked import ByAutograd, StackedNetwork, Written
+from models.stacked import StackedNetwork, Written
 
 ACTIVATIONS = get_args(NetworkSpec.model_fields["activation"].annotation)
 CLOSE: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-12}
