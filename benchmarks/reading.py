@@ -20,7 +20,7 @@ from benchmarks.measuring import Row, milliseconds, seconds
 from cli.client import Client
 from store import curves
 from store.curves import Point
-from store.session import Database, now
+from store.session import Database
 from store.tables import jobs
 from tests.stacks import embedded
 
@@ -90,7 +90,9 @@ def _lengthen(database_url: str, job_id: str) -> str:
         with database.writing() as tx:
             row = dict(tx.execute(sa.select(jobs).where(jobs.c.id == job_id)).mappings().one())
             own = {"id": f"job_{'f' * 32}", "status": "running", "epoch": 0, "fence": 1}
-            tx.execute(sa.insert(jobs), row | own | {"lease_expires_at": now(3600)})
+            tx.execute(
+                sa.insert(jobs), row | own | {"lease_expires_at": row["finished_at"] + timedelta(hours=1)}
+            )
         for start in range(1, LONGEST, 1_000):
             epochs = [
                 Point(epoch, {name: chance.random() for name in SERIES})
