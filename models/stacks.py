@@ -259,11 +259,13 @@ class Stack:
 
     def results(self, training: Training) -> dict[str, dict[str, float] | None]:
         """A training's loss and metrics on every split at the weights it holds; the test is touched here."""
-        parts = zip(*self._recomputed(), strict=True)
-        found = self._results or [dict(zip(_SPLITS, part, strict=True)) for part in parts]
+        index = self.seats.index(training)
+        if self._results:
+            return self._results[index]
+        found = [dict(zip(_SPLITS, part, strict=True)) for part in zip(*self._recomputed(), strict=True)]
         if not self.members:  # They hold what they will hold: once is enough for all of them.
             self._results = found
-        return found[self.seats.index(training)]
+        return found[index]
 
     def _recomputed(self) -> Iterator[list[dict[str, float] | None]]:
         for split in (self.data.train, self.data.validation, self.data.test):
