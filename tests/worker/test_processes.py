@@ -93,7 +93,7 @@ class Installation(Workshop):
         while not true():
             took = time.monotonic() - began_at
             assert took < seconds, (self.folder / "log").read_text()[-6000:]
-            time.sleep(0.02)
+            time.sleep(0.05)
         return time.monotonic() - began_at
 
     def until_final(self, job: Job) -> Job:
