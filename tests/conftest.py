@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import shutil
@@ -16,13 +17,24 @@ from store.session import Database
 from store.tables import DEFAULT_PROJECT, metadata, projects
 from tests import servers
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for what the tests start: see tests/models/conftest.py
+
 LONGEST = (
     "tests/worker/test_processes.py",
+    "tests/store/test_arrows.py",
     "tests/test_end_to_end.py",
+    "tests/cli/test_up.py",
     "tests/chaos/test_short.py",
+    "tests/cli/test_demo.py",
+    "tests/api/test_datasets.py",
+    "tests/api/test_fuzzing.py",
+    "tests/cli/test_run_script.py",
+    "tests/api/test_bombs.py",
+    "tests/models/test_checkpoints.py",
     "tests/cli/",
     "tests/worker/",
     "tests/models/",
+    "tests/test_architecture.py",
 )
 """What takes long comes first: begun last, it would keep one process busy while the other has no more."""
 
@@ -37,11 +49,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=rank)
 
 
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays to the end; the collector need not go through it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+def _log_plainly() -> None:
+    """structlog as it comes, but for its tracebacks: to paint all variables of all frames takes seconds."""
+    structlog.reset_defaults()
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
+
+
+_log_plainly()
+
+
 @pytest.fixture(autouse=True)
 def _logs_as_they_come() -> Iterator[None]:
     """What a test configures of logging ends with it: text that is not UTF-8 must not reach a report."""
     yield
-    structlog.reset_defaults()
+    _log_plainly()
     root = logging.getLogger()
     root.handlers = [handler for handler in root.handlers if type(handler) is not logging.StreamHandler]
 

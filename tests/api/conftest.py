@@ -19,7 +19,7 @@ from tests.api.acting import Worker
 HOME = "http://localhost"
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def quiet() -> None:
     """Log as a server does, in lines, and only what matters."""
     logs.configure("error")

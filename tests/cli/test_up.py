@@ -147,7 +147,7 @@ def test_a_followed_job_outlives_the_api(running: Running) -> None:
     assert running.address is not None
     numbers: list[int] = []
     with Client(running.address) as client:
-        spec = {"dataset": "digits", "regularization": {}, "training": {"max_epochs": 30, "batch_size": 32}}
+        spec = {"dataset": "digits", "regularization": {}, "training": {"max_epochs": 12, "batch_size": 32}}
         job = client.post("/v1/jobs", spec)
         for event in client.events(job["id"]):
             numbers.append(event.number)

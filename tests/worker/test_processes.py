@@ -93,7 +93,7 @@ class Installation(Workshop):
         while not true():
             took = time.monotonic() - began_at
             assert took < seconds, (self.folder / "log").read_text()[-6000:]
-            time.sleep(0.02)
+            time.sleep(0.05)
         return time.monotonic() - began_at
 
     def until_final(self, job: Job) -> Job:
@@ -153,7 +153,7 @@ def installed(database_url: str, broker: str, folder: Path) -> Iterator[Installa
 def watched(
     postgres_databases: Databases, broker_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
-    """With a reconciler, on PostgreSQL; workers are killed on SQLite in the tests from end to end."""
+    """With a reconciler; workers are killed on SQLite in the tests from end to end."""
     folder = tmp_path_factory.mktemp("watched")
     with postgres_databases.fresh() as url, installed(url, broker_server, folder) as made:
         made.start(*RECONCILER)
@@ -162,12 +162,11 @@ def watched(
 
 @pytest.fixture(scope="module")
 def unwatched(
-    migrated_sqlite: Path, broker_server: str, tmp_path_factory: pytest.TempPathFactory
+    postgres_databases: Databases, broker_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
     """Without a reconciler: what a worker does by itself."""
     folder = tmp_path_factory.mktemp("unwatched")
-    copied = shutil.copyfile(migrated_sqlite, folder / "ridgeline.db")
-    with installed(f"sqlite:///{copied}", broker_server, folder) as made:
+    with postgres_databases.fresh() as url, installed(url, broker_server, folder) as made:
         yield made
 
 
@@ -274,9 +273,11 @@ def test_a_killed_worker_takes_its_children_along(watched: Installation) -> None
     assert watched.attempts(job) == ["lost", "succeeded"]
 
 
+@pytest.mark.long
 def test_a_job_that_was_paused_and_killed_ends_as_one_that_was_not(
     watched: Installation, tmp_path: Path
 ) -> None:
+    """In one process `test_resuming` shows it; in many, on SQLite, the visitors of `tests.chaos`."""
     watched.worker()
     calm, job = (watched.add_job(noise(2000), **SOME_SECONDS) for _ in range(2))
     watched.until_final(calm)
