@@ -166,8 +166,8 @@ class BatchNorm:
         """(K, rows, width) → (rows, K·room), a copy only where its memory is ordered otherwise."""
         if self._room != self._width:
             x = functional.pad(x, (0, self._room - self._width))
-        turned = x[0] if self._members == 1 else x.transpose(0, 1)
-        return turned.reshape(turned.shape[0], -1)
+        turned = x if self._members == 1 else x.transpose(0, 1)
+        return turned.reshape(-1, self._members * self._room)
 
     def _members_first(self, y: Tensor) -> Tensor:
         alone = self._members == 1
@@ -245,10 +245,14 @@ class Dropout:
 
     def forward(self, x: Tensor) -> Tensor:
         self._mask = self._masks.of(self._place)
+        if x.shape[0] == 1:
+            return x * self._mask
         # The next Linear wants members in one piece.
         return torch.mul(x, self._mask, out=room(x, x.shape[1], x.shape[2]))
 
     def backward(self, dy: Tensor) -> Tensor:
+        if dy.shape[0] == 1:
+            return dy * self._mask
         # What comes before, a batch norm perhaps, wants its own order, which is the mask's.
         return torch.mul(dy, self._mask, out=torch.empty_like(self._mask))
 

@@ -48,7 +48,7 @@ class Stack:
     """Trainings on their way together."""
 
     def __init__(self, trainings: Sequence[Training], *, written: bool = True) -> None:
-        """Several must not have begun, and be of one `stack_key` and one prepared dataset, else `ValueError`.
+        """None may have begun; several must share `stack_key` and prepared dataset; else `ValueError`.
 
         Not `written`: every derivative is autograd's, a member at a time; slow, and what tests compare with.
         """
@@ -289,6 +289,8 @@ class _Left:
 
 
 def _require_alike(trainings: Sequence[Training]) -> None:
+    if any(each.has_begun for each in trainings):
+        raise ValueError("a training that has begun goes on in the stack that it has")
     first, *others = trainings
     if not others:
         return
@@ -297,7 +299,5 @@ def _require_alike(trainings: Sequence[Training]) -> None:
         stack_key(each.spec) != key or each.prepared is not first.prepared for each in others
     ):
         raise ValueError("these trainings differ in what a stack shares")
-    if any(each.has_begun for each in trainings):
-        raise ValueError("a training that has begun goes on alone")
     for each in others:
         each.share(first)

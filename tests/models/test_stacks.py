@@ -313,6 +313,8 @@ def test_those_who_differ_in_what_is_shared_are_refused() -> None:
     next(iter(old))
     with pytest.raises(ValueError, match="begun"):
         Stack([old, Training(one, prepared)])
+    with pytest.raises(ValueError, match="begun"):
+        Stack([old])
 
 
 SHARED: list[dict[str, Any]] = [
