@@ -21,6 +21,7 @@ class Textbook:
 
     def train(self, epochs: int, seed: int) -> float:
         workload = self._workload
+        torch.set_num_threads(1)  # With two it is many times slower where something else wants a core.
         torch.manual_seed(seed)
         x, y, x_held_out, y_held_out = workload.splits
         loader = DataLoader(TensorDataset(x, y), batch_size=workload.batch, shuffle=True)
