@@ -78,11 +78,11 @@ class Client:
 
     def get(self, path: str, **query: Any) -> Any:
         """The JSON at a path."""
-        return self._send("GET", path, params=_given(query)).json()
+        return self._send("GET", path, params=_given(query) or None).json()
 
     def read(self, path: str, **query: Any) -> bytes:
         """What lies at a path in the format that the query names."""
-        return self._send("GET", path, params=_given(query)).content
+        return self._send("GET", path, params=_given(query) or None).content
 
     def post(self, path: str, document: Any = None) -> Any:
         """Post a JSON document."""
@@ -94,12 +94,12 @@ class Client:
 
     def delete(self, path: str, **query: Any) -> None:
         """Delete what lies at a path."""
-        self._send("DELETE", path, params=_given(query))
+        self._send("DELETE", path, params=_given(query) or None)
 
     def create(self, path: str, body: bytes, media_type: str, **query: Any) -> Any:
         """Post a body that makes something; repeated where the answer is lost, and still made only once."""
         headers = {"Content-Type": media_type, "Idempotency-Key": str(uuid.uuid4())}
-        return self._send("POST", path, params=_given(query), content=body, headers=headers).json()
+        return self._send("POST", path, params=_given(query) or None, content=body, headers=headers).json()
 
     def upload(self, file: Path, **fields: str | None) -> Any:
         """Send a dataset; it is read from the disk as it goes out."""

@@ -109,6 +109,14 @@ def test_a_listing_goes_through_the_pages_as_far_as_asked(script: Script, client
     ]
 
 
+def test_a_query_written_into_the_path_is_asked_too(script: Script, client: Client) -> None:
+    for _ in range(2):
+        script.answer({"data": [], "next": None})
+    client.get("/v1/jobs?cursor=abc")
+    client.read("/v1/jobs?cursor=abc")
+    assert [asked.path for asked in script.asked] == ["/v1/jobs?cursor=abc"] * 2
+
+
 def test_a_listing_ends_with_the_list(script: Script, client: Client) -> None:
     script.answer({"data": [{"id": 1}], "next": None})
     assert len(list(client.listing("/v1/jobs", 50))) == 1
