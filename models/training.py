@@ -99,7 +99,7 @@ class Training:
 
     @property
     def has_begun(self) -> bool:
-        return bool(self.history) or (self._seat is not None and self._seat.batches.done > 0)
+        return self._seat is not None and (bool(self.history) or self._seat.batches.done > 0)
 
     @cached_property
     def data(self) -> Data:
