@@ -233,7 +233,7 @@ def _begun(driver: Any) -> bool:
     try:
         driver.execute("BEGIN IMMEDIATE")
     except _sqlite_driver().OperationalError as error:
-        return error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY
+        return bool(error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY)
     return True
 
 
