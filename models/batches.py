@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.evaluation import SplitTensors
+from models.evaluation import TrainingRows
 
 AHEAD_BYTES = 2**20
 """Rows gathered ahead take about as much: many batches of few columns, one of many."""
@@ -60,7 +60,7 @@ class Batches:
     """Deals out the rows to K members; the full batch keeps its order."""
 
     def __init__(
-        self, split: SplitTensors, batch_size: int, orders: Sequence[Order], *, done: int = 0
+        self, split: TrainingRows, batch_size: int, orders: Sequence[Order], *, done: int = 0
     ) -> None:
         self._split = split
         self._orders = list(orders)

@@ -154,7 +154,9 @@ class BatchNorm:
         self._is_copied = members > 1 or room != self._width
         self._z = Workspace.of(self._gamma, shape, turned=True) if self._is_copied else before.y
         self._z_beside = self._z.whole.view(rows, members * room)
-        self._dz = before.dy.view.transpose(0, 1) if before.dy else None
+        assert before.dy  # noqa: S101 - a Linear stands somewhere before
+        dz = before.dy.view.transpose(0, 1) if self._is_copied else before.dy.view[0]
+        self._homes = [dz, gamma_gradient.view(-1), beta_gradient.view(-1)]
         self._shape = (rows, members, room)
 
     def forward(self) -> None:
@@ -177,10 +179,9 @@ class BatchNorm:
             self._eps,
             _ALL_THREE,
         )
-        for own, gradient in zip(self._gradients, gradients, strict=True):
-            own.copy_(gradient)
-        if self._dz is not None:
-            self._dz.copy_(dz.view(self._shape)[..., : self._width])
+        if self._is_copied:
+            dz = dz.view(self._shape)[..., : self._width]
+        torch._foreach_copy_(self._homes, [dz, *gradients])
 
     def evaluate(self, x: Tensor) -> Tensor:
         scale = self._gamma * (self._variance + self._eps).rsqrt()

@@ -13,8 +13,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-import torch
-
 from models.history import History
 from models.parameters import Parameters
 from models.pricing import Priced
@@ -78,7 +76,6 @@ class Descent:
     def look_ahead(self) -> None:
         """The gradient is wanted where the weights are."""
 
-    @torch.no_grad()
     def step(self) -> None:
         self._steps += 1
         self._rates = [schedule.rate(self._steps) for schedule in self._schedules]

@@ -64,10 +64,6 @@ class Layout:
             self.of(flat, name)[member].copy_(taken[start:end].view(shape))
             start = end
 
-    def sums(self, values: Tensor) -> Tensor:
-        """For each member the sum over a flat tensor, (K,)."""
-        return torch.stack([block.sum(-1) for block in self.blocks(values)]).sum(0)
-
 
 def _room(shape: tuple[int, ...]) -> int:
     """What a row takes. A matrix of one row is given a second one that stays zero, see `models.stacked`."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from models.parameters import Layout, Parameters
+from models.parameters import Parameters
 from models.regularizers import Penalty
 
 if TYPE_CHECKING:
@@ -25,16 +25,6 @@ class Priced:
 
     penalty: Penalty
     strength: Tensor
-
-    def value(self, weights: Tensor, layout: Layout) -> Tensor | None:
-        """What it adds to each member's objective, (K,)."""
-        blocks = zip(layout.blocks(weights), layout.blocks(self.strength), strict=True)
-        values = [self.penalty.penalty(w, strength) for w, strength in blocks]
-        return (
-            torch.stack([value for value in values if value is not None]).sum(0)
-            if None not in values
-            else None
-        )
 
 
 def priced(trainings: Sequence[Training], parameters: Parameters) -> dict[str, list[Priced]]:

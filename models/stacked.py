@@ -81,15 +81,25 @@ class StackedNetwork:
             layer.forward()
         return chain.outputs.clone()
 
-    def backward(self, dy: Tensor) -> Tensor | None:
-        """Write the gradients of all parameters, from the gradient in the outputs of the last `forward`."""
-        chain = self._last
-        if chain is None:
+    @property
+    def gradient(self) -> Tensor:
+        """Where the gradient in the outputs of the last `forward` belongs."""
+        if self._last is None:
             raise RuntimeError("backward comes after forward")
-        chain.gradient.copy_(dy)
-        for layer in chain.backwards:
+        return self._last.gradient
+
+    def backward(self, dy: Tensor) -> Tensor | None:
+        """Write the gradients of all parameters, from that in the outputs; it may lie in `gradient` already.
+
+        Returns the gradient in the inputs, where it is asked for.
+        """
+        if dy is not self.gradient:
+            self.gradient.copy_(dy)
+        assert self._last  # noqa: S101 - or there would be no gradient
+        for layer in self._last.backwards:
             layer.backward()
-        return chain.inputs.dy.view if chain.inputs.dy else None
+        inputs = self._last.inputs
+        return inputs.dy.view if inputs.dy else None
 
     def evaluate(self, x: Tensor) -> Tensor:
         """In evaluation: (rows, features), the same rows for every member, → (K, rows, outputs)."""
