@@ -101,28 +101,40 @@ class Stack:
         A training whose last epoch this was is no member any more by then, and holds its best weights.
         """
         last = time.monotonic()
-        for measured in self.work():
+        for measured in self.work(every=PULSE_SECONDS):
             if measured or time.monotonic() - last >= PULSE_SECONDS:
                 yield measured
                 last = time.monotonic()
 
-    def work(self) -> Generator[Measured, None, None]:
-        """Train to the end. Yields an empty list after every batch: whoever drives it may stop there."""
+    def work(self, *, every: float = 0.0) -> Generator[Measured, None, None]:
+        """Train to the end. Yields an empty list after a batch: whoever drives it may stop there.
+
+        That is after each batch, or only `every` so many seconds.
+        """
         for training in self.members:
             training.begin()
         yield from self._end_the_late()
         while self.members:
             while self.batches.left and self.members:
-                self._step()
+                self._steps(0.0 if self._hurried else every)
                 yield []
-                if self._hurried:
-                    yield from self._end_the_late()
+                yield from self._end_the_late()
             if self.members:
                 yield (yield from self.close_epoch())
 
     @torch.inference_mode()
+    def _steps(self, seconds: float) -> None:
+        """As many steps as the time and the epoch allow, one at least.
+
+        Derivatives are written out, so autograd has nothing to record.
+        """
+        end = time.monotonic() + seconds
+        self._step()
+        while self.batches.left and time.monotonic() < end:
+            self._step()
+
     def _step(self) -> None:
-        """One step of everybody. Derivatives are written out, so autograd has nothing to record."""
+        """One step of everybody."""
         batch, readout = self.batches.next(), self.data.readout
         self.stepper.look_ahead()
         outputs = self.network.forward(batch.x, alike=batch.alike)
