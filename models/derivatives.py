@@ -72,6 +72,25 @@ class Inputs:
         self.y.view = on_lanes(x)
 
 
+class Gradients:
+    """Memory for the gradients in what layers give.
+
+    Such a gradient lives from one layer to the one before it, so all but neighbours share: it stays in the
+    cache.
+    """
+
+    def __init__(self) -> None:
+        self._made: list[Workspace] = []
+
+    def beside(self, y: Workspace, before: Layer | Inputs) -> Workspace:
+        """For the gradient in `y`, and not where that in what the layer before gives is."""
+        for made in self._made:
+            if made is not before.dy and made.is_like(y):
+                return made
+        self._made.append(y.another())
+        return self._made[-1]
+
+
 # ── matrices ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -83,7 +102,14 @@ class Linear:
     """
 
     def __init__(
-        self, name: str, parameters: Parameters, before: Layer | Inputs, rows: int, *, biased: bool
+        self,
+        name: str,
+        parameters: Parameters,
+        before: Layer | Inputs,
+        gradients: Gradients,
+        rows: int,
+        *,
+        biased: bool,
     ) -> None:
         """Not `biased`: a batch norm follows, whose mean takes the bias out again."""
         leaving, entering = parameters.weight_layout.shapes[f"{name}.weight"]
@@ -94,7 +120,9 @@ class Linear:
         self._bias = bias[:, None, :width] if biased else None
         self._bias_gradient = bias_gradient[:, None, :width]
         self._leaving, members = leaving, len(self._weight)
-        z, dz = (Workspace.of(bias, (members, rows, width)) for _ in range(2))
+        z = Workspace.of(bias, (members, rows, width))
+        # What is idle must stay zero, so nobody else may write there.
+        dz = gradients.beside(z, before) if width == leaving else z.another()
         self._z, self._dz = z.view, dz.view
         self.y, self.dy = (each if width == leaving else each.narrowed(leaving) for each in (z, dz))
         self._dz_turned = self._dz.transpose(1, 2)
@@ -133,7 +161,13 @@ class BatchNorm:
     """
 
     def __init__(
-        self, name: str, parameters: Parameters, definition: nn.BatchNorm1d, before: Layer, rows: int
+        self,
+        name: str,
+        parameters: Parameters,
+        definition: nn.BatchNorm1d,
+        before: Layer,
+        gradients: Gradients,
+        rows: int,
     ) -> None:
         self._width = definition.num_features
         self._momentum, self._eps = definition.momentum or 0.0, definition.eps
@@ -147,7 +181,8 @@ class BatchNorm:
         self._gradients = (gamma_gradient.view(-1), beta_gradient.view(-1))
         members, room = self._gamma.shape
         shape = (members, rows, self._width)
-        self.y, self.dy = (Workspace.of(self._gamma, shape, turned=True) for _ in range(2))
+        self.y = Workspace.of(self._gamma, shape, turned=True)
+        self.dy = gradients.beside(self.y, before)
         self._given = (self.y.whole, self._learnt[0].clone(), self._learnt[0].clone())
         """y, and the batch's mean and 1/√(σ²+ε) of each unit."""
         self._before = before
@@ -275,10 +310,10 @@ class Activation:
 class Dropout:
     """h = a·mask, where the mask holds 0 or 1/(1 − rate) by each member's own rate and stream of bits."""
 
-    def __init__(self, masks: Masks, place: int, before: Layer | Inputs) -> None:
+    def __init__(self, masks: Masks, place: int, before: Layer | Inputs, gradients: Gradients) -> None:
         self._masks, self._place, self._before = masks, place, before
         self.y = before.y.another(turned=False)
-        self.dy = before.dy and before.dy.another(turned=False)
+        self.dy = gradients.beside(self.y, before) if before.dy else None
         self._mask = torch.empty(0)
 
     def forward(self) -> None:

@@ -64,6 +64,11 @@ class Workspace:
         turned = self.turned if turned is None else turned
         return Workspace.of(self.whole, self.view.shape, turned=turned)
 
+    def is_like(self, other: Workspace) -> bool:
+        """Of one shape and layout."""
+        own, others = self.view, other.view
+        return self.turned == other.turned and own.shape == others.shape and own.stride() == others.stride()
+
     def narrowed(self, columns: int) -> Workspace:
         """The same memory, of which only the first columns are seen."""
         return Workspace(self.whole, self.view[..., :columns], turned=self.turned)

@@ -20,6 +20,7 @@ from models.derivatives import (
     BatchNorm,
     ByAutograd,
     Dropout,
+    Gradients,
     Inputs,
     Layer,
     Linear,
@@ -114,25 +115,25 @@ class StackedNetwork:
         """The layers for as many rows; an epoch has batches of two sizes at most."""
         rows = x.shape[1]
         if rows not in self._chains:
-            inputs, layers = Inputs(x, gradient=self._input_gradient), list[Layer]()
+            inputs, layers, gradients = Inputs(x, gradient=self._input_gradient), list[Layer](), Gradients()
             for name in self._names:
-                layers.append(self._layer(name, layers[-1] if layers else inputs, rows))
+                layers.append(self._layer(name, layers[-1] if layers else inputs, gradients, rows))
             self._chains[rows] = Chain(inputs, layers)
         return self._chains[rows]
 
-    def _layer(self, name: str, before: Layer | Inputs, rows: int) -> Layer:
+    def _layer(self, name: str, before: Layer | Inputs, gradients: Gradients, rows: int) -> Layer:
         if name in self._dropped:
-            return Dropout(self.masks, self._dropped.index(name), before)
+            return Dropout(self.masks, self._dropped.index(name), before, gradients)
         modules = [network.get_submodule(name) for network in self.networks]
         first = modules[0]
         if name in self.by_autograd:
             return ByAutograd(name, modules, self.parameters, before)
         if isinstance(first, nn.Linear):
             biased = not _is_norm(self.networks[0], self._around(name)[1][:1])
-            return Linear(name, self.parameters, before, rows, biased=biased)
+            return Linear(name, self.parameters, before, gradients, rows, biased=biased)
         assert not isinstance(before, Inputs)  # noqa: S101 - see `_is_by_autograd`
         if isinstance(first, nn.BatchNorm1d):
-            return BatchNorm(name, self.parameters, first, before, rows)
+            return BatchNorm(name, self.parameters, first, before, gradients, rows)
         return Activation(type(first), before)
 
     def _is_by_autograd(self, name: str) -> bool:
