@@ -123,6 +123,8 @@ class Linear:
         z = Workspace.of(bias, (members, rows, width))
         # What is idle must stay zero, so nobody else may write there.
         dz = gradients.beside(z, before) if width == leaving else z.another()
+        if not biased and members > 1:
+            z = dz  # Batch norm copies it at once.
         self._z, self._dz = z.view, dz.view
         self.y, self.dy = (each if width == leaving else each.narrowed(leaving) for each in (z, dz))
         self._dz_turned = self._dz.transpose(1, 2)

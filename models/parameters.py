@@ -39,7 +39,9 @@ class Layout:
         return flat[start : start + self.members * width].view(self.members, width)
 
     def blocks(self, flat: Tensor) -> list[Tensor]:
-        """Every parameter's block, in order."""
+        """Every parameter's block, in order; one number for all is each block's."""
+        if not flat.dim():
+            return [flat] * len(self.shapes)
         return [self.block(flat, name) for name in self.shapes]
 
     def of(self, flat: Tensor, name: str, shape: tuple[int, ...] | None = None) -> Tensor:
