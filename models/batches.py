@@ -62,7 +62,7 @@ class Run(NamedTuple):
     """Their first row's place in the permutation."""
     size: int
     """Rows of a batch."""
-    count: int
+    batches: int
 
 
 class Batches:
@@ -125,8 +125,8 @@ class Batches:
         gathered = [each.index_select(0, rows) for each in (split.x, split.encoded, split.targets)]
         batches, end = list[Batch](), 0
         for run in runs:
-            start, end = end, end + run.count * members * run.size
-            shape = (run.count, members, run.size)
+            start, end = end, end + run.batches * members * run.size
+            shape = (run.batches, members, run.size)
             parts = [each[start:end].view(*shape, *each.shape[1:]).unbind(0) for each in gathered]
             alike = self._alike(run.start)
             for place, (x, encoded, targets) in enumerate(zip(*parts, strict=True)):
@@ -154,8 +154,8 @@ class Batches:
 
 def _dealt(orders: Sequence[Tensor], run: Run) -> Tensor:
     """The rows of a run, (count·K·size,): each batch's together, member by member."""
-    chosen = torch.stack([each[run.start : run.start + run.count * run.size] for each in orders])
-    return chosen.view(len(orders), run.count, run.size).transpose(0, 1).flatten()
+    chosen = torch.stack([each[run.start : run.start + run.batches * run.size] for each in orders])
+    return chosen.view(len(orders), run.batches, run.size).transpose(0, 1).flatten()
 
 
 def batch_bounds(rows: int, batch_size: int) -> list[tuple[int, int]]:
