@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from models.evaluation import SplitTensors
+from models.evaluation import TrainingRows
 
 AHEAD_BYTES = 2**20
 """Rows gathered ahead take about as much: many batches of few columns, one of many."""
@@ -42,8 +42,7 @@ class Order:
         self._stream.set_state(self._drawn_from)
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """The same number of rows for each of K members."""
 
     x: Tensor
@@ -56,11 +55,21 @@ class Batch:
     """How many batches from this one on have as many rows."""
 
 
+class Run(NamedTuple):
+    """Batches of equal size that follow each other."""
+
+    start: int
+    """Their first row's place in the permutation."""
+    size: int
+    """Rows of a batch."""
+    batches: int
+
+
 class Batches:
     """Deals out the rows to K members; the full batch keeps its order."""
 
     def __init__(
-        self, split: SplitTensors, batch_size: int, orders: Sequence[Order], *, done: int = 0
+        self, split: TrainingRows, batch_size: int, orders: Sequence[Order], *, done: int = 0
     ) -> None:
         self._split = split
         self._orders = list(orders)
@@ -108,20 +117,45 @@ class Batches:
         return [Batch(x, encoded, split.targets.expand(members, -1), 1)]
 
     def _gathered(self) -> list[Batch]:
-        """Some batches of equal size at once, the last one first."""
+        """Some batches at once, the last one first."""
+        split, members = self._split, len(self._orders)
+        orders = [order.of_epoch(len(split)) for order in self._orders]
+        runs = self._runs_ahead()
+        rows = torch.cat([_dealt(orders, run) for run in runs]).to(split.x.device)
+        gathered = [each.index_select(0, rows) for each in (split.x, split.encoded, split.targets)]
+        batches, end = list[Batch](), 0
+        for run in runs:
+            start, end = end, end + run.batches * members * run.size
+            shape = (run.batches, members, run.size)
+            parts = [each[start:end].view(*shape, *each.shape[1:]).unbind(0) for each in gathered]
+            alike = self._alike(run.start)
+            for place, (x, encoded, targets) in enumerate(zip(*parts, strict=True)):
+                batches.append(Batch(x, encoded, targets, alike - place))
+        return batches[::-1]
+
+    def _runs_ahead(self) -> list[Run]:
+        """What is gathered next: as much as is to be had ahead, and a shorter last batch with it."""
         start, end = self._bounds[self.done]
-        size, members, split = end - start, len(self._orders), self._split
-        alike = sum(after - before == size for before, after in self._bounds[self.done :])
-        row = split.x.shape[1] + split.encoded.shape[1]
-        count = min(alike, max(1, AHEAD_BYTES // (members * size * row * split.x.element_size())))
-        chosen = [order.of_epoch(len(split))[start : start + count * size] for order in self._orders]
-        # (K, count·size) → (count, K, size): a batch's rows lie together.
-        rows = torch.stack(chosen).view(members, count, size).transpose(0, 1).flatten().to(split.x.device)
-        shape = (count, members, size)
-        x, encoded = (each.index_select(0, rows).view(*shape, -1) for each in (split.x, split.encoded))
-        targets = split.targets.index_select(0, rows).view(shape)
-        parts = zip(x, encoded, targets, strict=True)
-        return [Batch(*part, alike - place) for place, part in enumerate(parts)][::-1]
+        size, split = end - start, self._split
+        row = (split.x.shape[1] + split.encoded.shape[1]) * split.x.element_size()
+        alike = self._alike(start)
+        count = min(alike, max(1, AHEAD_BYTES // (len(self._orders) * size * row)))
+        runs = [Run(start, size, count)]
+        if count == alike and self.done + count == len(self._bounds) - 1:
+            start, end = self._bounds[-1]
+            runs.append(Run(start, end - start, 1))
+        return runs
+
+    def _alike(self, start: int) -> int:
+        """How many batches from the one that starts there are of one size; the last one may be of another."""
+        sizes = [after - before for before, after in self._bounds if before >= start]
+        return sizes.count(sizes[0])
+
+
+def _dealt(orders: Sequence[Tensor], run: Run) -> Tensor:
+    """The rows of a run, (count·K·size,): each batch's together, member by member."""
+    chosen = torch.stack([each[run.start : run.start + run.batches * run.size] for each in orders])
+    return chosen.view(len(orders), run.batches, run.size).transpose(0, 1).flatten()
 
 
 def batch_bounds(rows: int, batch_size: int) -> list[tuple[int, int]]:

@@ -1,15 +1,17 @@
 """Every layer of K networks at once, forward and backward, with the derivative written out.
 
-Activations are (K, rows, width), member first. `forward` keeps what `backward` needs; `backward` takes the
-gradient of the loss in a layer's outputs, writes the gradient in its parameters into the flat tensors of
-`models.parameters`, and gives the gradient in its inputs. There is no graph to record and to walk, and no
-gradient to be set to zero: on small networks that was most of a step.
-
     Linear        z = x·Wᵀ + b            ∂W = ∂zᵀ·x          ∂b = 1ᵀ·∂z          ∂x = ∂z·W
     batch norm    y = γ·x̂ + β             ∂γ = Σ ∂y·x̂         ∂β = Σ ∂y
                   x̂ = (z − μ)/√(σ²+ε)     ∂z = γ/√(σ²+ε)·(∂y − mean(∂y) − x̂·mean(∂y·x̂))
     activation    a = f(z)                ∂z = f′(z)·∂a
     dropout       h = a·m/(1−p)           ∂a = ∂h·m/(1−p)
+
+Activations are (K, rows, width), member first. A layer has a place for what it gives, `y`, and one for the
+gradient of the loss in that, `dy`; it reads the `y` of the layer before it and writes that one's `dy`, and
+the gradient in its own parameters into the flat tensors of `models.parameters`. Places are made once for a
+number of rows, and written at every step. So a step is a list of kernels on memory that is there already: no
+graph to record and to walk, nothing to set to zero, nothing to allocate, hardly a view to make. On small
+networks that was most of it.
 
 What `models.network` builds is the definition: plain torch modules, one network each. A test holds both equal
 in outputs and gradients, for every layer. A layer of a kind not known here, say of a new technique, is
@@ -27,9 +29,8 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from models.lanes import LANES, in_whole_vectors, on_lanes, room
+from models.lanes import Workspace, in_whole_vectors, on_lanes, product
 from models.masks import Masks
 from models.parameters import Parameters
 
@@ -37,28 +38,60 @@ aten = torch.ops.aten
 
 
 class Layer(Protocol):
-    """One layer of all members."""
+    """One layer of all members, for batches of so many rows."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """In training: (K, rows, entering) → (K, rows, leaving)."""
+    @property
+    def y(self) -> Workspace:
+        """What it gives: (K, rows, leaving)."""
 
-    def backward(self, dy: Tensor) -> Tensor | None:
-        """From the gradient in the last outputs to that in the inputs; None: nobody needs it."""
+    @property
+    def dy(self) -> Workspace | None:
+        """The gradient in that; None: nobody asks for it, neither here nor before."""
+
+    def forward(self) -> None:
+        """In training: from the layer before to `y`."""
+
+    def backward(self) -> None:
+        """From `dy` to the gradients in the parameters, and to the layer before."""
 
     def evaluate(self, x: Tensor) -> Tensor:
-        """In evaluation."""
+        """In evaluation: (K, any rows, entering) → (K, any rows, leaving)."""
+
+
+class Inputs:
+    """The batch itself, in front of the first layer."""
+
+    def __init__(self, x: Tensor, *, gradient: bool) -> None:
+        """`gradient`: that in the inputs is asked for too."""
+        self.y = Workspace(x, x)
+        self.take(x)
+        self.dy = self.y.another() if gradient else None
+
+    def take(self, x: Tensor) -> None:
+        """The next batch. It is read from where it lies, unless its members begin anywhere."""
+        self.y.view = on_lanes(x)
+
+
+class Gradients:
+    """Memory for the gradients in what layers give.
+
+    Such a gradient lives from one layer to the one before it, so all but neighbours share: it stays in the
+    cache.
+    """
+
+    def __init__(self) -> None:
+        self._made: list[Workspace] = []
+
+    def beside(self, y: Workspace, before: Layer | Inputs) -> Workspace:
+        """For the gradient in `y`, and not where that in what the layer before gives is."""
+        for made in self._made:
+            if made is not before.dy and made.is_like(y):
+                return made
+        self._made.append(y.another())
+        return self._made[-1]
 
 
 # ── matrices ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def product(a: Tensor, b: Tensor, *, plus: Tensor | None = None) -> Tensor:
-    """a·b for each member, (K, n, m)·(K, m, k) → (K, n, k), plus a row (K, 1, k)."""
-    rows, columns = a.shape[1], b.shape[2]
-    if a.shape[0] == 1 or rows * columns % LANES == 0:
-        return torch.bmm(a, b) if plus is None else torch.baddbmm(plus, a, b)
-    out = room(a, rows, columns)
-    return torch.bmm(a, b, out=out) if plus is None else torch.baddbmm(plus, a, b, out=out)
 
 
 class Linear:
@@ -68,111 +101,131 @@ class Linear:
     kernels change over to others, which add up in another order alone than in a stack.
     """
 
-    def __init__(self, name: str, parameters: Parameters, *, is_first: bool, biased: bool) -> None:
-        """`is_first`: nobody asks for the gradient in its inputs. Not `biased`: a batch norm follows."""
-        self.name = name
+    def __init__(
+        self,
+        name: str,
+        parameters: Parameters,
+        before: Layer | Inputs,
+        gradients: Gradients,
+        rows: int,
+        *,
+        biased: bool,
+    ) -> None:
+        """Not `biased`: a batch norm follows, whose mean takes the bias out again."""
         leaving, entering = parameters.weight_layout.shapes[f"{name}.weight"]
-        self._is_single = leaving == 1
-        shape = (max(leaving, 2), entering)
-        self._weight, self._weight_gradient = parameters.of(f"{name}.weight", shape)
+        width = max(leaving, 2)
+        self._weight, self._weight_gradient = parameters.of(f"{name}.weight", (width, entering))
         self._transposed = self._weight.transpose(1, 2)
         bias, bias_gradient = parameters.rows_of(f"{name}.bias")
-        self._bias = bias[:, None, : shape[0]] if biased else None
-        self._bias_gradient = bias_gradient[:, None, : shape[0]]
-        self._is_first = is_first
-        self._x = self._ones = torch.empty(0, 0, 0)
+        self._bias = bias[:, None, :width] if biased else None
+        self._bias_gradient = bias_gradient[:, None, :width]
+        self._leaving, members = leaving, len(self._weight)
+        z = Workspace.of(bias, (members, rows, width))
+        # What is idle must stay zero, so nobody else may write there.
+        dz = gradients.beside(z, before) if width == leaving else z.another()
+        if not biased and members > 1:
+            z = dz  # Batch norm copies it at once.
+        self._z, self._dz = z.view, dz.view
+        self.y, self.dy = (each if width == leaving else each.narrowed(leaving) for each in (z, dz))
+        self._dz_turned = self._dz.transpose(1, 2)
+        # The sum over rows as a product with ones, which adds up alike for everybody.
+        self._ones = bias.new_ones(1, 1, rows).expand(members, -1, -1)
+        # Products read and write members in one piece; what lies otherwise is copied.
+        self._before = before
+        self._x = before.y if before.y.in_order else before.y.another(turned=False)
+        self._dx = before.dy if not before.dy or before.dy.in_order else before.dy.another(turned=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        self._x = on_lanes(x)
-        return self._leaving(self._x)
+    def forward(self) -> None:
+        if self._x is not self._before.y:
+            self._x.view.copy_(self._before.y.view)
+        if self._bias is None:
+            torch.bmm(self._x.view, self._transposed, out=self._z)
+        else:
+            torch.baddbmm(self._bias, self._x.view, self._transposed, out=self._z)
 
-    def backward(self, dz: Tensor) -> Tensor | None:
-        dz = on_lanes(functional.pad(dz, (0, 1)) if self._is_single else dz)
-        torch.bmm(dz.transpose(1, 2), self._x, out=self._weight_gradient)
+    def backward(self) -> None:
+        torch.bmm(self._dz_turned, self._x.view, out=self._weight_gradient)
         if self._bias is not None:
-            torch.bmm(self._one_each(dz), dz, out=self._bias_gradient)
-        return None if self._is_first else product(dz, self._weight)
+            torch.bmm(self._ones, self._dz, out=self._bias_gradient)
+        if self._dx:
+            torch.bmm(self._dz, self._weight, out=self._dx.view)
+            if self._before.dy and self._dx is not self._before.dy:
+                self._before.dy.view.copy_(self._dx.view)
 
     def evaluate(self, x: Tensor) -> Tensor:
-        return self._leaving(on_lanes(x))
-
-    def _leaving(self, x: Tensor) -> Tensor:
-        z = product(x, self._transposed, plus=self._bias)
-        return z[..., :1] if self._is_single else z
-
-    def _one_each(self, dz: Tensor) -> Tensor:
-        """1ᵀ, (K, 1, rows): the sum over rows as a product, which adds up alike for everybody."""
-        if self._ones.shape[2] != dz.shape[1]:
-            self._ones = dz.new_ones(1, 1, dz.shape[1]).expand(dz.shape[0], -1, -1)
-        return self._ones
+        return product(on_lanes(x), self._transposed, plus=self._bias)[..., : self._leaving]
 
 
 class BatchNorm:
     """Each unit standardized by its batch, then scaled and shifted, by torch's own kernel for all members.
 
-    The kernel wants units side by side, so its memory is (rows, K, width) while its shape stays (K, rows,
-    width). The bias before it is left alone: the mean takes it out again, and its gradient is zero.
+    The kernel wants units side by side, (rows, K·width). One network's lie so already; a stack's are copied.
     """
 
-    def __init__(self, name: str, parameters: Parameters, definition: nn.BatchNorm1d) -> None:
+    def __init__(
+        self,
+        name: str,
+        parameters: Parameters,
+        definition: nn.BatchNorm1d,
+        before: Layer,
+        gradients: Gradients,
+        rows: int,
+    ) -> None:
         self._width = definition.num_features
         self._momentum, self._eps = definition.momentum or 0.0, definition.eps
-        (self._gamma, gamma), (self._beta, beta) = (
-            parameters.rows_of(f"{name}.{what}") for what in ("weight", "bias")
-        )
+        learnt = [parameters.rows_of(f"{name}.{what}") for what in ("weight", "bias")]
+        (self._gamma, gamma_gradient), (self._beta, beta_gradient) = learnt
         self._mean, self._variance = (
             parameters.statistic(f"{name}.running_{what}") for what in ("mean", "var")
         )
-        self._members, self._room = self._gamma.shape
-        flat = tuple(each.view(-1) for each in (self._gamma, self._beta, self._mean, self._variance))
-        self._flat_gamma, self._flat_beta, self._flat_mean, self._flat_variance = flat
-        self._gamma_gradient, self._beta_gradient = gamma.view(-1), beta.view(-1)
-        self._kept: tuple[Tensor, ...] = ()
+        self._learnt = (self._gamma.view(-1), self._beta.view(-1))
+        self._running = (self._mean.view(-1), self._variance.view(-1))
+        self._gradients = (gamma_gradient.view(-1), beta_gradient.view(-1))
+        members, room = self._gamma.shape
+        shape = (members, rows, self._width)
+        self.y = Workspace.of(self._gamma, shape, turned=True)
+        self.dy = gradients.beside(self.y, before)
+        self._given = (self.y.whole, self._learnt[0].clone(), self._learnt[0].clone())
+        """y, and the batch's mean and 1/√(σ²+ε) of each unit."""
+        self._before = before
+        self._is_copied = members > 1 or room != self._width
+        self._z = Workspace.of(self._gamma, shape, turned=True) if self._is_copied else before.y
+        self._z_beside = self._z.whole.view(rows, members * room)
+        assert before.dy  # noqa: S101 - a Linear stands somewhere before
+        dz = before.dy.view.transpose(0, 1) if self._is_copied else before.dy.view[0]
+        self._homes = [dz, gamma_gradient.view(-1), beta_gradient.view(-1)]
+        self._shape = (rows, members, room)
 
-    def forward(self, x: Tensor) -> Tensor:
-        z = self._side_by_side(x)
-        learnt = (self._flat_gamma, self._flat_beta)
-        running = (self._flat_mean, self._flat_variance)
-        y, mean, deviation = aten.native_batch_norm.default(
-            z, *learnt, *running, True, self._momentum, self._eps
+    def forward(self) -> None:
+        if self._is_copied:
+            self._z.view.copy_(self._before.y.view)
+        torch.native_batch_norm(
+            self._z_beside, *self._learnt, *self._running, True, self._momentum, self._eps, out=self._given
         )
-        self._kept = (z, mean, deviation)
-        return self._members_first(y)
 
-    def backward(self, dy: Tensor) -> Tensor:
-        z, mean, deviation = self._kept
-        running = (self._flat_mean, self._flat_variance)
-        dz, gamma_gradient, beta_gradient = aten.native_batch_norm_backward.default(
-            self._side_by_side(dy),
-            z,
-            self._flat_gamma,
-            *running,
+    def backward(self) -> None:
+        _, mean, deviation = self._given
+        dz, *gradients = aten.native_batch_norm_backward.default(
+            self.dy.whole,
+            self._z_beside,
+            self._learnt[0],
+            *self._running,
             mean,
             deviation,
             True,
             self._eps,
             _ALL_THREE,
         )
-        self._gamma_gradient.copy_(gamma_gradient)
-        self._beta_gradient.copy_(beta_gradient)
-        return self._members_first(dz)
+        if self._is_copied:
+            dz = dz.view(self._shape)[..., : self._width]
+        torch._foreach_copy_(self._homes, [dz, *gradients])
 
     def evaluate(self, x: Tensor) -> Tensor:
         scale = self._gamma * (self._variance + self._eps).rsqrt()
-        shift = self._beta - self._mean * scale
-        return x.mul_(scale[:, None, : self._width]).add_(shift[:, None, : self._width])
-
-    def _side_by_side(self, x: Tensor) -> Tensor:
-        """(K, rows, width) → (rows, K·room), a copy only where its memory is ordered otherwise."""
-        if self._room != self._width:
-            x = functional.pad(x, (0, self._room - self._width))
-        turned = x if self._members == 1 else x.transpose(0, 1)
-        return turned.reshape(-1, self._members * self._room)
-
-    def _members_first(self, y: Tensor) -> Tensor:
-        alone = self._members == 1
-        y = y.unsqueeze(0) if alone else y.view(-1, self._members, self._room).transpose(0, 1)
-        return y if self._room == self._width else y[..., : self._width]
+        shift = torch.addcmul(self._beta, self._mean, scale, value=-1)
+        own = (each[:, None, : self._width] for each in (shift, scale))
+        shift, scale = own
+        return torch.addcmul(shift, x, scale)
 
 
 _ALL_THREE = [True, True, True]
@@ -181,9 +234,10 @@ _ALL_THREE = [True, True, True]
 
 # ── elements ────────────────────────────────────────────────────────────────────────────────────────────────
 
-Function = Callable[[Tensor], Tensor]
-Derivative = Callable[[Tensor, Tensor], Tensor]
-"""(gradient in the outputs, what is kept) → gradient in the inputs."""
+Function = Callable[[Tensor, Tensor], Tensor]
+"""(inputs, where to) → there; both may be the same memory."""
+Derivative = Callable[[Tensor, Tensor, Tensor], object]
+"""(gradient in the outputs, what is kept, where to): writes the gradient in the inputs; as above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,63 +252,79 @@ class Nonlinearity:
     """One rounding at most: vector code and scalar code agree."""
 
 
+def _relu_backward(da: Tensor, a: Tensor, to: Tensor) -> object:
+    return aten.threshold_backward.grad_input(da, a, 0, grad_input=to)
+
+
+def _leaky_relu_backward(da: Tensor, a: Tensor, to: Tensor) -> object:
+    return aten.leaky_relu_backward.grad_input(da, a, 0.01, True, grad_input=to)
+
+
+def _elu_backward(da: Tensor, a: Tensor, to: Tensor) -> object:
+    return aten.elu_backward.grad_input(da, 1.0, 1.0, 1.0, True, a, grad_input=to)
+
+
+def _known(function: object, derivative: object) -> tuple[Function, Derivative]:
+    """Kernels that take nothing else."""
+    return (
+        lambda x, to: function(x, out=to),  # type: ignore[operator]
+        lambda da, kept, to: derivative(da, kept, grad_input=to),  # type: ignore[operator]
+    )
+
+
 NONLINEARITIES: dict[type[nn.Module], Nonlinearity] = {
-    nn.ReLU: Nonlinearity(torch.relu, lambda da, a: aten.threshold_backward.default(da, a, 0), True, True),
+    nn.ReLU: Nonlinearity(lambda x, to: torch.clamp_min(x, 0, out=to), _relu_backward, True, True),
     nn.LeakyReLU: Nonlinearity(
-        functional.leaky_relu, lambda da, a: aten.leaky_relu_backward.default(da, a, 0.01, True), True, True
+        lambda x, to: aten.leaky_relu.out(x, 0.01, out=to), _leaky_relu_backward, True, True
     ),
-    nn.ELU: Nonlinearity(
-        functional.elu, lambda da, a: aten.elu_backward.default(da, 1.0, 1.0, 1.0, True, a), True
-    ),
-    nn.GELU: Nonlinearity(functional.gelu, aten.gelu_backward.default, False),
-    nn.SiLU: Nonlinearity(functional.silu, aten.silu_backward.default, False),
-    nn.Tanh: Nonlinearity(torch.tanh, aten.tanh_backward.default, True),
-    nn.Sigmoid: Nonlinearity(torch.sigmoid, aten.sigmoid_backward.default, True),
+    nn.ELU: Nonlinearity(lambda x, to: aten.elu.out(x, out=to), _elu_backward, True),
+    nn.GELU: Nonlinearity(*_known(aten.gelu.out, aten.gelu_backward.grad_input), False),
+    nn.SiLU: Nonlinearity(*_known(aten.silu.out, aten.silu_backward.grad_input), False),
+    nn.Tanh: Nonlinearity(*_known(torch.tanh, aten.tanh_backward.grad_input), True),
+    nn.Sigmoid: Nonlinearity(*_known(torch.sigmoid, aten.sigmoid_backward.grad_input), True),
 }
 """Each activation of `models.network`."""
 
 
 class Activation:
-    """The nonlinearity after a Linear or a batch norm."""
+    """The nonlinearity after a Linear or a batch norm, in its place where nobody needs that again."""
 
-    def __init__(self, kind: type[nn.Module]) -> None:
+    def __init__(self, kind: type[nn.Module], before: Layer) -> None:
         self._f = NONLINEARITIES[kind]
-        self._kept = torch.empty(0)
+        in_place = self._f.of_outputs and isinstance(before, Linear | BatchNorm)
+        self.y = before.y if in_place else before.y.another()
+        self.dy = before.dy
+        self._x, self._kept = before.y.whole, (self.y if self._f.of_outputs else before.y).whole
 
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.evaluate(x)
-        self._kept = y if self._f.of_outputs else x
-        return y
+    def forward(self) -> None:
+        self._f.function(self._x, self.y.whole)
 
-    def backward(self, dy: Tensor) -> Tensor:
-        if self._f.is_exact:
-            return self._f.derivative(dy, self._kept)
-        return in_whole_vectors(self._f.derivative, dy, self._kept)
+    def backward(self) -> None:
+        if self.dy:
+            self._f.derivative(self.dy.whole, self._kept, self.dy.whole)
 
     def evaluate(self, x: Tensor) -> Tensor:
-        return self._f.function(x) if self._f.is_exact else in_whole_vectors(self._f.function, x)
+        if self._f.is_exact:
+            return self._f.function(x, torch.empty_like(x))
+        return in_whole_vectors(lambda each: self._f.function(each, torch.empty_like(each)), x)
 
 
 class Dropout:
     """h = a·mask, where the mask holds 0 or 1/(1 − rate) by each member's own rate and stream of bits."""
 
-    def __init__(self, masks: Masks, place: int) -> None:
-        self._masks = masks
-        self._place = place
+    def __init__(self, masks: Masks, place: int, before: Layer | Inputs, gradients: Gradients) -> None:
+        self._masks, self._place, self._before = masks, place, before
+        self.y = before.y.another(turned=False)
+        self.dy = gradients.beside(self.y, before) if before.dy else None
         self._mask = torch.empty(0)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self) -> None:
         self._mask = self._masks.of(self._place)
-        if x.shape[0] == 1:
-            return x * self._mask
-        # The next Linear wants members in one piece.
-        return torch.mul(x, self._mask, out=room(x, x.shape[1], x.shape[2]))
+        torch.mul(self._before.y.view, self._mask, out=self.y.view)
 
-    def backward(self, dy: Tensor) -> Tensor:
-        if dy.shape[0] == 1:
-            return dy * self._mask
-        # What comes before, a batch norm perhaps, wants its own order, which is the mask's.
-        return torch.mul(dy, self._mask, out=torch.empty_like(self._mask))
+    def backward(self) -> None:
+        if self.dy and self._before.dy:
+            torch.mul(self.dy.view, self._mask, out=self._before.dy.view)
 
     def evaluate(self, x: Tensor) -> Tensor:
         return x
@@ -266,30 +336,41 @@ class Dropout:
 class ByAutograd:
     """Layers of a kind whose derivative is not written here: each member's module, one after the other."""
 
-    def __init__(self, name: str, modules: Sequence[nn.Module], parameters: Parameters) -> None:
+    def __init__(
+        self, name: str, modules: Sequence[nn.Module], parameters: Parameters, before: Layer | Inputs
+    ) -> None:
+        """Each module leaves as many numbers a row as enter it, unless it says `out_features`."""
         self.name = name
         self._modules = modules
+        self._before = before
         self._gradients = [parameters.of(f"{name}.{own}")[1] for own, _ in modules[0].named_parameters()]
+        members, rows, entering = before.y.view.shape
+        shape = (members, rows, int(getattr(modules[0], "out_features", entering)))
+        self.y, self.dy = (Workspace.of(parameters.weights, shape) for _ in range(2))
         self._x: list[Tensor] = []
-        self._y: list[Tensor] = []
+        self._given: list[Tensor] = []
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self) -> None:
         with torch.inference_mode(False), torch.enable_grad():
-            self._x = [each.clone().requires_grad_() for each in x]
-            self._y = [module.train()(each) for module, each in zip(self._modules, self._x, strict=True)]
-            return torch.stack([each.detach() for each in self._y])
+            self._x = [each.clone().requires_grad_() for each in self._before.y.view]
+            pairs = zip(self._modules, self._x, strict=True)
+            self._given = [module.train()(each) for module, each in pairs]
+            with torch.no_grad():
+                for to, each in zip(self.y.view, self._given, strict=True):
+                    to.copy_(each)
 
-    def backward(self, dy: Tensor) -> Tensor:
+    def backward(self) -> None:
         with torch.inference_mode(False):
-            found = [self._of_member(member, dy[member].clone()) for member in range(len(dy))]
-        for place, gradient in enumerate(self._gradients):
-            for member, (_, *own) in enumerate(found):
-                gradient[member].copy_(own[place])
-        return torch.stack([dx for dx, *_ in found])
+            found = [self._of_member(member, dy.clone()) for member, dy in enumerate(self.dy.view)]
+        for member, (dx, *own) in enumerate(found):
+            for gradient, each in zip(self._gradients, own, strict=True):
+                gradient[member].copy_(each)
+            if self._before.dy:
+                self._before.dy.view[member].copy_(dx)
 
     def _of_member(self, member: int, dy: Tensor) -> tuple[Tensor, ...]:
         asked = [self._x[member], *self._modules[member].parameters()]
-        return torch.autograd.grad(self._y[member], asked, dy, allow_unused=True, materialize_grads=True)
+        return torch.autograd.grad(self._given[member], asked, dy, allow_unused=True, materialize_grads=True)
 
     @torch.no_grad()
     def evaluate(self, x: Tensor) -> Tensor:

@@ -1,14 +1,15 @@
-"""Measuring networks on a split: loss and metrics in evaluation mode, the data term alone."""
+"""Measuring networks on splits: loss and metrics in evaluation mode, the data term alone."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor
 
+from models.lanes import whole_lanes
 from models.losses import Readout
 from models.metrics import METRICS
 from models.preprocessing import Prepared, Rows
@@ -21,31 +22,48 @@ CHUNK_ROWS = 1_024
 
 
 @dataclass(frozen=True, slots=True)
-class SplitTensors:
-    """The rows of one split as resident tensors."""
+class Splits:
+    """The rows of some splits, one split behind the other: what is measured in one pass.
+
+    Each begins on a whole vector; the rows between them are zeros, and what comes of those is not looked at.
+    """
+
+    x: Tensor
+    """(rows, features)"""
+    targets: Tensor
+    """(rows,), in the trained space: standardized values, class indices, or 0.0 and 1.0."""
+    spans: Mapping[str, slice]
+    """The splits' names, and where their rows are."""
+    truths: Mapping[str, Tensor]
+    """(n,) a split, as metrics want it: in the target's own units, or class indices."""
+    readout: Readout
+
+    @classmethod
+    def of(cls, splits: Mapping[str, Rows], prepared: Prepared, floating: torch.dtype, device: str) -> Self:
+        readout, spans, end = Readout.of(prepared), dict[str, slice](), 0
+        for name, rows in splits.items():
+            spans[name] = slice(end, end + len(rows.x))
+            end = whole_lanes(end + len(rows.x))
+        columns = prepared.train.x.shape[1]
+        x = torch.zeros(end, columns, dtype=floating)
+        targets = torch.zeros(end, dtype=readout.target_dtype(floating))
+        for name, rows in splits.items():
+            x[spans[name]] = torch.from_numpy(rows.x)
+            targets[spans[name]] = torch.from_numpy(rows.y)
+        truths = {name: readout.truth(torch.from_numpy(rows.y)).to(device) for name, rows in splits.items()}
+        return cls(x.to(device), targets.to(device), spans, truths, readout)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRows:
+    """The training split as batches are made of it."""
 
     x: Tensor
     """(n, features)"""
     targets: Tensor
-    """(n,), in the trained space: standardized values, class indices, or 0.0 and 1.0."""
+    """(n,)"""
     encoded: Tensor
     """(n, outputs): targets in the form of outputs."""
-    truth: Tensor
-    """(n,), as metrics want it: in the target's own units, or class indices."""
-    readout: Readout
-
-    @classmethod
-    def of(cls, rows: Rows, prepared: Prepared, *, floating: torch.dtype, device: str) -> Self:
-        readout = Readout.of(prepared)
-        given = torch.from_numpy(rows.y)
-        targets = given.to(device=device, dtype=readout.target_dtype(floating))
-        return cls(
-            torch.from_numpy(rows.x).to(device=device, dtype=floating),
-            targets,
-            readout.encoded(targets, prepared.outputs, floating),
-            readout.truth(given).to(device),
-            readout,
-        )
 
     def __len__(self) -> int:
         return len(self.x)
@@ -53,44 +71,57 @@ class SplitTensors:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """All splits as resident tensors, where the network is; None for a split without rows."""
+    """All splits as resident tensors, where the network is."""
 
-    train: SplitTensors
-    validation: SplitTensors | None
-    test: SplitTensors | None
+    train: TrainingRows
+    watched: Splits
+    """What is measured every epoch: `train`, and `val` where there are validation rows."""
+    test: Splits | None
+    """`test`, apart: it is looked at once."""
 
     @classmethod
     def of(cls, prepared: Prepared, floating: torch.dtype, device: str) -> Self:
-        def of(rows: Rows) -> SplitTensors:
-            return SplitTensors.of(rows, prepared, floating=floating, device=device)
-
+        validation, test = prepared.validation, prepared.test
+        named = {"train": prepared.train} | ({"val": validation} if validation else {})
+        watched = Splits.of(named, prepared, floating, device)
+        span = watched.spans["train"]
+        x, targets = watched.x[span], watched.targets[span]
+        encoded = watched.readout.encoded(targets, prepared.outputs, floating)
         return cls(
-            of(prepared.train),
-            of(prepared.validation) if prepared.validation else None,
-            of(prepared.test) if prepared.test else None,
+            TrainingRows(x, targets, encoded),
+            watched,
+            Splits.of({"test": test}, prepared, floating, device) if test else None,
         )
 
     @property
     def readout(self) -> Readout:
-        return self.train.readout
+        return self.watched.readout
 
 
-@torch.no_grad()
 def evaluate(
-    network: StackedNetwork, split: SplitTensors, metrics: list[str], *, prefix: str
-) -> Generator[list[Any], None, dict[str, Tensor]]:
-    """`<prefix>loss` and `<prefix><metric>`, each (K,); yields an empty list between chunks of rows."""
+    network: StackedNetwork, splits: Splits, metrics: list[str]
+) -> Generator[list[Any], None, dict[str, dict[str, Tensor]]]:
+    """Each split's `loss` and metrics by name, (K,) each; yields an empty list between chunks of rows."""
     outputs = []
-    for start in range(0, len(split), CHUNK_ROWS):
-        outputs.append(network.evaluate(split.x[start : start + CHUNK_ROWS]))
+    for start in range(0, len(splits.x), CHUNK_ROWS):
         if start:
             yield []
-    together = torch.cat(outputs, dim=1) if len(outputs) > 1 else outputs[0]
-    predictions = split.readout.predictions(together)
-    measured = {f"{prefix}loss": split.readout.losses(together, split.targets).double().mean(-1)}
-    return measured | {
-        f"{prefix}{name}": METRICS[name].function(split.truth, predictions) for name in metrics
-    }
+        with torch.inference_mode():
+            outputs.append(network.evaluate(splits.x[start : start + CHUNK_ROWS]))
+    return _measured(splits, outputs, metrics)
+
+
+@torch.inference_mode()
+def _measured(splits: Splits, parts: list[Tensor], metrics: list[str]) -> dict[str, dict[str, Tensor]]:
+    outputs = torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+    losses = splits.readout.losses(outputs, splits.targets).double()
+    predictions = splits.readout.predictions(outputs)
+    measured = {}
+    for name, span in splits.spans.items():
+        own, truth = predictions.of(span), splits.truths[name]
+        measured[name] = {"loss": losses[..., span].mean(-1)}
+        measured[name] |= {metric: METRICS[metric].function(truth, own) for metric in metrics}
+    return measured
 
 
 def drained(work: Generator[object, None, _T]) -> _T:

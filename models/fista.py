@@ -68,7 +68,7 @@ class Fista:
         for flat, gradient in self._moved:
             flat.sub_(gradient, alpha=self._rate)
         for each in self._penalties:
-            each.penalty.shrink(self._weights, each.strength, self._rate)
+            each.penalty.shrink(self._weights, each.strength * self._rate)
         self._extrapolate()
 
     def _extrapolate(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -23,12 +24,54 @@ def whole_lanes(count: int) -> int:
     return -(-count // LANES) * LANES
 
 
-def room(like: Tensor, rows: int, columns: int) -> Tensor:
-    """An empty (K, rows, columns), K as `like` has it, whose members begin on whole vectors."""
-    count, members = rows * columns, like.shape[0]
-    if count % LANES == 0 or members == 1:
-        return like.new_empty(members, rows, columns)
-    return like.new_empty(members, whole_lanes(count))[:, :count].view(members, rows, columns)
+class Workspace:
+    """Memory for (K, rows, columns) that is made once and written at every step.
+
+    `view` is what is seen of it, (K, rows, columns); `whole` all of it, which is whole vectors, with zeros
+    where it is filled up. Every member lies in one piece, rows side by side as matrix products want it; or,
+    where `turned`, rows come first and hold all members side by side, as batch norm's kernel wants its units.
+    """
+
+    __slots__ = ("turned", "view", "whole")
+
+    def __init__(self, whole: Tensor, view: Tensor, *, turned: bool = False) -> None:
+        self.whole, self.view, self.turned = whole, view, turned
+
+    @classmethod
+    def of(cls, like: Tensor, shape: tuple[int, ...], *, turned: bool = False) -> Workspace:
+        """New memory for (K, rows, columns)."""
+        members, rows, columns = shape
+        # Not inside inference mode, wherever this is made: others may want to write here later.
+        with torch.inference_mode(False):
+            if turned:
+                width = whole_lanes(columns)
+                whole = like.new_zeros(rows, members * width)
+                return cls(
+                    whole, whole.view(rows, members, width).transpose(0, 1)[..., :columns], turned=True
+                )
+            count = rows * columns
+            whole = like.new_zeros(members, whole_lanes(count))
+            return cls(whole, whole[:, :count].view(members, rows, columns))
+
+    @property
+    def in_order(self) -> bool:
+        """Every member in one piece: what a matrix product takes as it is."""
+        columns = self.view.shape[2]
+        return self.view.stride()[1:] == (columns, 1) and (not self.turned or len(self.view) == 1)
+
+    def another(self, *, turned: bool | None = None) -> Workspace:
+        """New memory for as many numbers, laid out alike if nothing else is asked for."""
+        turned = self.turned if turned is None else turned
+        return Workspace.of(self.whole, self.view.shape, turned=turned)
+
+    def is_like(self, other: Workspace) -> bool:
+        """Of one shape and layout."""
+        own, others = self.view, other.view
+        return self.turned == other.turned and own.shape == others.shape and own.stride() == others.stride()
+
+    def narrowed(self, columns: int) -> Workspace:
+        """The same memory, of which only the first columns are seen."""
+        return Workspace(self.whole, self.view[..., :columns], turned=self.turned)
 
 
 def on_lanes(x: Tensor) -> Tensor:
@@ -43,7 +86,24 @@ def on_lanes(x: Tensor) -> Tensor:
         in_one_piece = x.stride() == (0, columns, 1)  # all members share one matrix
     if in_one_piece and x.data_ptr() % _BYTES == 0:
         return x
-    return room(x, rows, columns).copy_(x)
+    return _empty(x, rows, columns).copy_(x)
+
+
+def product(a: Tensor, b: Tensor, *, plus: Tensor | None = None) -> Tensor:
+    """a·b for each member, (K, n, m)·(K, m, k) → (K, n, k), plus a row (K, 1, k)."""
+    rows, columns = a.shape[1], b.shape[2]
+    if a.shape[0] == 1 or rows * columns % LANES == 0:
+        return torch.bmm(a, b) if plus is None else torch.baddbmm(plus, a, b)
+    out = _empty(a, rows, columns)
+    return torch.bmm(a, b, out=out) if plus is None else torch.baddbmm(plus, a, b, out=out)
+
+
+def _empty(like: Tensor, rows: int, columns: int) -> Tensor:
+    """An empty (K, rows, columns), K as `like` has it, whose members begin on whole vectors."""
+    count, members = rows * columns, like.shape[0]
+    if count % LANES == 0 or members == 1:
+        return like.new_empty(members, rows, columns)
+    return like.new_empty(members, whole_lanes(count))[:, :count].view(members, rows, columns)
 
 
 def in_whole_vectors(function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:

@@ -38,6 +38,14 @@ class Randomness:
         words: np.ndarray = self._bits.random_raw(count).view(np.int64)
         return words
 
+    def mark(self) -> Any:
+        """Where in the stream it is, for `go_back`: quicker than `state`, and not to be stored."""
+        return self._bits.state
+
+    def go_back(self, mark: Any) -> None:
+        """Go back to a mark."""
+        self._bits.state = mark
+
     def state(self) -> dict[str, Any]:
         """Where in the stream it is, as plain numbers."""
         state: dict[str, Any] = dict(self._bits.state)

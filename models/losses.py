@@ -52,17 +52,17 @@ class Readout:
             return functional.one_hot(targets, classes).to(floating)
         return targets.to(floating).unsqueeze(-1)
 
-    def gradient(self, outputs: Tensor, encoded: Tensor) -> Tensor:
-        """Of the mean loss over the rows in the outputs, (K, n, outputs) → the same shape.
+    def gradient(self, outputs: Tensor, encoded: Tensor, *, to: Tensor | None = None) -> Tensor:
+        """Of the mean loss over the rows in the outputs, (K, n, outputs) → the same shape, if wanted in `to`.
 
         (softmax(z) − y)/n, (σ(z) − y)/n, 2·(z − y)/n, with y encoded as `encoded` does.
         """
         rows = outputs.shape[-2]
-        if self.task == "multiclass":
-            return outputs.softmax(-1).sub_(encoded).mul_(1 / rows)
-        if self.task == "binary":
-            return in_whole_vectors(torch.sigmoid, outputs).sub_(encoded).mul_(1 / rows)
-        return (outputs - encoded).mul_(2 / rows)
+        if self.task == "regression":
+            return torch.mul(outputs - encoded, 2 / rows, out=to)
+        is_binary = self.task == "binary"
+        chances = in_whole_vectors(torch.sigmoid, outputs) if is_binary else outputs.softmax(-1)
+        return torch.mul(chances.sub_(encoded), 1 / rows, out=to)
 
     def predictions(self, outputs: Tensor) -> Predictions:
         """Labels and probabilities, or values in the target's own units; leading dimensions are kept."""

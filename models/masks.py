@@ -37,7 +37,9 @@ class Masks:
         self._widths = widths
         self._turned = turned
         self._like = like
-        self._drawn: list[Sequence[Tensor]] = []
+        self._memories: dict[int, _Memory] = {}
+        """By the rows of a step: those drawn last are overwritten when they are used up."""
+        self._drawn: Sequence[Sequence[Tensor]] = []
         """For each place a mask a step, (K, rows, width)."""
         self._rows = self._steps = self._used = 0
 
@@ -56,7 +58,7 @@ class Masks:
         """Put the streams back to where only the steps that were gone have been drawn."""
         if self._used < self._steps:
             for member, stream in enumerate(self._streams):
-                stream.resume(self._before[member])
+                stream.go_back(self._marks[member])
                 stream.words(self._used * self._words(member, self._rows))
         self.forget()
 
@@ -74,30 +76,47 @@ class Masks:
         return sum(_words(rows * width) for rates, width in places if rates[member])
 
     def _draw(self, rows: int, steps: int) -> None:
-        self._before = [stream.state() for stream in self._streams]
+        self._marks = [stream.mark() for stream in self._streams]
         self._rows, self._steps = rows, steps
-        drawn = [self._empty(place, rows, steps) for place in range(len(self._widths))]
+        memory = self._memory(rows, steps)
         for member, stream in enumerate(self._streams):
             words = stream.words(steps * self._words(member, rows)).view(np.int16).reshape(steps, -1)
-            self._fill(member, torch.from_numpy(words).to(self._like.device), rows, drawn)
-        self._drawn = [each.unbind(0) for each in drawn]
+            self._fill(member, torch.from_numpy(words).to(self._like.device), memory)
+        self._drawn = memory.by_step
 
-    def _empty(self, place: int, rows: int, steps: int) -> Tensor:
-        members, width = len(self._streams), self._widths[place]
-        if self._turned[place]:
-            return self._like.new_empty(steps, rows, members, width).transpose(1, 2)
-        return self._like.new_empty(steps, members, rows, width)
+    def _memory(self, rows: int, steps: int) -> _Memory:
+        if rows not in self._memories or self._memories[rows].steps < steps:
+            places = zip(self._widths, self._turned, strict=True)
+            masks = [self._ones((steps, len(self._streams), rows, width), turned) for width, turned in places]
+            self._memories[rows] = _Memory(masks)
+        return self._memories[rows]
 
-    def _fill(self, member: int, bits: Tensor, rows: int, drawn: Sequence[Tensor]) -> None:
-        start = 0
-        for rates, width, masks in zip(self._rates, self._widths, drawn, strict=True):
-            mask, rate = masks[:, member], rates[member]
-            if not rate:
-                mask.fill_(1.0)
-                continue
-            own = bits[:, start : start + rows * width].view(len(bits), rows, width)
-            torch.ge(own, threshold_of(rate), out=mask).mul_(scale_of(rate))
-            start += 4 * _words(rows * width)
+    def _ones(self, shape: tuple[int, int, int, int], turned: bool) -> Tensor:
+        steps, members, rows, width = shape
+        with torch.inference_mode(False):
+            if turned:
+                return self._like.new_ones(steps, rows, members, width).transpose(1, 2)
+            return self._like.new_ones(shape)
+
+    def _fill(self, member: int, bits: Tensor, memory: _Memory) -> None:
+        """Where a member drops nothing its masks stay ones."""
+        start, steps = 0, len(bits)
+        for rates, masks in zip(self._rates, memory.by_member, strict=True):
+            if rate := rates[member]:
+                mask = masks[member] if steps == memory.steps else masks[member][:steps]
+                _, rows, width = mask.shape
+                own = bits[:, start : start + rows * width].view(mask.shape)
+                torch.ge(own, threshold_of(rate), out=mask).mul_(scale_of(rate))
+                start += 4 * _words(rows * width)
+
+
+class _Memory:
+    """Where the masks of some steps lie, (steps, K, rows, width) for each place, looked at in two ways."""
+
+    def __init__(self, masks: Sequence[Tensor]) -> None:
+        self.steps = len(masks[0])
+        self.by_step = [each.unbind(0) for each in masks]
+        self.by_member = [each.unbind(1) for each in masks]
 
 
 def _words(count: int) -> int:

@@ -35,6 +35,13 @@ class Predictions:
         labels, probabilities = self.labels, self.probabilities
         return labels is not None and probabilities is not None and probabilities.dim() == labels.dim()
 
+    def of(self, rows: slice) -> Predictions:
+        """Of some rows only."""
+        if self.labels is None or self.probabilities is None:
+            return Predictions(values=_given(self.values)[..., rows])
+        chances = self.probabilities[..., rows] if self.is_binary else self.probabilities[..., rows, :]
+        return Predictions(labels=self.labels[..., rows], probabilities=chances)
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:

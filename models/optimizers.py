@@ -13,8 +13,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-import torch
-
 from models.history import History
 from models.parameters import Parameters
 from models.pricing import Priced
@@ -78,7 +76,6 @@ class Descent:
     def look_ahead(self) -> None:
         """The gradient is wanted where the weights are."""
 
-    @torch.no_grad()
     def step(self) -> None:
         self._steps += 1
         self._rates = [schedule.rate(self._steps) for schedule in self._schedules]
@@ -86,11 +83,9 @@ class Descent:
             each.penalty.add_gradient(self._weights, each.strength, self._gradient)
         self._decay()
         self._rule.step(self._rates)
-        if self._proximal:
+        for each in self._proximal:
             # With lr alone the penalty would weigh 1 − μ of what was asked, and under Adam far more or less.
-            step = self._rule.reach("weights", self._rates)
-            for each in self._proximal:
-                each.penalty.shrink(self._weights, each.strength, step)
+            each.penalty.shrink(self._weights, self._rule.reach("weights", self._rates, each.strength))
 
     def _decay(self) -> None:
         if not self._decays:

@@ -39,7 +39,9 @@ class Layout:
         return flat[start : start + self.members * width].view(self.members, width)
 
     def blocks(self, flat: Tensor) -> list[Tensor]:
-        """Every parameter's block, in order."""
+        """Every parameter's block, in order; one number for all is each block's."""
+        if not flat.dim():
+            return [flat] * len(self.shapes)
         return [self.block(flat, name) for name in self.shapes]
 
     def of(self, flat: Tensor, name: str, shape: tuple[int, ...] | None = None) -> Tensor:
@@ -63,10 +65,6 @@ class Layout:
             end = start + prod(shape)
             self.of(flat, name)[member].copy_(taken[start:end].view(shape))
             start = end
-
-    def sums(self, values: Tensor) -> Tensor:
-        """For each member the sum over a flat tensor, (K,)."""
-        return torch.stack([block.sum(-1) for block in self.blocks(values)]).sum(0)
 
 
 def _room(shape: tuple[int, ...]) -> int:

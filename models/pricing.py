@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from models.parameters import Layout, Parameters
+from models.parameters import Parameters
 from models.regularizers import Penalty
 
 if TYPE_CHECKING:
@@ -21,20 +21,10 @@ _IN_THE_STRENGTH = {"strength", "scope", "feature_weights"}
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """A penalty, and its strength on each weight of each member, flat and laid out as the weights are."""
+    """A penalty, and its strength: one number, or one a weight, flat and laid out as the weights are."""
 
     penalty: Penalty
     strength: Tensor
-
-    def value(self, weights: Tensor, layout: Layout) -> Tensor | None:
-        """What it adds to each member's objective, (K,)."""
-        blocks = zip(layout.blocks(weights), layout.blocks(self.strength), strict=True)
-        values = [self.penalty.penalty(w, strength) for w, strength in blocks]
-        return (
-            torch.stack([value for value in values if value is not None]).sum(0)
-            if None not in values
-            else None
-        )
 
 
 def priced(trainings: Sequence[Training], parameters: Parameters) -> dict[str, list[Priced]]:
@@ -53,9 +43,9 @@ def priced(trainings: Sequence[Training], parameters: Parameters) -> dict[str, l
 
 
 def strength(penalties: Sequence[Penalty | None], parameters: Parameters, columns: list[str]) -> Tensor:
-    """The strength on each weight, scope and feature weights multiplied in; one penalty a member, or None.
+    """The strength: a number where all weights have the same, else flat; one penalty a member, or None.
 
-    `columns` names the dataset's column behind each network input.
+    Scope and feature weights are multiplied in; `columns` names the dataset's column behind each input.
     """
     layout, weights = parameters.weight_layout, parameters.weights
     first = penalties[0]
@@ -65,9 +55,7 @@ def strength(penalties: Sequence[Penalty | None], parameters: Parameters, column
         and first.scope == "all"
         and not first.feature_weights
     ):
-        return weights.new_full((1,), first.strength).expand(
-            len(weights)
-        )  # read from one place, not from many
+        return weights.new_tensor(first.strength)
     flat = torch.zeros_like(weights)
     for member, penalty in enumerate(penalties):
         for index, name in enumerate(layout.shapes if penalty else ()):

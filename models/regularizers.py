@@ -56,10 +56,11 @@ class Regularizer(Frozen):
     def add_gradient(self, w: Tensor, strength: Tensor, gradient: Tensor) -> None:
         """Add the penalty's gradient to `gradient` in place, where the penalty has one."""
 
-    def shrink(self, w: Tensor, strength: Tensor, step: Tensor | float) -> None:
+    def shrink(self, w: Tensor, threshold: Tensor) -> None:
         """Proximal step on `w` in place, after the optimizer's, where the penalty has no gradient.
 
-        `step` is the step size each coordinate took: the learning rate for plain SGD, lr / (√v̂ + ε) for Adam.
+        `threshold` is the strength times the step size that each coordinate took, which is the learning rate
+        for plain SGD, lr / (√v̂ + ε) for Adam: one number, or one for each weight.
         """
 
     def should_stop(self, history: History) -> str | None:
@@ -96,9 +97,8 @@ class L1(Penalty):
     def penalty(self, w: Tensor, strength: Tensor) -> Tensor:
         return (strength * w.abs()).sum(-1)
 
-    def shrink(self, w: Tensor, strength: Tensor, step: Tensor | float) -> None:
+    def shrink(self, w: Tensor, threshold: Tensor) -> None:
         # w − clip(w, −t, t) is the soft threshold in two operations, and exact at zero.
-        threshold = strength * step
         w.sub_(w.clamp(-threshold, threshold))
 
 

@@ -14,10 +14,32 @@ import torch
 from torch import Tensor, nn
 
 from models import layers
-from models.derivatives import NONLINEARITIES, Activation, BatchNorm, ByAutograd, Dropout, Layer, Linear
+from models.derivatives import (
+    NONLINEARITIES,
+    Activation,
+    BatchNorm,
+    ByAutograd,
+    Dropout,
+    Gradients,
+    Inputs,
+    Layer,
+    Linear,
+)
 from models.masks import Masks
 from models.network import Network
 from models.parameters import Parameters
+
+
+class Chain:
+    """The layers for batches of so many rows, each wired to the one before it."""
+
+    def __init__(self, inputs: Inputs, layers: Sequence[Layer]) -> None:
+        self.inputs = inputs
+        self.layers = list(layers)
+        self.backwards = [layer for layer in reversed(layers) if layer.dy]
+        last = layers[-1]
+        assert last.dy  # noqa: S101 - it has parameters
+        self.outputs, self.gradient = last.y.view, last.dy.view
 
 
 class StackedNetwork:
@@ -42,50 +64,84 @@ class StackedNetwork:
             [self._is_normed(name) for name in self._dropped],
             like=self.parameters.weights,
         )
-        self.layers = [self._layer(name, written=written) for name in self._names]
-        self.by_autograd = [layer.name for layer in self.layers if isinstance(layer, ByAutograd)]
+        self._written = written
+        self.by_autograd = [name for name in self._names if self._is_by_autograd(name)]
+        self._chains: dict[int, Chain] = {}
+        self._last: Chain | None = None
 
     def forward(self, x: Tensor, *, alike: int = 1) -> Tensor:
-        """In training, with the next masks; `alike` steps from here on are known to have as many rows."""
+        """In training, with the next masks; `alike` steps from here on are known to have as many rows.
+
+        What is returned is the caller's to keep.
+        """
         if self._dropped:
             self.masks.next(x.shape[1], at_most=alike)
-        for layer in self.layers:
-            x = layer.forward(x)
-        return x
+        chain = self._last = self._chain_for(x)
+        chain.inputs.take(x)
+        for layer in chain.layers:
+            layer.forward()
+        return chain.outputs.clone()
+
+    @property
+    def gradient(self) -> Tensor:
+        """Where the gradient in the outputs of the last `forward` belongs."""
+        if self._last is None:
+            raise RuntimeError("backward comes after forward")
+        return self._last.gradient
 
     def backward(self, dy: Tensor) -> Tensor | None:
-        """Write the gradients of all parameters, from the gradient in the outputs of the last `forward`."""
-        gradient: Tensor | None = dy
-        for layer in reversed(self.layers):
-            if gradient is not None:
-                gradient = layer.backward(gradient)
-        return gradient
+        """Write the gradients of all parameters, from that in the outputs; it may lie in `gradient` already.
+
+        Returns the gradient in the inputs, where it is asked for.
+        """
+        if dy is not self.gradient:
+            self.gradient.copy_(dy)
+        assert self._last  # noqa: S101 - or there would be no gradient
+        for layer in self._last.backwards:
+            layer.backward()
+        inputs = self._last.inputs
+        return inputs.dy.view if inputs.dy else None
 
     def evaluate(self, x: Tensor) -> Tensor:
         """In evaluation: (rows, features), the same rows for every member, → (K, rows, outputs)."""
         x = x.expand(len(self.networks), -1, -1)
-        for layer in self.layers:
+        for layer in self._chain_for(x[:, :0]).layers:
             x = layer.evaluate(x)
         return x
 
     # ── from torch's modules to layers ──────────────────────────────────────────────────────────────────────
 
-    def _layer(self, name: str, *, written: bool) -> Layer:
+    def _chain_for(self, x: Tensor) -> Chain:
+        """The layers for as many rows; an epoch has batches of two sizes at most."""
+        rows = x.shape[1]
+        if rows not in self._chains:
+            inputs, layers, gradients = Inputs(x, gradient=self._input_gradient), list[Layer](), Gradients()
+            for name in self._names:
+                layers.append(self._layer(name, layers[-1] if layers else inputs, gradients, rows))
+            self._chains[rows] = Chain(inputs, layers)
+        return self._chains[rows]
+
+    def _layer(self, name: str, before: Layer | Inputs, gradients: Gradients, rows: int) -> Layer:
         if name in self._dropped:
-            return Dropout(self.masks, self._dropped.index(name))
+            return Dropout(self.masks, self._dropped.index(name), before, gradients)
         modules = [network.get_submodule(name) for network in self.networks]
-        kind = type(modules[0])
-        if written and kind is nn.Linear:
-            before, after = self._around(name)
-            is_first = not self._input_gradient and all(earlier in self._dropped for earlier in before)
-            return Linear(
-                name, self.parameters, is_first=is_first, biased=not _is_norm(self.networks[0], after[:1])
-            )
-        if written and isinstance(modules[0], nn.BatchNorm1d):
-            return BatchNorm(name, self.parameters, modules[0])
-        if written and kind in NONLINEARITIES:
-            return Activation(kind)
-        return ByAutograd(name, modules, self.parameters)
+        first = modules[0]
+        if name in self.by_autograd:
+            return ByAutograd(name, modules, self.parameters, before)
+        if isinstance(first, nn.Linear):
+            biased = not _is_norm(self.networks[0], self._around(name)[1][:1])
+            return Linear(name, self.parameters, before, gradients, rows, biased=biased)
+        assert not isinstance(before, Inputs)  # noqa: S101 - see `_is_by_autograd`
+        if isinstance(first, nn.BatchNorm1d):
+            return BatchNorm(name, self.parameters, first, before, gradients, rows)
+        return Activation(type(first), before)
+
+    def _is_by_autograd(self, name: str) -> bool:
+        """Whether the derivative is not written; a norm or an activation is known behind some layer only."""
+        kind = type(getattr(self.networks[0], name, None))
+        behind = kind in NONLINEARITIES or kind is nn.BatchNorm1d
+        is_known = kind is nn.Linear or (behind and name != self._names[0])
+        return name not in self._dropped and not (self._written and is_known)
 
     def _around(self, name: str) -> tuple[list[str], list[str]]:
         place = self._names.index(name)

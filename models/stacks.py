@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from models.batches import Batches
-from models.evaluation import SplitTensors, drained, evaluate
+from models.evaluation import drained, evaluate
 from models.fista import Fista
 from models.history import Epoch
 from models.optimizers import Descent, Stepper
@@ -31,6 +31,7 @@ from models.parameters import Snapshot
 from models.pricing import priced
 from models.stacked import StackedNetwork
 from models.stacking import stack_key
+from models.weighing import Scale
 
 if TYPE_CHECKING:
     from models.training import Training
@@ -73,6 +74,7 @@ class Stack:
         orders = [training.order for training in self.seats]
         self.batches = Batches(self.data.train, first.spec.training.batch_size or 32, orders, done=done)
         self._penalties = priced(self.seats, self.network.parameters)
+        self._scale = Scale(self.network.parameters, self._penalties)
         self.stepper = self._make_stepper()
         self._hurried = any(training.spec.training.max_runtime_seconds for training in self.seats)
         self._outputs: list[tuple[Tensor, Tensor]] = []
@@ -99,32 +101,44 @@ class Stack:
         A training whose last epoch this was is no member any more by then, and holds its best weights.
         """
         last = time.monotonic()
-        for measured in self.work():
+        for measured in self.work(every=PULSE_SECONDS):
             if measured or time.monotonic() - last >= PULSE_SECONDS:
                 yield measured
                 last = time.monotonic()
 
-    def work(self) -> Generator[Measured, None, None]:
-        """Train to the end. Yields an empty list after every batch: whoever drives it may stop there."""
+    def work(self, *, every: float = 0.0) -> Generator[Measured, None, None]:
+        """Train to the end. Yields an empty list after a batch: whoever drives it may stop there.
+
+        That is after each batch, or only `every` so many seconds.
+        """
         for training in self.members:
             training.begin()
         yield from self._end_the_late()
         while self.members:
             while self.batches.left and self.members:
-                self._step()
+                self._steps(0.0 if self._hurried else every)
                 yield []
-                if self._hurried:
-                    yield from self._end_the_late()
+                yield from self._end_the_late()
             if self.members:
                 yield (yield from self.close_epoch())
 
     @torch.inference_mode()
+    def _steps(self, seconds: float) -> None:
+        """As many steps as the time and the epoch allow, one at least.
+
+        Derivatives are written out, so autograd has nothing to record.
+        """
+        end = time.monotonic() + seconds
+        self._step()
+        while self.batches.left and time.monotonic() < end:
+            self._step()
+
     def _step(self) -> None:
-        """One step of everybody. Derivatives are written out, so autograd has nothing to record."""
+        """One step of everybody."""
         batch, readout = self.batches.next(), self.data.readout
         self.stepper.look_ahead()
         outputs = self.network.forward(batch.x, alike=batch.alike)
-        self.network.backward(readout.gradient(outputs, batch.encoded))
+        self.network.backward(readout.gradient(outputs, batch.encoded, to=self.network.gradient))
         self.stepper.step()
         self._outputs.append((outputs, batch.targets))
         if len(self._outputs) * outputs.shape[1] >= LOSS_ROWS:
@@ -161,54 +175,42 @@ class Stack:
 
     def _measure(self) -> Generator[Measured, None, list[dict[str, float]]]:
         """Every series of this epoch, a dictionary a seat; one synchronization for all of them."""
-        seats, network, count = self.seats, self.network, range(len(self.seats))
+        seats, count = self.seats, range(len(self.seats))
         self._add_up_losses()
         # The batches as they went by, unless their gradient was taken at another point than the weights are.
         rows = 0 if self.stepper.looks_ahead else self.batches.rows_done
         by_batch = [training.loss_sum / rows if rows else None for training in seats]
         rates = [self.stepper.learning_rate(index) for index in count]
         converged = [self.stepper.has_converged(index) for index in count]
-        of_weights, names = self._of_weights(), seats[0].spec.metrics or []
-        tensors = yield from evaluate(network, self.data.train, names, prefix="train_")
-        if self.data.validation:
-            tensors |= yield from evaluate(network, self.data.validation, names, prefix="val_")
-        table = torch.stack([each.double() for each in (tensors | of_weights).values()], dim=1).tolist()
+        of_weights = self._scale.series()
+        measured = yield from evaluate(self.network, self.data.watched, seats[0].spec.metrics or [])
+        series = {f"{split}_{name}": own for split, each in measured.items() for name, own in each.items()}
         found = []
-        for index, training in enumerate(seats):
-            own = dict(zip(tensors | of_weights, table[index], strict=True))
-            loss = own["train_loss"] if by_batch[index] is None else by_batch[index]
-            penalties = sum(value for name, value in own.items() if name.startswith("penalty_"))
+        for index, values in enumerate(_rows(series | of_weights)):
+            training, batches = seats[index], by_batch[index]
             training.has_converged = converged[index]
-            found.append({"objective": loss + penalties} | own | {"learning_rate": rates[index]})
+            loss = values["train_loss"] if batches is None else batches
+            penalties = sum(value for name, value in values.items() if name.startswith("penalty_"))
+            found.append({"objective": loss + penalties} | values | {"learning_rate": rates[index]})
         return found
-
-    def _of_weights(self) -> dict[str, Tensor]:
-        """Each training's penalties, the norm of its weights and their sparsity, (K,) each."""
-        layout, weights = self.network.parameters.weight_layout, self.network.parameters.weights
-        series = {f"penalty_{name}": weights.new_zeros(len(self.seats)) for name in ("l1", "l2")}
-        for name, parts in self._penalties.items():
-            values = [value for each in parts if (value := each.value(weights, layout)) is not None]
-            if values:
-                series[f"penalty_{name}"] = torch.stack(values).sum(0)
-        own = [layout.of(weights, name).flatten(1) for name in layout.shapes]
-        squares = torch.stack([each.square().sum(-1) for each in own]).sum(0)
-        zeros = torch.stack([(each == 0).sum(-1) for each in own]).sum(0)
-        return series | {
-            "weight_norm": squares.sqrt(),
-            "sparsity": zeros.double() / sum(each.shape[1] for each in own),
-        }
 
     def _add_up_losses(self) -> None:
         """Add to each training's sum of losses what the batches since the last call lost as they went by.
 
         In float64 and batch by batch: the same sum however many batches are added up at once.
         """
+        if not self._outputs:
+            return
         pending, self._outputs = self._outputs, []
-        for _, alike in groupby(pending, key=lambda pair: pair[0].shape[1]):
-            outputs, targets = (torch.stack(parts) for parts in zip(*alike, strict=True))
-            for sums in self.data.readout.losses(outputs, targets).double().sum(-1).tolist():
-                for training, loss in zip(self.seats, sums, strict=True):
+        outputs, targets = (torch.cat(parts, dim=1) for parts in zip(*pending, strict=True))
+        losses, start = self.data.readout.losses(outputs, targets).double(), 0
+        for rows, alike in groupby(targets.shape[1] for _, targets in pending):
+            end = start + rows * len(list(alike))
+            sums = losses[:, start:end].reshape(len(losses), -1, rows).sum(-1)
+            for training, own in zip(self.seats, sums.tolist(), strict=True):
+                for loss in own:
                     training.loss_sum += loss
+            start = end
 
     # ── leaving ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -260,24 +262,30 @@ class Stack:
     def results(self, training: Training) -> dict[str, dict[str, float] | None]:
         """A training's loss and metrics on every split at the weights it holds; the test is touched here."""
         index = self.seats.index(training)
-        if self._results:
-            return self._results[index]
-        found = [dict(zip(_SPLITS, part, strict=True)) for part in zip(*self._recomputed(), strict=True)]
+        found = self._results or self._recomputed()
         if not self.members:  # They hold what they will hold: once is enough for all of them.
             self._results = found
         return found[index]
 
-    def _recomputed(self) -> Iterator[list[dict[str, float] | None]]:
-        for split in (self.data.train, self.data.validation, self.data.test):
-            yield self._on(split) if split else [None] * len(self.seats)
+    def _recomputed(self) -> list[dict[str, dict[str, float] | None]]:
+        measured: dict[str, list[dict[str, float]]] = {}
+        for splits in filter(None, (self.data.watched, self.data.test)):
+            tensors = drained(evaluate(self.network, splits, self.seats[0].spec.metrics or []))
+            measured |= {name: _rows(own) for name, own in tensors.items()}
+        return [
+            {name: measured[split][index] if split in measured else None for name, split in _SPLITS.items()}
+            for index in range(len(self.seats))
+        ]
 
-    def _on(self, split: SplitTensors) -> list[dict[str, float] | None]:
-        measured = drained(evaluate(self.network, split, self.seats[0].spec.metrics or [], prefix=""))
-        table = torch.stack([each.double() for each in measured.values()], dim=1).tolist()
-        return [dict(zip(measured, row, strict=True)) for row in table]
+
+_SPLITS = {"train": "train", "validation": "val", "test": "test"}
+"""What a result calls the splits, and what a curve does."""
 
 
-_SPLITS = ("train", "validation", "test")
+def _rows(series: Mapping[str, Tensor]) -> list[dict[str, float]]:
+    """Series of (K,) as a dictionary a member."""
+    table = torch.stack([each.double() for each in series.values()], dim=1).tolist()
+    return [dict(zip(series, row, strict=True)) for row in table]
 
 
 class _Left:

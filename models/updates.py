@@ -40,8 +40,12 @@ class Rule(Protocol):
     def step(self, rates: Sequence[float]) -> None:
         """Move every parameter against its gradient, at each member's learning rate."""
 
-    def reach(self, place: str, rates: Sequence[float]) -> Tensor | float:
-        """How far the last step would have moved each coordinate for a steady gradient of one."""
+    def reach(self, place: str, rates: Sequence[float], force: Tensor) -> Tensor:
+        """How far the last step would have moved each coordinate under a steady gradient of `force`.
+
+        `force` is one number for all, or flat as the parameters are; the answer is either as well. It may be
+        overwritten, and the next call overwrites it.
+        """
 
     def state(self, member: int) -> dict[str, Any]:
         """What it remembers of a member."""
@@ -170,15 +174,16 @@ class Sgd(_Fused):
             is_first_step=self._memory.steps == 1,
         )
 
-    def reach(self, place: str, rates: Sequence[float]) -> Tensor | float:
-        """lr·(1 − μᵗ)/(1 − μ): momentum adds up the last gradients."""
+    def reach(self, place: str, rates: Sequence[float], force: Tensor) -> Tensor:
+        """force·lr·(1 − μᵗ)/(1 − μ): momentum adds up the last gradients."""
         grown = (1 - self._momentum**self._memory.steps) / (1 - self._momentum)
         if _agreed(rates):
-            return rates[0] * grown
+            return force * (rates[0] * grown)
         found = self._places[place]
         reach = torch.empty_like(found.flat)
-        for block in found.layout.blocks(reach):
-            block.copy_(reach.new_tensor([rate * grown for rate in rates]).unsqueeze(1).expand_as(block))
+        ahead = reach.new_tensor([rate * grown for rate in rates]).unsqueeze(1)
+        for block, own in zip(found.layout.blocks(reach), found.layout.blocks(force), strict=True):
+            torch.mul(own, ahead.expand_as(block), out=block)
         return reach
 
 
@@ -213,15 +218,18 @@ class Adam(_Fused):
             maximize=False,
         )
 
-    def reach(self, place: str, rates: Sequence[float]) -> Tensor:
-        """lr/(√v̂ + ε), expanded by the bias correction's root: four passes over the weights."""
+    def reach(self, place: str, rates: Sequence[float], force: Tensor) -> Tensor:
+        """force·lr/(√v̂ + ε), expanded by the bias correction's root: four passes over the weights."""
         root = math.sqrt(1 - self._betas[1] ** self._memory.steps)
         reach = self._reach[place]
         # √v as 1/(1/√v), which is exact at 0: the square root's own kernel is ten times slower on zeros.
         torch.rsqrt(self._memory.of("second_moment", place), out=reach).reciprocal_().add_(self.EPS * root)
         if _agreed(rates):
-            return torch.div(self._ahead.fill_(rates[0] * root), reach, out=reach)
-        ahead = reach.new_tensor([rate * root for rate in rates]).unsqueeze(1)
-        for block in self._places[place].layout.blocks(reach):
-            torch.div(ahead, block, out=block)
+            return torch.div(force * self._ahead.fill_(rates[0] * root), reach, out=reach)
+        ahead, layout = (
+            reach.new_tensor([rate * root for rate in rates]).unsqueeze(1),
+            self._places[place].layout,
+        )
+        for block, own in zip(layout.blocks(reach), layout.blocks(force), strict=True):
+            torch.div(own * ahead, block, out=block)
         return reach

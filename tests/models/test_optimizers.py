@@ -111,8 +111,11 @@ def test_a_rule_is_torchs_own_bit_for_bit(
         assert torch.equal(place.flat, reference)
 
 
+@pytest.mark.parametrize("alike", [True, False])
 @pytest.mark.parametrize("settings", [settings for settings, _ in RULES])
-def test_members_with_rates_of_their_own_move_as_they_would_alone(settings: dict[str, Any]) -> None:
+def test_members_with_rates_of_their_own_move_as_they_would_alone(
+    settings: dict[str, Any], *, alike: bool
+) -> None:
     """Rates differ, agree, differ again: a member's weights, and how far its step reaches, are its own."""
     spec, stream = OptimizerSpec.model_validate(settings), torch.Generator().manual_seed(2)
     shapes = {"hidden_1.weight": (3, 5), "output.weight": (2, 3)}
@@ -120,6 +123,12 @@ def test_members_with_rates_of_their_own_move_as_they_would_alone(settings: dict
     place = Place(torch.zeros(together.size), torch.zeros(together.size), together)
     own = [Place(torch.zeros(alone.size), torch.zeros(alone.size), alone) for _ in range(3)]
     rule, rules = rule_of(spec, {"weights": place}), [rule_of(spec, {"weights": each}) for each in own]
+    force, forces = torch.tensor(0.7), [torch.tensor(0.7)] * 3
+    if not alike:
+        force, forces = torch.zeros(together.size), [torch.zeros(alone.size) for _ in range(3)]
+        for member, strengths in enumerate(torch.rand(3, 21, generator=stream)):
+            together.put(force, member, strengths)
+            alone.put(forces[member], 0, strengths)
     for rates in ([0.1, 0.2, 0.1], [0.3, 0.3, 0.3], [0.1, 0.2, 0.3]):
         for member in range(3):
             gradient = torch.randn(21, generator=stream)
@@ -127,10 +136,11 @@ def test_members_with_rates_of_their_own_move_as_they_would_alone(settings: dict
             alone.put(own[member].gradient, 0, gradient)
             rules[member].step([rates[member]])
         rule.step(rates)
-        reach = torch.zeros_like(place.flat) + rule.reach("weights", rates)
+        reach = torch.zeros_like(place.flat) + rule.reach("weights", rates, force)
         for member in range(3):
             assert torch.equal(together.take(place.flat, member), alone.take(own[member].flat, 0))
-            reached = torch.zeros_like(own[member].flat) + rules[member].reach("weights", [rates[member]])
+            own_reach = rules[member].reach("weights", [rates[member]], forces[member])
+            reached = torch.zeros_like(own[member].flat) + own_reach
             assert torch.equal(together.take(reach, member), alone.take(reached, 0))
 
 

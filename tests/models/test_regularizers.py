@@ -85,9 +85,8 @@ def test_l2_is_the_sum_of_squares_and_its_gradient_is_autograds() -> None:
 @pytest.mark.parametrize("step", [0.1, torch.linspace(0.01, 2, 50, dtype=torch.float64)])
 def test_l1_shrinks_by_the_soft_threshold_and_to_exact_zero(step: float | torch.Tensor) -> None:
     w = torch.linspace(-1, 1, 50, dtype=torch.float64)
-    strength = torch.full((50,), 0.7, dtype=torch.float64)
     expected = np.sign(w.numpy()) * np.maximum(np.abs(w.numpy()) - np.asarray(step) * 0.7, 0)
-    L1(strength=0.7).shrink(w, strength, step)
+    L1(strength=0.7).shrink(w, 0.7 * torch.as_tensor(step, dtype=torch.float64))
     np.testing.assert_allclose(w.numpy(), expected, atol=1e-15)
     assert (w == 0).sum() == (expected == 0).sum() > 0
 
