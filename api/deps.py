@@ -41,13 +41,16 @@ class Server:
     """Set when the server is told to stop: open streams and long polls end then."""
 
 
-def server(request: Request) -> Server:
+# Dependencies that wait for nothing are `async`: FastAPI sends every other one through a thread of its own.
+
+
+async def server(request: Request) -> Server:
     """The server that a request came to."""
     found: Server = request.app.state.server
     return found
 
 
-def caller(request: Request) -> Caller:
+async def caller(request: Request) -> Caller:
     """Who sent a request, as `api.access` let them in; where it let in everybody, there is none."""
     found: Caller | None = getattr(request.state, "caller", None)
     if found is None:

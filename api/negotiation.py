@@ -40,7 +40,7 @@ def _quality(kind: str, ranges: Sequence[tuple[str, float]]) -> float:
     return 0.0
 
 
-def _json(request: Request) -> None:
+async def _json(request: Request) -> None:
     chosen(request.headers.get("accept", ""), [JSON])
 
 

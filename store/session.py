@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -33,6 +34,8 @@ __all__ = ["Connection", "Database", "now"]
 Connection = sa.Connection
 
 _SAFE_SQLITE = (3, 51, 3)
+_LOOK_SECONDS = 0.001
+"""Between two looks at SQLite's write lock while another process has it, which is for some milliseconds."""
 _WRITES = "ridgeline_writes"
 PROJECT = "ridgeline_project"
 """The execution option under which a connection carries its project."""
@@ -199,10 +202,39 @@ def _sqlite_engine(url: sa.URL, busy_seconds: float, pool_size: int, options: di
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get(_WRITES)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        if connection.get_execution_options().get(_WRITES):
+            _begin_to_write(connection, busy_seconds)
+        else:
+            connection.exec_driver_sql("BEGIN")
 
     return engine
+
+
+def _begin_to_write(connection: Connection, busy_seconds: float) -> None:
+    """Take SQLite's write lock, looking for it often.
+
+    SQLite itself sleeps longer and longer between two looks, up to a tenth of a second: beside processes that
+    write little but often, whoever comes late finds it taken each time, though it is free most of the time.
+    """
+    driver: Any = connection.connection.driver_connection
+    driver.execute("PRAGMA busy_timeout=0")
+    try:
+        deadline = time.monotonic() + busy_seconds
+        while not _begun(driver) and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
+        if not driver.in_transaction:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # It says what is wrong.
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={round(1000 * busy_seconds)}")
+
+
+def _begun(driver: Any) -> bool:
+    """Whether it was free; any other error than that it is taken is left to whoever asks next."""
+    try:
+        driver.execute("BEGIN IMMEDIATE")
+    except _sqlite_driver().OperationalError as error:
+        return bool(error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY)
+    return True
 
 
 def _postgresql_engine(url: sa.URL, pool_size: int, options: dict[str, Any]) -> sa.Engine:

@@ -14,10 +14,11 @@ longer than the settings allow dies with the worker and is found by its lease.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -29,12 +30,15 @@ from celery.worker.consumer import Consumer
 from store import logs
 from store.settings import Settings
 from worker import devices
+from worker.memory import KEPT_BYTES
 
 TASK = "ridgeline.work"
 """The name under which a nudge travels; `api.queue` sends it without ever importing this room."""
 
-JOBS_PER_CHILD = 50
-"""Pool children are replaced after so many nudges, and a nudge takes no more jobs than this."""
+CLAIMS_PER_NUDGE = 50
+"""A nudge claims no more often than this; if more waits, the reconciler nudges again."""
+NUDGES_PER_CHILD = 1000
+"""Where a child's memory says nothing of what it ought to give back, it is replaced after so many."""
 
 
 def configuration() -> dict[str, Any]:
@@ -62,13 +66,24 @@ def configuration() -> dict[str, Any]:
         "worker_prefetch_multiplier": 1,
         "worker_disable_prefetch": True,
         "worker_enable_remote_control": False,
-        "worker_max_tasks_per_child": JOBS_PER_CHILD,
+        **_replacement(names),
         # Loading torch on a busy machine takes longer than the 4 seconds that a child is given to report.
         "worker_proc_alive_timeout": 120,
         # CUDA does not survive a fork.
         "worker_pool_start_method": "spawn" if "gpu" in names else "fork",
         "worker_consumer": "worker.app:quiet_consumer",
     }
+
+
+def _replacement(names: Sequence[str]) -> dict[str, int]:
+    """When a child makes room for a fresh one: for a second the pool is short of it, so only for a reason.
+
+    A job needs what it needs; but what was held once is seldom given back. On a GPU the driver alone holds
+    gigabytes of the machine's memory, and a fresh child has everything to load: there it goes by nudges.
+    """
+    if "gpu" in names:
+        return {"worker_max_tasks_per_child": NUDGES_PER_CHILD}
+    return {"worker_max_memory_per_child": KEPT_BYTES // 1024}  # it counts in KiB
 
 
 def quiet_consumer(*args: Any, worker_options: dict[str, Any] | None = None, **kwargs: Any) -> Consumer:
@@ -117,9 +132,15 @@ def _set_up_logging(**_: Any) -> None:
 
 
 def _load_before_the_fork(**_: Any) -> None:
-    """Load torch once for all the children there will be: each starts in moments and shares its memory."""
+    """Load torch once for all the children there will be: each starts in moments and shares its memory.
+
+    All that is loaded stays, and is never looked through for garbage again: Celery does so before every fork,
+    for a quarter of a second that no message moves, and a child that did would copy what it shares.
+    """
     if app.conf.worker_pool_start_method == "fork":
         import_module("worker.child")
+        gc.collect()
+        gc.freeze()
 
 
 def _start_child(**_: Any) -> None:

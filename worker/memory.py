@@ -10,6 +10,9 @@ import psutil
 ROOM_BYTES = 1024**3
 """Beside a job: tables kept for the next one, stacks of threads, what libraries load late."""
 
+KEPT_BYTES = 3 * 1024**3 // 2
+"""A process that has held more than this at any time is not kept for further jobs."""
+
 
 class Memory:
     """Watches how much more this process holds than when its job began."""

@@ -57,6 +57,10 @@ class Runner:
     def run_next(self, queues: Sequence[str]) -> bool:
         """Claim the next best job of these queues, with its companions, and run them; False if none is."""
         since = time.monotonic()
+        with self._database.reading() as tx:
+            # Many a nudge finds nothing, and on SQLite nobody could write while it looked in order to claim.
+            if not jobs.any_waits(tx, queues):
+                return False
         with self._database.writing() as tx:
             claimed = jobs.claim(
                 tx,

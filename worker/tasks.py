@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from worker.app import JOBS_PER_CHILD, TASK, app, queues
+from worker.app import CLAIMS_PER_NUDGE, TASK, app, queues
 
 
 def work() -> None:
-    """Run the jobs that wait, best first, until none is left or this child has done its share."""
+    """Run the jobs that wait, best first, until none is left or this nudge has done its share."""
     from worker import child
 
-    child.work(queues(), at_most=JOBS_PER_CHILD)
+    child.work(queues(), at_most=CLAIMS_PER_NUDGE)
 
 
 app.task(name=TASK)(work)

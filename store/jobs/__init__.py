@@ -11,6 +11,7 @@ from store.jobs.arrows import add, cancelled, claim, fail, paused, release, succ
 from store.jobs.leases import Beat, Expired, Renewal, beat, beat_all, expire
 from store.jobs.reading import Filters, Glance, Waiting, counts, get, glance, page, waiting
 from store.jobs.row import FINAL, UNFINISHED, Action, Job, Status, allowed_actions
+from store.jobs.turns import any_waits
 
 __all__ = [
     "FINAL",
@@ -26,6 +27,7 @@ __all__ = [
     "Waiting",
     "add",
     "allowed_actions",
+    "any_waits",
     "beat",
     "beat_all",
     "cancelled",

@@ -31,7 +31,9 @@ class Next:
     stack_limit: int
 
 
-_COLUMNS = [jobs.c.id.label("job_id"), *(jobs.c[field.name] for field in fields(Next)[1:])]
+def any_waits(tx: Connection, queues: Sequence[str]) -> bool:
+    """Whether something is due, by a look alone: whoever finds nothing keeps nobody from writing."""
+    return bool(tx.execute(_ANY, {"queues": list(queues)}).scalar())
 
 
 def next_job(tx: Connection, queues: Sequence[str]) -> Next | None:
@@ -42,20 +44,38 @@ def next_job(tx: Connection, queues: Sequence[str]) -> Next | None:
     """
     taken: list[str] = []
     served: list[str] = []
-    while (best := tx.execute(_best(queues, taken, served)).one_or_none()) is not None:
-        held = (
-            sa.select(*_COLUMNS)
-            .where(jobs.c.id == best.id, jobs.c.status == "queued")
-            .with_for_update(skip_locked=True)
-        )
-        if row := tx.execute(held).one_or_none():
+    asked = {"queues": list(queues), "taken": taken, "served": served}
+    while (best := tx.execute(_BEST, asked).one_or_none()) is not None:
+        if row := tx.execute(_HELD, {"best": best.id}).one_or_none():
             return Next(**row._mapping)
         taken.append(best.id)
         served.append(best.project_id)
     return None
 
 
-def _best(queues: Sequence[str], taken: Sequence[str], served: Sequence[str]) -> sa.Select[str, str]:
+def take(tx: Connection, project_id: str) -> None:
+    """This project has had its turn; where another claim is just saying so, that will do."""
+    tx.execute(_TAKE, {"served": project_id})
+
+
+# Built once: to build these takes longer than to execute them, and every claim asks.
+
+
+def _in_queues(queue: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    return queue.in_(sa.bindparam("queues", expanding=True))
+
+
+_ANY = sa.select(
+    sa.exists().where(
+        # The status stands in the statement itself, so that the index of queued jobs is found to fit.
+        jobs.c.status == sa.literal_column("'queued'"),
+        jobs.c.due_at <= now(),
+        _in_queues(jobs.c.queue),
+    )
+)
+
+
+def _best() -> sa.Select[str, str]:
     """Each project's first job, one probe of `ix_jobs_turn` a project, and of these the best.
 
     The queue is wrapped, so that no other index can be used for it: SQLite knows nothing of how long queues
@@ -64,10 +84,9 @@ def _best(queues: Sequence[str], taken: Sequence[str], served: Sequence[str]) ->
     first = jobs.alias("first")
     waiting = (
         sa.select(first.c.id)
-        .where(first.c.project_id == projects.c.id, first.c.status == "queued")
-        .where(
-            first.c.due_at <= now(), sa.func.coalesce(first.c.queue, "").in_(queues), first.c.id.not_in(taken)
-        )
+        .where(first.c.project_id == projects.c.id, first.c.status == "queued", first.c.due_at <= now())
+        .where(_in_queues(sa.func.coalesce(first.c.queue, "")))
+        .where(first.c.id.not_in(sa.bindparam("taken", expanding=True)))
         .order_by(first.c.priority.desc(), first.c.created_at, first.c.id)
         .limit(1)
         .scalar_subquery()
@@ -78,7 +97,7 @@ def _best(queues: Sequence[str], taken: Sequence[str], served: Sequence[str]) ->
         .join(heads, heads.c.job_id == jobs.c.id)
         .order_by(
             jobs.c.priority.desc(),
-            heads.c.id.in_(served),
+            heads.c.id.in_(sa.bindparam("served", expanding=True)),
             heads.c.turn_at.asc().nulls_first(),
             jobs.c.created_at,
             jobs.c.id,
@@ -87,7 +106,15 @@ def _best(queues: Sequence[str], taken: Sequence[str], served: Sequence[str]) ->
     )
 
 
-def take(tx: Connection, project_id: str) -> None:
-    """This project has had its turn; where another claim is just saying so, that will do."""
-    free = sa.select(projects.c.id).where(projects.c.id == project_id).with_for_update(skip_locked=True)
-    tx.execute(projects.update().where(projects.c.id == free.scalar_subquery()).values(turn_at=now()))
+_BEST = _best()
+_HELD = (
+    sa.select(jobs.c.id.label("job_id"), *(jobs.c[field.name] for field in fields(Next)[1:]))
+    .where(jobs.c.id == sa.bindparam("best"), jobs.c.status == "queued")
+    .with_for_update(skip_locked=True)
+)
+_FREE = sa.select(projects.c.id).where(projects.c.id == sa.bindparam("served"))
+_TAKE = (
+    projects.update()
+    .where(projects.c.id == _FREE.with_for_update(skip_locked=True).scalar_subquery())
+    .values(turn_at=now())
+)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 
 import orjson
 import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.testclient import TestClient
 
 from api import app as application
@@ -278,3 +280,16 @@ def test_the_openapi_document_is_whole(client: TestClient) -> None:
             assert any(status.startswith("2") for status in said)
             assert route["summary"]
             assert route["description"]
+
+
+def test_what_every_request_passes_goes_through_no_thread(app: FastAPI) -> None:
+    """FastAPI sends each dependency that is not `async` through one, which under load is another wait."""
+    functions = {
+        dependency.call
+        for context in iter_route_contexts(app.routes)
+        if isinstance(route := context.route, APIRoute)
+        for dependency in route.dependant.dependencies
+        if inspect.isfunction(dependency.call)
+    }
+    assert len(functions) >= 4
+    assert [each for each in functions if not inspect.iscoroutinefunction(each)] == []

@@ -69,6 +69,21 @@ def test_not_before_it_is_due(database: Database) -> None:
         assert jobs.release(tx, job.id, job.fence, detail="disk full", delay_seconds=60)
         assert jobs.claim(tx, worker="worker-b", queues=["cpu"], lease_seconds=30) == []
         assert jobs.waiting(tx) == {}
+        assert not jobs.any_waits(tx, ["cpu"])
+
+
+def test_a_look_tells_whether_something_waits(database: Database) -> None:
+    def waits(*queues: str) -> bool:
+        with database.reading() as tx:
+            return jobs.any_waits(tx, queues)
+
+    assert not waits("cpu")
+    add_job(database)
+    assert waits("cpu")
+    assert waits("gpu", "cpu")
+    assert not waits("gpu")
+    claim(database)
+    assert not waits("cpu")
 
 
 def test_two_claims_race_and_one_wins(database: Database) -> None:

@@ -107,6 +107,37 @@ def test_a_writer_that_waits_too_long_is_told(sqlite_url: str) -> None:
         second.ping()
 
 
+def test_a_writer_finds_the_moment_when_nobody_writes(sqlite_url: str) -> None:
+    """Another process writes again and again. SQLite's own waiting sleeps through most of its breaks."""
+    stopping = threading.Event()
+
+    def write_most_of_the_time() -> None:
+        with Database(sqlite_url) as other:
+            while not stopping.is_set():
+                with other.writing():
+                    time.sleep(0.02)
+                time.sleep(0.004)
+
+    thread = threading.Thread(target=write_most_of_the_time)
+    thread.start()
+    with Database(sqlite_url) as database:
+        try:
+            began_at = time.monotonic()
+            for _ in range(20):
+                with database.writing():
+                    pass
+            took = time.monotonic() - began_at
+        finally:
+            stopping.set()
+            thread.join()
+    assert took < 1.5
+
+
+def test_sqlite_waits_as_before_where_nobody_writes(sqlite_url: str) -> None:
+    with Database(sqlite_url, busy_seconds=7) as database, database.writing() as tx:
+        assert tx.exec_driver_sql("PRAGMA busy_timeout").scalar() == 7000
+
+
 def test_a_database_that_is_away(tmp_path: Path) -> None:
     for url in ("postgresql://nobody@127.0.0.1:1/none", f"sqlite:///{tmp_path}/no/such/folder/file.db"):
         with Database(url) as database, pytest.raises(DatabaseUnavailable):

@@ -78,10 +78,19 @@ class Installation(Workshop):
         self.until(lambda: any(one.quiet_seconds < 0.5 for one in self.present()))
         return started
 
-    def nudge(self) -> None:
+    def nudge(self, times: int = 1) -> None:
         """As the API does it: by the task's name, from an app that knows nothing of the workers."""
         with Celery(broker=self.environment["RIDGELINE_BROKER_URL"], set_as_current=False) as app:
-            app.send_task("ridgeline.work", queue="cpu", ignore_result=True)
+            for _ in range(times):
+                app.send_task("ridgeline.work", queue="cpu", ignore_result=True)
+
+    def nudges(self) -> int:
+        """How many nobody has taken yet."""
+        with (
+            Celery(broker=self.environment["RIDGELINE_BROKER_URL"], set_as_current=False) as app,
+            app.connection_for_read() as connection,
+        ):
+            return int(connection.default_channel.queue_declare("cpu").message_count)
 
     def present(self) -> list[Worker]:
         with self.database.reading() as tx:
@@ -205,6 +214,21 @@ def test_a_warm_worker_begins_within_moments(unwatched: Installation) -> None:
     unwatched.nudge()
     assert unwatched.until(lambda: unwatched.look(job).status != "queued") < 1
     unwatched.until_final(job)
+
+
+def test_nudges_wear_no_child_out(unwatched: Installation) -> None:
+    """One that is replaced leaves its pool short for over a second; a nudge is hardly ever a reason."""
+    unwatched.worker()
+
+    def trainer() -> str | None:
+        job = unwatched.add_job(**SHORT)
+        unwatched.nudge()
+        return unwatched.until_final(job).worker_id
+
+    before = trainer()
+    unwatched.nudge(60)
+    unwatched.until(lambda: unwatched.nudges() == 0)
+    assert trainer() == before
 
 
 @pytest.mark.long

@@ -17,6 +17,7 @@ from models.weights import load
 from store import jobs
 from store.errors import FilesFull, NotFound
 from store.files import Files, Stored
+from store.session import Database
 from tests.worker.building import SHORT, Watched, Workshop, at_epoch, iris, slow
 from worker import outcomes
 from worker.runner import Runner
@@ -56,6 +57,13 @@ def test_its_weights_say_what_was_reported(workshop: Workshop, tmp_path: Any) ->
 
 def test_nothing_to_do(small_workshop: Workshop) -> None:
     assert not small_workshop.run()
+
+
+def test_finding_nothing_waits_for_nobody_who_writes(small_workshop: Workshop) -> None:
+    """With every job comes a nudge, and most of them find that it was taken with others."""
+    heartbeat, url = small_workshop.heartbeat(), str(small_workshop.database.url)
+    with Database(url) as other, Database(url, busy_seconds=0.1) as own, other.writing():
+        assert not Runner(own, small_workshop.files, heartbeat).run_next(["cpu"])
 
 
 def test_a_job_for_another_queue_is_left_alone(small_workshop: Workshop) -> None:
