@@ -15,7 +15,7 @@ networks that was most of it.
 
 What `models.network` builds is the definition: plain torch modules, one network each. A test holds both equal
 in outputs and gradients, for every layer. A layer of a kind not known here, say of a new technique, is
-differentiated by autograd, a member at a time (`ByAutograd`).
+differentiated by autograd, a member at a time (`models.by_autograd`).
 
 A member is computed alike, bit for bit, alone and in any stack, on a CPU with one thread; `models.lanes` says
 how.
@@ -23,8 +23,6 @@ how.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -32,6 +30,7 @@ from torch import Tensor, nn
 
 from models.lanes import Workspace, in_whole_vectors, on_lanes, product
 from models.masks import Masks
+from models.nonlinearities import NONLINEARITIES
 from models.parameters import Parameters
 
 aten = torch.ops.aten
@@ -234,57 +233,6 @@ _ALL_THREE = [True, True, True]
 
 # ── elements ────────────────────────────────────────────────────────────────────────────────────────────────
 
-Function = Callable[[Tensor, Tensor], Tensor]
-"""(inputs, where to) → there; both may be the same memory."""
-Derivative = Callable[[Tensor, Tensor, Tensor], object]
-"""(gradient in the outputs, what is kept, where to): writes the gradient in the inputs; as above."""
-
-
-@dataclass(frozen=True, slots=True)
-class Nonlinearity:
-    """An activation and its derivative: torch's own kernels, without the graph."""
-
-    function: Function
-    derivative: Derivative
-    of_outputs: bool
-    """The derivative is known from the outputs; else from the inputs."""
-    is_exact: bool = False
-    """One rounding at most: vector code and scalar code agree."""
-
-
-def _relu_backward(da: Tensor, a: Tensor, to: Tensor) -> object:
-    return aten.threshold_backward.grad_input(da, a, 0, grad_input=to)
-
-
-def _leaky_relu_backward(da: Tensor, a: Tensor, to: Tensor) -> object:
-    return aten.leaky_relu_backward.grad_input(da, a, 0.01, True, grad_input=to)
-
-
-def _elu_backward(da: Tensor, a: Tensor, to: Tensor) -> object:
-    return aten.elu_backward.grad_input(da, 1.0, 1.0, 1.0, True, a, grad_input=to)
-
-
-def _known(function: object, derivative: object) -> tuple[Function, Derivative]:
-    """Kernels that take nothing else."""
-    return (
-        lambda x, to: function(x, out=to),  # type: ignore[operator]
-        lambda da, kept, to: derivative(da, kept, grad_input=to),  # type: ignore[operator]
-    )
-
-
-NONLINEARITIES: dict[type[nn.Module], Nonlinearity] = {
-    nn.ReLU: Nonlinearity(lambda x, to: torch.clamp_min(x, 0, out=to), _relu_backward, True, True),
-    nn.LeakyReLU: Nonlinearity(
-        lambda x, to: aten.leaky_relu.out(x, 0.01, out=to), _leaky_relu_backward, True, True
-    ),
-    nn.ELU: Nonlinearity(lambda x, to: aten.elu.out(x, out=to), _elu_backward, True),
-    nn.GELU: Nonlinearity(*_known(aten.gelu.out, aten.gelu_backward.grad_input), False),
-    nn.SiLU: Nonlinearity(*_known(aten.silu.out, aten.silu_backward.grad_input), False),
-    nn.Tanh: Nonlinearity(*_known(torch.tanh, aten.tanh_backward.grad_input), True),
-    nn.Sigmoid: Nonlinearity(*_known(torch.sigmoid, aten.sigmoid_backward.grad_input), True),
-}
-"""Each activation of `models.network`."""
-
 
 class Activation:
     """The nonlinearity after a Linear or a batch norm, in its place where nobody needs that again."""
@@ -328,50 +276,3 @@ class Dropout:
 
     def evaluate(self, x: Tensor) -> Tensor:
         return x
-
-
-# ── anything else ───────────────────────────────────────────────────────────────────────────────────────────
-
-
-class ByAutograd:
-    """Layers of a kind whose derivative is not written here: each member's module, one after the other."""
-
-    def __init__(
-        self, name: str, modules: Sequence[nn.Module], parameters: Parameters, before: Layer | Inputs
-    ) -> None:
-        """Each module leaves as many numbers a row as enter it, unless it says `out_features`."""
-        self.name = name
-        self._modules = modules
-        self._before = before
-        self._gradients = [parameters.of(f"{name}.{own}")[1] for own, _ in modules[0].named_parameters()]
-        members, rows, entering = before.y.view.shape
-        shape = (members, rows, int(getattr(modules[0], "out_features", entering)))
-        self.y, self.dy = (Workspace.of(parameters.weights, shape) for _ in range(2))
-        self._x: list[Tensor] = []
-        self._given: list[Tensor] = []
-
-    def forward(self) -> None:
-        with torch.inference_mode(False), torch.enable_grad():
-            self._x = [each.clone().requires_grad_() for each in self._before.y.view]
-            pairs = zip(self._modules, self._x, strict=True)
-            self._given = [module.train()(each) for module, each in pairs]
-            with torch.no_grad():
-                for to, each in zip(self.y.view, self._given, strict=True):
-                    to.copy_(each)
-
-    def backward(self) -> None:
-        with torch.inference_mode(False):
-            found = [self._of_member(member, dy.clone()) for member, dy in enumerate(self.dy.view)]
-        for member, (dx, *own) in enumerate(found):
-            for gradient, each in zip(self._gradients, own, strict=True):
-                gradient[member].copy_(each)
-            if self._before.dy:
-                self._before.dy.view[member].copy_(dx)
-
-    def _of_member(self, member: int, dy: Tensor) -> tuple[Tensor, ...]:
-        asked = [self._x[member], *self._modules[member].parameters()]
-        return torch.autograd.grad(self._given[member], asked, dy, allow_unused=True, materialize_grads=True)
-
-    @torch.no_grad()
-    def evaluate(self, x: Tensor) -> Tensor:
-        return torch.stack([module.eval()(each) for module, each in zip(self._modules, x, strict=True)])

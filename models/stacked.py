@@ -14,11 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from models import layers
+from models.by_autograd import ByAutograd
 from models.derivatives import (
-    NONLINEARITIES,
     Activation,
     BatchNorm,
-    ByAutograd,
     Dropout,
     Gradients,
     Inputs,
@@ -27,6 +26,7 @@ from models.derivatives import (
 )
 from models.masks import Masks
 from models.network import Network
+from models.nonlinearities import NONLINEARITIES
 from models.parameters import Parameters
 
 
