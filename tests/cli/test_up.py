@@ -147,13 +147,14 @@ def test_a_followed_job_outlives_the_api(running: Running) -> None:
     assert running.address is not None
     numbers: list[int] = []
     with Client(running.address) as client:
-        spec = {"dataset": "digits", "regularization": {}, "training": {"max_epochs": 12, "batch_size": 32}}
+        spec = {"dataset": "digits", "regularization": {}, "training": {"max_epochs": 100, "batch_size": 32}}
         job = client.post("/v1/jobs", spec)
         for event in client.events(job["id"]):
             numbers.append(event.number)
             if event.kind == "epoch" and event.data["epoch"] == 3:
                 os.kill(running.parts()["api"], signal.SIGKILL)
         assert numbers == list(range(1, len(numbers) + 1)), "nothing lost, nothing repeated"
+        eventually(lambda: is_ready(client), running.said)  # It may have ended before the API was back.
         assert client.get(f"/v1/jobs/{job['id']}")["status"] == "succeeded"
 
 
