@@ -1,4 +1,4 @@
-"""The layers torch does not have as we need them: dropout that draws from the job's own random stream."""
+"""Layers as torch does not have them: none of them draws from the random state that everybody shares."""
 
 from __future__ import annotations
 
@@ -59,6 +59,16 @@ class Randomness:
             "has_uint32": state["has_uint32"],
             "uinteger": state["uinteger"],
         }
+
+
+class Linear(nn.Linear):
+    """Without torch's own initialization, which draws from the shared random state.
+
+    `torch.nn.utils.skip_init` would do, but loads sympy and 480 modules more in every process that trains.
+    """
+
+    def reset_parameters(self) -> None:
+        """Leave them as they are: `models.network` sets them."""
 
 
 class Dropout(nn.Module):

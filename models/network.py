@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from models.layers import Randomness
+from models.layers import Linear, Randomness
 from models.spec import JobSpec
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -61,29 +61,18 @@ def build(spec: JobSpec, features: int, outputs: int, seed: int) -> Network:
         add("input_dropout", technique.on_input(features, randomness))
     for index, (entering, width) in enumerate(zip([features, *hidden], hidden, strict=False)):
         name = f"hidden_{index + 1}"
-        add(name, _linear(entering, width))
+        add(name, Linear(entering, width))
         for technique in techniques:
             add(f"{name}_norm", technique.before_activation(index, width))
         add(f"{name}_activation", _ACTIVATIONS[spec.network.activation]())
         for technique in techniques:
             add(f"{name}_dropout", technique.after_activation(index, width, randomness))
-    add("output", _linear([features, *hidden][-1], outputs))
+    add("output", Linear([features, *hidden][-1], outputs))
 
     network = Network(layers)
     network.randomness = randomness
     _initialize(network, spec.network.activation, torch.Generator().manual_seed(seed))
     return network
-
-
-def _linear(entering: int, leaving: int) -> nn.Linear:
-    """Without torch's own initialization, which would draw from the random state that everybody shares.
-
-    `torch.nn.utils.skip_init` would do, but loads sympy and 480 modules more in every process that trains.
-    """
-    layer = nn.Linear(entering, leaving, device="meta")
-    layer.weight = nn.Parameter(torch.empty(leaving, entering))
-    layer.bias = nn.Parameter(torch.empty(leaving))
-    return layer
 
 
 @torch.no_grad()

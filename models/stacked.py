@@ -105,7 +105,9 @@ class StackedNetwork:
     def evaluate(self, x: Tensor) -> Tensor:
         """In evaluation: (rows, features), the same rows for every member, → (K, rows, outputs)."""
         x = x.expand(len(self.networks), -1, -1)
-        for layer in self._chain_for(x[:, :0]).layers:
+        # Any chain will do: what is evaluated brings its own memory.
+        chain = next(iter(self._chains.values()), None) or self._chain_for(x[:, :0])
+        for layer in chain.layers:
             x = layer.evaluate(x)
         return x
 
@@ -140,7 +142,7 @@ class StackedNetwork:
         """Whether the derivative is not written; a norm or an activation is known behind some layer only."""
         kind = type(getattr(self.networks[0], name, None))
         behind = kind in NONLINEARITIES or kind is nn.BatchNorm1d
-        is_known = kind is nn.Linear or (behind and name != self._names[0])
+        is_known = kind in (nn.Linear, layers.Linear) or (behind and name != self._names[0])
         return name not in self._dropped and not (self._written and is_known)
 
     def _around(self, name: str) -> tuple[list[str], list[str]]:
@@ -198,7 +200,7 @@ class Written(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, network: StackedNetwork, x: Tensor, *flats: Tensor) -> Tensor:  # noqa: ARG004
         ctx.network = network
-        return network.forward(x).clone()
+        return network.forward(x)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
