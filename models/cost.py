@@ -84,10 +84,10 @@ def _of_network(spec: JobSpec, rows: int, parameters: int, batch: int, widths: l
     penalties = spec.regularization.penalties().values() if spec.regularization else ()
     uneven = sum(bool(penalty.feature_weights) or penalty.scope != "all" for penalty in penalties)
     state = parameters * (_COPIES + uneven) * _FLOAT
-    # All layers of a batch are kept for the way back; of an evaluated chunk only a layer and the next.
+    # All layers of a batch have their places; of a chunk that is evaluated there are a layer and the next.
     kept = 6 * batch * sum(widths[1:]) + batch * widths[0]
     passing = min(rows, _CHUNK_ROWS) * max(map(sum, pairwise(widths[1:])), default=widths[-1])
-    activations = max(kept, passing) * _FLOAT
+    activations = (kept + passing) * _FLOAT
     of_rows = rows * (1 + 8 * widths[-1]) * _FLOAT  # its order of them, and what it says when measured
     return state + activations + of_rows
 

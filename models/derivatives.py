@@ -222,9 +222,9 @@ class BatchNorm:
     def evaluate(self, x: Tensor) -> Tensor:
         scale = self._gamma * (self._variance + self._eps).rsqrt()
         shift = torch.addcmul(self._beta, self._mean, scale, value=-1)
-        own = (each[:, None, : self._width] for each in (shift, scale))
-        shift, scale = own
-        return torch.addcmul(shift, x, scale)
+        shift, scale = (each[:, None, : self._width] for each in (shift, scale))
+        # What a Linear gave is nobody else's, so it may be written over.
+        return torch.addcmul(shift, x, scale, out=x if isinstance(self._before, Linear) else None)
 
 
 _ALL_THREE = [True, True, True]
@@ -239,8 +239,9 @@ class Activation:
 
     def __init__(self, kind: type[nn.Module], before: Layer) -> None:
         self._f = NONLINEARITIES[kind]
-        in_place = self._f.of_outputs and isinstance(before, Linear | BatchNorm)
-        self.y = before.y if in_place else before.y.another()
+        self._is_free = isinstance(before, Linear | BatchNorm)
+        """Nobody looks again at what the layer before gave."""
+        self.y = before.y if self._f.of_outputs and self._is_free else before.y.another()
         self.dy = before.dy
         self._x, self._kept = before.y.whole, (self.y if self._f.of_outputs else before.y).whole
 
@@ -253,7 +254,7 @@ class Activation:
 
     def evaluate(self, x: Tensor) -> Tensor:
         if self._f.is_exact:
-            return self._f.function(x, torch.empty_like(x))
+            return self._f.function(x, x if self._is_free else torch.empty_like(x))
         return in_whole_vectors(lambda each: self._f.function(each, torch.empty_like(each)), x)
 
 
