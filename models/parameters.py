@@ -68,7 +68,7 @@ class Layout:
 
 
 def _room(shape: tuple[int, ...]) -> int:
-    """What a row takes. A matrix of one row is given a second one that stays zero, see `derivatives.Linear`."""
+    """What a row takes. A matrix of one row is given a second one that stays zero (`derivatives.Linear`)."""
     return whole_lanes(prod(shape) * (2 if len(shape) >= 2 and shape[0] == 1 else 1))
 
 
