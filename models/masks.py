@@ -7,7 +7,9 @@ drawn ahead and whoever else is in the stack, so a member's masks are those of i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -37,6 +39,7 @@ class Masks:
         self._widths = widths
         self._turned = turned
         self._like = like
+        self._runs = self._runs_of(like)
         self._memories: dict[int, _Memory] = {}
         """By the rows of a step: those drawn last are overwritten when they are used up."""
         self._drawn: Sequence[Sequence[Tensor]] = []
@@ -75,13 +78,37 @@ class Masks:
         places = zip(self._rates, self._widths, strict=True)
         return sum(_words(rows * width) for rates, width in places if rates[member])
 
+    def _runs_of(self, like: Tensor) -> list[_Run]:
+        """Members beside each other that drop at the same places are drawn for together."""
+        by_member = list(zip(*self._rates, strict=True))
+        runs, end = [], 0
+        for dropping, alike in groupby(tuple(map(bool, rates)) for rates in by_member):
+            start, end = end, end + len(list(alike))
+            places = {
+                place: _Levels.of([rates[place] for rates in by_member[start:end]], like)
+                for place, drops in enumerate(dropping)
+                if drops
+            }
+            if places:
+                runs.append(_Run(slice(start, end), places))
+        return runs
+
     def _draw(self, rows: int, steps: int) -> None:
+        """Where a member drops nothing its masks stay the ones that they are made of."""
         self._marks = [stream.mark() for stream in self._streams]
         self._rows, self._steps = rows, steps
         memory = self._memory(rows, steps)
-        for member, stream in enumerate(self._streams):
-            words = stream.words(steps * self._words(member, rows)).view(np.int16).reshape(steps, -1)
-            self._fill(member, torch.from_numpy(words).to(self._like.device), memory)
+        for run in self._runs:
+            count = steps * self._words(run.members.start, rows)
+            words = np.stack([stream.words(count) for stream in self._streams[run.members]])
+            bits = torch.from_numpy(words.view(np.int16)).to(self._like.device).view(len(words), steps, -1)
+            start = 0
+            for place, levels in run.places.items():
+                mask = memory.masks[place][:, run.members][:steps].transpose(0, 1)
+                numbers = rows * self._widths[place]
+                own = bits[..., start : start + numbers].view(mask.shape)
+                torch.ge(own, levels.thresholds, out=mask).mul_(levels.scales)
+                start += 4 * _words(numbers)
         self._drawn = memory.by_step
 
     def _memory(self, rows: int, steps: int) -> _Memory:
@@ -98,25 +125,34 @@ class Masks:
                 return self._like.new_ones(steps, rows, members, width).transpose(1, 2)
             return self._like.new_ones(shape)
 
-    def _fill(self, member: int, bits: Tensor, memory: _Memory) -> None:
-        """Where a member drops nothing its masks stay ones."""
-        start, steps = 0, len(bits)
-        for rates, masks in zip(self._rates, memory.by_member, strict=True):
-            if rate := rates[member]:
-                mask = masks[member] if steps == memory.steps else masks[member][:steps]
-                _, rows, width = mask.shape
-                own = bits[:, start : start + rows * width].view(mask.shape)
-                torch.ge(own, threshold_of(rate), out=mask).mul_(scale_of(rate))
-                start += 4 * _words(rows * width)
-
 
 class _Memory:
-    """Where the masks of some steps lie, (steps, K, rows, width) for each place, looked at in two ways."""
+    """Where the masks of some steps lie: (steps, K, rows, width) for each place."""
 
     def __init__(self, masks: Sequence[Tensor]) -> None:
+        self.masks = masks
         self.steps = len(masks[0])
         self.by_step = [each.unbind(0) for each in masks]
-        self.by_member = [each.unbind(1) for each in masks]
+
+
+class _Levels(NamedTuple):
+    """What members' bits are held against at a place, and what is kept is multiplied by, (members, 1, 1, 1)."""
+
+    thresholds: Tensor
+    scales: Tensor
+
+    @classmethod
+    def of(cls, rates: Sequence[float], like: Tensor) -> Self:
+        thresholds = torch.tensor([threshold_of(rate) for rate in rates], dtype=torch.int16)
+        scales = like.new_tensor([scale_of(rate) for rate in rates])
+        return cls(thresholds.to(like.device).view(-1, 1, 1, 1), scales.view(-1, 1, 1, 1))
+
+
+class _Run(NamedTuple):
+    """Members beside each other that drop at the same places."""
+
+    members: slice
+    places: Mapping[int, _Levels]
 
 
 def _words(count: int) -> int:
