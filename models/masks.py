@@ -136,7 +136,7 @@ class _Memory:
 
 
 class _Levels(NamedTuple):
-    """What members' bits are held against at a place, and what is kept is multiplied by, (members, 1, 1, 1)."""
+    """What bits are held against at a place, and what is kept is multiplied by: (members, 1, 1, 1) each."""
 
     thresholds: Tensor
     scales: Tensor
