@@ -58,8 +58,10 @@ class Batch(NamedTuple):
 class Run(NamedTuple):
     """Batches of equal size that follow each other."""
 
+    first: int
+    """The first one's number, from 0."""
     start: int
-    """Their first row's place in the permutation."""
+    """Its first row's place in the permutation."""
     size: int
     """Rows of a batch."""
     batches: int
@@ -128,7 +130,7 @@ class Batches:
             start, end = end, end + run.batches * members * run.size
             shape = (run.batches, members, run.size)
             parts = [each[start:end].view(*shape, *each.shape[1:]).unbind(0) for each in gathered]
-            alike = self._alike(run.start)
+            alike = self._alike(run.first)
             for place, (x, encoded, targets) in enumerate(zip(*parts, strict=True)):
                 batches.append(Batch(x, encoded, targets, alike - place))
         return batches[::-1]
@@ -138,18 +140,18 @@ class Batches:
         start, end = self._bounds[self.done]
         size, split = end - start, self._split
         row = (split.x.shape[1] + split.encoded.shape[1]) * split.x.element_size()
-        alike = self._alike(start)
+        alike = self._alike(self.done)
         count = min(alike, max(1, AHEAD_BYTES // (len(self._orders) * size * row)))
-        runs = [Run(start, size, count)]
+        runs = [Run(self.done, start, size, count)]
         if count == alike and self.done + count == len(self._bounds) - 1:
             start, end = self._bounds[-1]
-            runs.append(Run(start, end - start, 1))
+            runs.append(Run(len(self._bounds) - 1, start, end - start, 1))
         return runs
 
-    def _alike(self, start: int) -> int:
-        """How many batches from the one that starts there are of one size; the last one may be of another."""
-        sizes = [after - before for before, after in self._bounds if before >= start]
-        return sizes.count(sizes[0])
+    def _alike(self, first: int) -> int:
+        """How many batches from this one on are of one size; only the last of all may be of another."""
+        left, (start, end), (last_start, last_end) = len(self) - first, self._bounds[first], self._bounds[-1]
+        return left if end - start == last_end - last_start else left - 1
 
 
 def _dealt(orders: Sequence[Tensor], run: Run) -> Tensor:

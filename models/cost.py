@@ -84,8 +84,10 @@ def _of_network(spec: JobSpec, rows: int, parameters: int, batch: int, widths: l
     penalties = spec.regularization.penalties().values() if spec.regularization else ()
     uneven = sum(bool(penalty.feature_weights) or penalty.scope != "all" for penalty in penalties)
     state = parameters * (_COPIES + uneven) * _FLOAT
-    # All layers of a batch have their places; of a chunk that is evaluated there are a layer and the next.
-    kept = 6 * batch * sum(widths[1:]) + batch * widths[0]
+    # Layers have their places for a batch, and for a last one that is shorter, at worst by a row. Of a chunk
+    # that is evaluated there are a layer and the next.
+    sizes = 2 if batch < rows else 1
+    kept = sizes * batch * (7 * sum(widths[1:]) + 3 * widths[0])
     passing = min(rows, _CHUNK_ROWS) * max(map(sum, pairwise(widths[1:])), default=widths[-1])
     activations = (kept + passing) * _FLOAT
     of_rows = rows * (1 + 8 * widths[-1]) * _FLOAT  # its order of them, and what it says when measured

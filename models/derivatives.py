@@ -54,7 +54,10 @@ class Layer(Protocol):
         """From `dy` to the gradients in the parameters, and to the layer before."""
 
     def evaluate(self, x: Tensor) -> Tensor:
-        """In evaluation: (K, any rows, entering) → (K, any rows, leaving)."""
+        """In evaluation: (K, any rows, entering) → (K, any rows, leaving).
+
+        It touches no place, so it may be asked at any time, also between `forward` and `backward`.
+        """
 
 
 class Inputs:
@@ -62,9 +65,9 @@ class Inputs:
 
     def __init__(self, x: Tensor, *, gradient: bool) -> None:
         """`gradient`: that in the inputs is asked for too."""
-        self.y = Workspace(x, x)
+        self.y = Workspace(x.new_empty(0), x)
         self.take(x)
-        self.dy = self.y.another() if gradient else None
+        self.dy = self.y.in_one_piece() if gradient else None
 
     def take(self, x: Tensor) -> None:
         """The next batch. It is read from where it lies, unless its members begin anywhere."""
@@ -86,7 +89,7 @@ class Gradients:
         for made in self._made:
             if made is not before.dy and made.is_like(y):
                 return made
-        self._made.append(y.another())
+        self._made.append(y.alike())
         return self._made[-1]
 
 
@@ -113,26 +116,27 @@ class Linear:
         """Not `biased`: a batch norm follows, whose mean takes the bias out again."""
         leaving, entering = parameters.weight_layout.shapes[f"{name}.weight"]
         width = max(leaving, 2)
+        self._leaving = leaving
         self._weight, self._weight_gradient = parameters.of(f"{name}.weight", (width, entering))
         self._transposed = self._weight.transpose(1, 2)
         bias, bias_gradient = parameters.rows_of(f"{name}.bias")
         self._bias = bias[:, None, :width] if biased else None
         self._bias_gradient = bias_gradient[:, None, :width]
-        self._leaving, members = leaving, len(self._weight)
-        z = Workspace.of(bias, (members, rows, width))
-        # What is idle must stay zero, so nobody else may write there.
-        dz = gradients.beside(z, before) if width == leaving else z.another()
-        if not biased and members > 1:
-            z = dz  # Batch norm copies it at once.
-        self._z, self._dz = z.view, dz.view
-        self.y, self.dy = (each if width == leaving else each.narrowed(leaving) for each in (z, dz))
-        self._dz_turned = self._dz.transpose(1, 2)
         # The sum over rows as a product with ones, which adds up alike for everybody.
-        self._ones = bias.new_ones(1, 1, rows).expand(members, -1, -1)
+        self._ones = bias.new_ones(1, 1, rows).expand(len(bias), -1, -1)
+
+        z = Workspace.of(bias, (len(bias), rows, width))
+        # What is idle must stay zero, so nobody else may write there.
+        dz = gradients.beside(z, before) if width == leaving else z.alike()
+        if not biased and len(bias) > 1:
+            z = dz  # A stack's batch norm copies it at once; alone it keeps it for the way back.
+        self._z, self._dz, self._dz_turned = z.view, dz.view, dz.view.transpose(1, 2)
+        self.y, self.dy = (each if width == leaving else each.narrowed(leaving) for each in (z, dz))
+
         # Products read and write members in one piece; what lies otherwise is copied.
         self._before = before
-        self._x = before.y if before.y.in_order else before.y.another(turned=False)
-        self._dx = before.dy if not before.dy or before.dy.in_order else before.dy.another(turned=False)
+        self._x = before.y if before.y.in_order else before.y.in_one_piece()
+        self._dx = before.dy if not before.dy or before.dy.in_order else before.dy.in_one_piece()
 
     def forward(self) -> None:
         if self._x is not self._before.y:
@@ -146,10 +150,11 @@ class Linear:
         torch.bmm(self._dz_turned, self._x.view, out=self._weight_gradient)
         if self._bias is not None:
             torch.bmm(self._ones, self._dz, out=self._bias_gradient)
-        if self._dx:
-            torch.bmm(self._dz, self._weight, out=self._dx.view)
-            if self._before.dy and self._dx is not self._before.dy:
-                self._before.dy.view.copy_(self._dx.view)
+        if not self._dx:
+            return
+        torch.bmm(self._dz, self._weight, out=self._dx.view)
+        if self._before.dy and self._dx is not self._before.dy:
+            self._before.dy.view.copy_(self._dx.view)
 
     def evaluate(self, x: Tensor) -> Tensor:
         return product(on_lanes(x), self._transposed, plus=self._bias)[..., : self._leaving]
@@ -241,7 +246,7 @@ class Activation:
         self._f = NONLINEARITIES[kind]
         self._is_free = isinstance(before, Linear | BatchNorm)
         """Nobody looks again at what the layer before gave."""
-        self.y = before.y if self._f.of_outputs and self._is_free else before.y.another()
+        self.y = before.y if self._f.of_outputs and self._is_free else before.y.alike()
         self.dy = before.dy
         self._x, self._kept = before.y.whole, (self.y if self._f.of_outputs else before.y).whole
 
@@ -263,7 +268,7 @@ class Dropout:
 
     def __init__(self, masks: Masks, place: int, before: Layer | Inputs, gradients: Gradients) -> None:
         self._masks, self._place, self._before = masks, place, before
-        self.y = before.y.another(turned=False)
+        self.y = before.y.in_one_piece()
         self.dy = gradients.beside(self.y, before) if before.dy else None
         self._mask = torch.empty(0)
 

@@ -27,9 +27,9 @@ def whole_lanes(count: int) -> int:
 class Workspace:
     """Memory for (K, rows, columns) that is made once and written at every step.
 
-    `view` is what is seen of it, (K, rows, columns); `whole` all of it, which is whole vectors, with zeros
-    where it is filled up. Every member lies in one piece, rows side by side as matrix products want it; or,
-    where `turned`, rows come first and hold all members side by side, as batch norm's kernel wants its units.
+    `view` is what is seen of it, (K, rows, columns); `whole` all of it, which is whole vectors: what fills it
+    up is nobody's. Every member lies in one piece, rows side by side as matrix products want it; or, where
+    `turned`, rows come first and hold all members side by side, as batch norm's kernel wants its units.
     """
 
     __slots__ = ("turned", "view", "whole")
@@ -39,19 +39,16 @@ class Workspace:
 
     @classmethod
     def of(cls, like: Tensor, shape: tuple[int, ...], *, turned: bool = False) -> Workspace:
-        """New memory for (K, rows, columns)."""
+        """New memory for (K, rows, columns), all zeros."""
         members, rows, columns = shape
-        # Not inside inference mode, wherever this is made: others may want to write here later.
-        with torch.inference_mode(False):
-            if turned:
-                width = whole_lanes(columns)
-                whole = like.new_zeros(rows, members * width)
-                return cls(
-                    whole, whole.view(rows, members, width).transpose(0, 1)[..., :columns], turned=True
-                )
-            count = rows * columns
-            whole = like.new_zeros(members, whole_lanes(count))
-            return cls(whole, whole[:, :count].view(members, rows, columns))
+        if turned:
+            width = whole_lanes(columns)
+            whole = like.new_zeros(rows, members * width)
+            view = whole.view(rows, members, width).transpose(0, 1)[..., :columns]
+            return cls(whole, view, turned=True)
+        count = rows * columns
+        whole = like.new_zeros(members, whole_lanes(count))
+        return cls(whole, whole[:, :count].view(members, rows, columns))
 
     @property
     def in_order(self) -> bool:
@@ -59,10 +56,14 @@ class Workspace:
         columns = self.view.shape[2]
         return self.view.stride()[1:] == (columns, 1) and (not self.turned or len(self.view) == 1)
 
-    def another(self, *, turned: bool | None = None) -> Workspace:
-        """New memory for as many numbers, laid out alike if nothing else is asked for."""
-        turned = self.turned if turned is None else turned
-        return Workspace.of(self.whole, self.view.shape, turned=turned)
+    def alike(self) -> Workspace:
+        """New memory laid out as this is, what fills it up included."""
+        whole = torch.zeros_like(self.whole)
+        return Workspace(whole, whole.as_strided(self.view.shape, self.view.stride()), turned=self.turned)
+
+    def in_one_piece(self) -> Workspace:
+        """New memory for as many numbers, in order."""
+        return Workspace.of(self.whole, self.view.shape)
 
     def is_like(self, other: Workspace) -> bool:
         """Of one shape and layout."""

@@ -25,6 +25,8 @@ class Priced:
 
     penalty: Penalty
     strength: Tensor
+    asked: Tensor | None
+    """(K,): whose it is; None: everybody's."""
 
 
 def priced(trainings: Sequence[Training], parameters: Parameters) -> dict[str, list[Priced]]:
@@ -38,7 +40,8 @@ def priced(trainings: Sequence[Training], parameters: Parameters) -> dict[str, l
         for kind in kinds:
             chosen = [penalty if penalty and _kind(penalty) == kind else None for penalty in own]
             some = next(penalty for penalty in chosen if penalty)
-            found.setdefault(name, []).append(Priced(some, strength(chosen, parameters, columns)))
+            own_strength = strength(chosen, parameters, columns)
+            found.setdefault(name, []).append(Priced(some, own_strength, _whose(chosen, parameters)))
     return found
 
 
@@ -65,6 +68,11 @@ def strength(penalties: Sequence[Penalty | None], parameters: Parameters, column
             if index == 0 and penalty.feature_weights:
                 own *= own.new_tensor([penalty.feature_weights.get(column, 1.0) for column in columns])
     return flat
+
+
+def _whose(penalties: Sequence[Penalty | None], parameters: Parameters) -> Tensor | None:
+    asked = [penalty is not None for penalty in penalties]
+    return None if all(asked) else torch.tensor(asked, device=parameters.weights.device)
 
 
 def _kind(penalty: Penalty) -> str:

@@ -4,10 +4,11 @@ A regularizer is a frozen model whose docstring holds its formula, its source an
 overrides the hooks it needs and the loop calls every hook of every technique, so a new technique is one class
 and one field of `Regularization`: that field *is* the registry, the API's schema, the catalog and the docs.
 
-Hooks take tensors and use only their methods, so this file loads no torch. Penalties act on one flat tensor
-of parameters `w`, shape (P,), beside a tensor `strength` of the same shape which already carries the
-technique's strength, its scope and its feature weights, and is zero for biases and norm parameters. Nothing
-below looks at the shapes, so a leading dimension of stacked networks (K, P) is the same code.
+Hooks take tensors and use only their methods, so this file loads no torch. Penalties act on weights `w`,
+never on biases and norm parameters, beside a `strength` which already carries the technique's strength, its
+scope and its feature weights: a tensor of one number, or one for each weight. `penalty` sees the weights of
+one layer, (…, n), and sums over the last dimension; the others see all weights of all networks of a stack,
+flat. A penalty must be nothing at w = 0, with which layers are filled up.
 """
 
 from __future__ import annotations

@@ -33,11 +33,11 @@ from models.parameters import Parameters
 class Chain:
     """The layers for batches of so many rows, each wired to the one before it."""
 
-    def __init__(self, inputs: Inputs, layers: Sequence[Layer]) -> None:
+    def __init__(self, inputs: Inputs, wired: Sequence[Layer]) -> None:
         self.inputs = inputs
-        self.layers = list(layers)
-        self.backwards = [layer for layer in reversed(layers) if layer.dy]
-        last = layers[-1]
+        self.layers = list(wired)
+        self.backwards = [layer for layer in reversed(wired) if layer.dy]
+        last = wired[-1]
         assert last.dy  # noqa: S101 - it has parameters
         self.outputs, self.gradient = last.y.view, last.dy.view
 
@@ -117,11 +117,16 @@ class StackedNetwork:
         """The layers for as many rows; an epoch has batches of two sizes at most."""
         rows = x.shape[1]
         if rows not in self._chains:
-            inputs, layers, gradients = Inputs(x, gradient=self._input_gradient), list[Layer](), Gradients()
-            for name in self._names:
-                layers.append(self._layer(name, layers[-1] if layers else inputs, gradients, rows))
-            self._chains[rows] = Chain(inputs, layers)
+            # Not inside inference mode, wherever this is called: others may want to write there later.
+            with torch.inference_mode(False), torch.no_grad():
+                self._chains[rows] = self._new_chain(x)
         return self._chains[rows]
+
+    def _new_chain(self, x: Tensor) -> Chain:
+        inputs, wired, gradients = Inputs(x, gradient=self._input_gradient), list[Layer](), Gradients()
+        for name in self._names:
+            wired.append(self._layer(name, wired[-1] if wired else inputs, gradients, x.shape[1]))
+        return Chain(inputs, wired)
 
     def _layer(self, name: str, before: Layer | Inputs, gradients: Gradients, rows: int) -> Layer:
         if name in self._dropped:
@@ -139,10 +144,12 @@ class StackedNetwork:
         return Activation(type(first), before)
 
     def _is_by_autograd(self, name: str) -> bool:
-        """Whether the derivative is not written; a norm or an activation is known behind some layer only."""
+        """Whether the derivative is not written; a norm or an activation is known behind a Linear only."""
         kind = type(getattr(self.networks[0], name, None))
-        behind = kind in NONLINEARITIES or kind is nn.BatchNorm1d
-        is_known = kind in (nn.Linear, layers.Linear) or (behind and name != self._names[0])
+        is_linear = kind in (nn.Linear, layers.Linear)
+        before, _ = self._around(name)
+        behind = any(isinstance(getattr(self.networks[0], each, None), nn.Linear) for each in before)
+        is_known = is_linear or (behind and (kind in NONLINEARITIES or kind is nn.BatchNorm1d))
         return name not in self._dropped and not (self._written and is_known)
 
     def _around(self, name: str) -> tuple[list[str], list[str]]:
@@ -187,7 +194,7 @@ def _rates(networks: Sequence[Network], name: str) -> list[float]:
 
 
 def _is_norm(network: Network, names: Sequence[str]) -> bool:
-    return any(isinstance(getattr(network, name, None), nn.BatchNorm1d) for name in names)
+    return any(type(getattr(network, name, None)) is nn.BatchNorm1d for name in names)
 
 
 class Written(torch.autograd.Function):

@@ -110,7 +110,7 @@ class Stack:
     def work(self, *, every: float = 0.0) -> Generator[Measured, None, None]:
         """Train to the end. Yields an empty list after a batch: whoever drives it may stop there.
 
-        That is after each batch, or only `every` so many seconds.
+        That is after each batch, or only `every` so many seconds where nobody's runtime is limited.
         """
         for training in self.members:
             training.begin()

@@ -43,8 +43,8 @@ class Rule(Protocol):
     def reach(self, place: str, rates: Sequence[float], force: Tensor) -> Tensor:
         """How far the last step would have moved each coordinate under a steady gradient of `force`.
 
-        `force` is one number for all, or flat as the parameters are; the answer is either as well. It may be
-        overwritten, and the next call overwrites it.
+        `force` is one number for all, or flat as the parameters are, and so is the answer. The caller may
+        write over it; the next call does.
         """
 
     def state(self, member: int) -> dict[str, Any]:
@@ -219,7 +219,7 @@ class Adam(_Fused):
         )
 
     def reach(self, place: str, rates: Sequence[float], force: Tensor) -> Tensor:
-        """force·lr/(√v̂ + ε), expanded by the bias correction's root: four passes over the weights."""
+        """force·lr/(√v̂ + ε), flat, expanded by the bias correction's root: four passes over the weights."""
         root = math.sqrt(1 - self._betas[1] ** self._memory.steps)
         reach = self._reach[place]
         # √v as 1/(1/√v), which is exact at 0: the square root's own kernel is ten times slower on zeros.

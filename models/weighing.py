@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
-from math import prod
 
 import torch
 from torch import Tensor
@@ -19,10 +18,11 @@ class Scale:
     def __init__(self, parameters: Parameters, penalties: Mapping[str, Sequence[Priced]]) -> None:
         layout = parameters.weight_layout
         self._blocks = layout.blocks(parameters.weights)
-        self._weights = sum(prod(shape) for shape in layout.shapes.values())
-        self._filled_up = sum(block.shape[1] for block in self._blocks) - self._weights
+        self._own = [layout.of(parameters.weights, name).flatten(1) for name in layout.shapes]
+        """Without what fills the blocks up."""
+        self._weights = sum(own.shape[1] for own in self._own)
         self._priced = {
-            name: [(each.penalty, layout.blocks(each.strength)) for each in parts]
+            name: [(each, layout.blocks(each.strength)) for each in parts]
             for name, parts in penalties.items()
         }
         self._nothing = parameters.weights.new_zeros(layout.members)
@@ -33,20 +33,21 @@ class Scale:
         found = {f"penalty_{name}": self._nothing for name in ("l1", "l2")}
         found |= {f"penalty_{name}": self._cost(name) for name in self._priced}
         squares = _added([(block * block).sum(-1) for block in self._blocks])
-        zeros = _added([(block == 0).sum(-1) for block in self._blocks])
+        zeros = _added([(own == 0).sum(-1) for own in self._own])
         return found | {
             "weight_norm": squares.sqrt(),
-            "sparsity": (zeros - self._filled_up).double() / self._weights,
+            "sparsity": zeros.double() / self._weights,
         }
 
     def _cost(self, name: str) -> Tensor:
         costs = [
-            penalty.penalty(block, strength)
-            for penalty, strengths in self._priced[name]
+            # Who did not ask pays nothing, also for weights that are no numbers any more.
+            cost if each.asked is None else torch.where(each.asked, cost, 0)
+            for each, strengths in self._priced[name]
             for block, strength in zip(self._blocks, strengths, strict=True)
+            if (cost := each.penalty.penalty(block, strength)) is not None
         ]
-        known = [cost for cost in costs if cost is not None]
-        return _added(known) if known else self._nothing
+        return _added(costs) if costs else self._nothing
 
 
 def _added(parts: Sequence[Tensor]) -> Tensor:

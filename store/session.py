@@ -232,8 +232,8 @@ def _begun(driver: Any) -> bool:
     """Whether it was free; any other error than that it is taken is left to whoever asks next."""
     try:
         driver.execute("BEGIN IMMEDIATE")
-    except _sqlite_driver().OperationalError as error:
-        return bool(error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY)
+    except _sqlite_driver().Error as error:
+        return bool(getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY)
     return True
 
 

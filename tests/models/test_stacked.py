@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 import pytest
@@ -76,6 +76,8 @@ SHAPES: list[dict[str, Any]] = [
     {"dropout": {"input": 0.3, "hidden": [0.5, 0.2]}},
     {"dropout": 0.5, "batch_norm": False, "activation": "tanh"},
     {"hidden": [16, 32]},
+    *({"hidden": [1], "activation": activation, "batch_norm": False} for activation in ACTIVATIONS),
+    {"hidden": [1, 4], "activation": "gelu", "dropout": 0.3},
 ]
 
 
@@ -83,7 +85,10 @@ SHAPES: list[dict[str, Any]] = [
 def test_every_derivative_is_that_of_finite_differences(shape: dict[str, Any]) -> None:
     nets = [
         network(
-            seed, **{"hidden": [5, 4]} | shape | ({"hidden": [3]} if shape.get("hidden") else {})
+            seed,
+            **{"hidden": [5, 4]}
+            | shape
+            | {"hidden": [min(3, width) for width in shape.get("hidden", [5, 4])][:1]},
         ).double()
         for seed in (0, 1)
     ]
@@ -178,6 +183,60 @@ def test_a_layer_of_a_new_kind_is_left_to_autograd_and_said_so() -> None:
     torch.testing.assert_close(outputs, expected, **CLOSE)
     for member, name in itertools.product(range(2), gradients[0]):
         torch.testing.assert_close(gradients_of(stacked, member)[name], gradients[member][name], **CLOSE)
+
+
+class Doubled(nn.BatchNorm1d):
+    """A batch norm that is more than one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + x
+
+
+def rebuilt(net: Network, children: Sequence[tuple[str, nn.Module]]) -> Network:
+    changed = Network(OrderedDict(children))
+    changed.randomness = net.randomness
+    return changed.double()
+
+
+def doubled(seed: int) -> Network:
+    children = dict(network(seed, batch_norm=False).named_children())
+    place = list(children).index("hidden_1_activation")
+    return rebuilt(
+        network(seed),
+        [*list(children.items())[:place], ("norm", Doubled(5)), *list(children.items())[place:]],
+    )
+
+
+def normed_at_once(seed: int) -> Network:
+    """Dropout and a batch norm before every Linear."""
+    children = list(network(seed, batch_norm=False, dropout={"input": 0.3}).named_children())
+    return rebuilt(network(seed), [children[0], ("norm", nn.BatchNorm1d(3)), *children[1:]])
+
+
+def twice(seed: int) -> Network:
+    """One activation behind the other, behind a single unit."""
+    children = list(network(seed, hidden=[1], batch_norm=False, activation="tanh").named_children())
+    return rebuilt(network(seed), [*children[:2], ("again", nn.Tanh()), *children[2:]])
+
+
+@pytest.mark.parametrize("make", [doubled, normed_at_once, twice])
+def test_layers_stand_wherever_a_technique_puts_them(make: Callable[[int], Network]) -> None:
+    ours, theirs = [make(0), make(1)], [make(0), make(1)]
+    stacked, x, dy = StackedNetwork(ours), rows(2), random(2, 6, 3)
+    outputs = stacked.forward(x)
+    stacked.backward(dy)
+    expected, gradients = by_torch(theirs, x, dy)
+    torch.testing.assert_close(outputs, expected, **CLOSE)
+    for member, name in itertools.product(range(2), gradients[0]):
+        torch.testing.assert_close(gradients_of(stacked, member)[name], gradients[member][name], **CLOSE)
+
+
+def test_what_was_trained_in_inference_mode_is_trained_on_outside() -> None:
+    stacked, x = StackedNetwork([network(0)]), rows(1)
+    with torch.inference_mode():
+        stacked.forward(x)
+        stacked.backward(random(1, 6, 3))
+    assert torch.isfinite(stacked.forward(x)).all()
 
 
 def test_networks_without_dropout_stand_beside_those_with_it() -> None:
