@@ -83,15 +83,8 @@ SHAPES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_every_derivative_is_that_of_finite_differences(shape: dict[str, Any]) -> None:
-    nets = [
-        network(
-            seed,
-            **{"hidden": [5, 4]}
-            | shape
-            | {"hidden": [min(3, width) for width in shape.get("hidden", [5, 4])][:1]},
-        ).double()
-        for seed in (0, 1)
-    ]
+    small = {"hidden": [min(3, width) for width in shape.get("hidden", [5, 4])][:1]}
+    nets = [network(seed, **shape | small) for seed in (0, 1)]
     stacked = StackedNetwork(nets, input_gradient=True)
     streams = [net.randomness.state() for net in nets]
 
@@ -199,12 +192,8 @@ def rebuilt(net: Network, children: Sequence[tuple[str, nn.Module]]) -> Network:
 
 
 def doubled(seed: int) -> Network:
-    children = dict(network(seed, batch_norm=False).named_children())
-    place = list(children).index("hidden_1_activation")
-    return rebuilt(
-        network(seed),
-        [*list(children.items())[:place], ("norm", Doubled(5)), *list(children.items())[place:]],
-    )
+    linear, *others = network(seed, batch_norm=False).named_children()
+    return rebuilt(network(seed), [linear, ("norm", Doubled(5)), *others])
 
 
 def normed_at_once(seed: int) -> Network:
