@@ -40,9 +40,15 @@ class Module:
     def tree(self) -> ast.Module:
         return ast.parse(self.text)
 
-    def imports(self) -> set[str]:
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """All of the tree, walked through once for the many who look for something in it."""
+        return tuple(ast.walk(self.tree))
+
+    @cached_property
+    def imports(self) -> frozenset[str]:
         """Every module that it names anywhere, lazily or for types only, too."""
-        return {name for node in ast.walk(self.tree) for name in _imported(node)}
+        return frozenset(name for node in self.nodes for name in _imported(node))
 
     def imports_at_once(self) -> set[str]:
         """The modules that are loaded while it is being imported."""
@@ -52,8 +58,9 @@ class Module:
 @cache
 def modules(*rooms: str) -> tuple[Module, ...]:
     """The modules of these rooms, of all rooms by default."""
-    folders = [ROOT / room for room in rooms or ROOMS]
-    return tuple(Module(path) for folder in folders for path in sorted(folder.rglob("*.py")))
+    if rooms:
+        return tuple(one for room in rooms for one in modules() if one.room == room)
+    return tuple(Module(path) for room in ROOMS for path in sorted((ROOT / room).rglob("*.py")))
 
 
 @cache

@@ -86,20 +86,18 @@ ONLY_HERE = {
 @pytest.mark.parametrize("packages", ONLY_HERE)
 def test_a_library_is_known_in_its_own_place_only(packages: str) -> None:
     libraries, places = set(packages.split()), ONLY_HERE[packages]
-    knowing = [
-        one.place for one in modules() if libraries & {name.partition(".")[0] for name in one.imports()}
-    ]
+    knowing = [one.place for one in modules() if libraries & {name.partition(".")[0] for name in one.imports}]
     assert knowing, "nobody uses it: drop the rule"
     assert [place for place in knowing if not place.startswith(places)] == []
 
 
 def test_the_command_line_knows_of_us_only_the_settings() -> None:
-    ours = {name for one in modules("cli") for name in one.imports() if name in names()}
+    ours = {name for one in modules("cli") for name in one.imports if name in names()}
     assert {name for name in ours if not name.startswith("cli")} == {"store.settings"}
 
 
 def test_imports_are_absolute() -> None:
-    assert [(one.place, name) for one in modules() for name in one.imports() if name.startswith(".")] == []
+    assert [(one.place, name) for one in modules() for name in one.imports if name.startswith(".")] == []
 
 
 def test_modules_do_not_import_each_other_in_circles() -> None:
@@ -175,14 +173,14 @@ def test_importing_opens_no_file_socket_engine_or_thread() -> None:
 
 
 def nodes(kind: type[ast.AST], *rooms: str) -> Iterator[tuple[Module, ast.AST]]:
-    return ((one, node) for one in modules(*rooms) for node in ast.walk(one.tree) if isinstance(node, kind))
+    return ((one, node) for one in modules(*rooms) for node in one.nodes if isinstance(node, kind))
 
 
 def test_only_the_store_reads_the_environment() -> None:
     readers = {
         one.place for one, node in nodes(ast.Attribute) if node.attr in ("environ", "getenv", "environb")
     }
-    readers |= {one.place for one in modules() if "os.environ" in one.imports()}
+    readers |= {one.place for one in modules() if "os.environ" in one.imports}
     assert {place for place in readers if not place.startswith("store/")} == set()
 
 
@@ -238,7 +236,7 @@ def test_routes_ask_the_database_as_their_caller_sees_it() -> None:
     routes = [one for one in modules("api") if one.place.startswith("api/routes/")]
     assert routes
     for one in routes:
-        called = [node.func for node in ast.walk(one.tree) if isinstance(node, ast.Call)]
+        called = [node.func for node in one.nodes if isinstance(node, ast.Call)]
         rebinding = [func for func in called if isinstance(func, ast.Attribute) and func.attr == "of"]
         assert not [func for func in rebinding if "database" in ast.unparse(func.value)], one.place
 
@@ -309,12 +307,7 @@ def words(name: str) -> set[str]:
 def test_nothing_is_called_what_says_nothing() -> None:
     called = {(one.place, part) for one in modules() for part in one.name.split(".")}
     defined = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    called |= {
-        (one.place, node.name)
-        for one in modules()
-        for node in ast.walk(one.tree)
-        if isinstance(node, defined)
-    }
+    called |= {(one.place, node.name) for one in modules() for node in one.nodes if isinstance(node, defined)}
     assert {(place, name) for place, name in called if words(name) & FORBIDDEN_NAMES} == set()
 
 
@@ -332,7 +325,7 @@ def test_a_module_has_one_subject() -> None:
 
 
 def test_annotations_are_not_evaluated() -> None:
-    assert [one.place for one in WRITTEN if _has_code(one) and "__future__" not in one.imports()] == []
+    assert [one.place for one in WRITTEN if _has_code(one) and "__future__" not in one.imports] == []
 
 
 def _has_code(one: Module) -> bool:

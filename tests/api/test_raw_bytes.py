@@ -53,7 +53,7 @@ BODIES: dict[str, bytes] = {
     "null": b"null",
     "huge number": b'{"dataset": "iris", "priority": ' + b"9" * 100_000 + b"}",
     "huge exponent": b'{"dataset": "iris", "priority": 1e999999999}',
-    "many names": b"{" + b",".join(b'"n%d":1' % number for number in range(50_000)) + b"}",
+    "many names": b"{" + b",".join(b'"n%d":1' % number for number in range(5_000)) + b"}",
     "too large": b'{"dataset": "' + b"x" * LIMIT + b'"}',
     "form": b"dataset=iris",
     "html": b"<html></html>",

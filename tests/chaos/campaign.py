@@ -95,11 +95,17 @@ class Campaign:
 
     # ── faults ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def at_random(self, seconds: float, kinds: Iterable[str] | None = None) -> None:
+    def at_random(
+        self,
+        seconds: float,
+        kinds: Iterable[str] | None = None,
+        *,
+        pauses: tuple[float, float] = PAUSES,
+    ) -> None:
         """Faults of chance until the time is up, or one of each of these kinds."""
         until = time.monotonic() + seconds
         for kind in kinds or faults.order(self.random):
-            pause = self.random.uniform(*PAUSES)
+            pause = self.random.uniform(*pauses)
             if kinds is None and time.monotonic() + pause > until:
                 return
             time.sleep(pause)

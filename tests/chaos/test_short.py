@@ -12,6 +12,8 @@ from tests.chaos.specs import HEALTHY
 
 SEED = 11
 KINDS = ("pool child", "api", "broker without its data", "reconciler")
+PAUSES = (0.3, 1.2)
+"""Between two faults; the next one waits besides until somebody trains again."""
 QUICK = tuple(
     {**HEALTHY[name], "training": {**HEALTHY[name]["training"], "max_epochs": epochs}}
     for name, epochs in {"cocktail": 40, "momentum": 30}.items()
@@ -20,7 +22,7 @@ QUICK = tuple(
 
 def attack(under_way: Campaign) -> None:
     under_way.company.come()
-    under_way.at_random(0, KINDS)
+    under_way.at_random(0, KINDS, pauses=PAUSES)
 
 
 @pytest.mark.timeout(240)

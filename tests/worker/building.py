@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,9 @@ class Workshop:
             }
 
 
+@cache
 def iris() -> Table:
+    """Read once: a table is never changed."""
     return bundled("iris")
 
 

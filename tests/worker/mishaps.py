@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -126,9 +126,15 @@ class Doomed:
 # ── what must be true ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def reconciled(workshop: Workshop, **settings: Any) -> Reconciler:
-    """A reconciler of this workshop that nudges nobody."""
-    return Reconciler(workshop.everybodys, workshop.files, Settings(backoff_seconds=0, **settings), _Silent())
+def reconciled(workshop: Workshop) -> Reconciler:
+    """A reconciler of this workshop that nudges nobody and gives no job up."""
+    return Reconciler(workshop.everybodys, workshop.files, _patient(), _Silent())
+
+
+@cache
+def _patient() -> Settings:
+    """Made once: to look for each setting in all its sources takes longer than what is done with them."""
+    return Settings(backoff_seconds=0, max_attempts=99)
 
 
 class _Silent:
@@ -144,7 +150,7 @@ def run_out(workshop: Workshop) -> None:
     with workshop.database.writing() as tx:
         held = tables.jobs.c.status == "running"
         tx.execute(tables.jobs.update().where(held).values(lease_expires_at=now(-1)))
-    reconciled(workshop, max_attempts=99).expire()
+    reconciled(workshop).expire()
 
 
 def check_unfinished(workshop: Workshop, job: Job, folder: Path) -> None:
