@@ -13,7 +13,7 @@ from tests.chaos.specs import HEALTHY
 SEED = 11
 KINDS = ("pool child", "api", "broker without its data", "reconciler")
 PAUSES = (0.3, 1.2)
-"""Between two faults; the next one waits besides until somebody trains again."""
+"""Between two faults; four times of five the next one waits besides until somebody trains again."""
 QUICK = tuple(
     {**HEALTHY[name], "training": {**HEALTHY[name]["training"], "max_epochs": epochs}}
     for name, epochs in {"cocktail": 40, "momentum": 30}.items()
