@@ -184,7 +184,6 @@ class BatchNorm:
         )
         self._learnt = (self._gamma.view(-1), self._beta.view(-1))
         self._running = (self._mean.view(-1), self._variance.view(-1))
-        self._gradients = (gamma_gradient.view(-1), beta_gradient.view(-1))
         members, room = self._gamma.shape
         shape = (members, rows, self._width)
         self.y = Workspace.of(self._gamma, shape, turned=True)
