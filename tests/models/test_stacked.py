@@ -164,11 +164,10 @@ def gated(seed: int) -> Network:
     return changed
 
 
-def test_a_layer_of_a_new_kind_is_left_to_autograd_and_said_so() -> None:
-    ours, theirs = [gated(0), gated(1)], [gated(0), gated(1)]
-    stacked, x = StackedNetwork(ours), rows(2)
-    assert stacked.by_autograd == ["hidden_1_gate"]
-    dy = random(2, 6, 3)
+def assert_torchs(make: Callable[[int], Network]) -> StackedNetwork:
+    """Two such networks as a stack say what they say one by one under autograd."""
+    ours, theirs = [make(0), make(1)], [make(0), make(1)]
+    stacked, x, dy = StackedNetwork(ours), rows(2), random(2, 6, 3)
     with torch.inference_mode():
         outputs = stacked.forward(x)
         stacked.backward(dy)
@@ -176,6 +175,11 @@ def test_a_layer_of_a_new_kind_is_left_to_autograd_and_said_so() -> None:
     torch.testing.assert_close(outputs, expected, **CLOSE)
     for member, name in itertools.product(range(2), gradients[0]):
         torch.testing.assert_close(gradients_of(stacked, member)[name], gradients[member][name], **CLOSE)
+    return stacked
+
+
+def test_a_layer_of_a_new_kind_is_left_to_autograd_and_said_so() -> None:
+    assert assert_torchs(gated).by_autograd == ["hidden_1_gate"]
 
 
 class Doubled(nn.BatchNorm1d):
@@ -210,14 +214,7 @@ def twice(seed: int) -> Network:
 
 @pytest.mark.parametrize("make", [doubled, normed_at_once, twice])
 def test_layers_stand_wherever_a_technique_puts_them(make: Callable[[int], Network]) -> None:
-    ours, theirs = [make(0), make(1)], [make(0), make(1)]
-    stacked, x, dy = StackedNetwork(ours), rows(2), random(2, 6, 3)
-    outputs = stacked.forward(x)
-    stacked.backward(dy)
-    expected, gradients = by_torch(theirs, x, dy)
-    torch.testing.assert_close(outputs, expected, **CLOSE)
-    for member, name in itertools.product(range(2), gradients[0]):
-        torch.testing.assert_close(gradients_of(stacked, member)[name], gradients[member][name], **CLOSE)
+    assert_torchs(make)
 
 
 def test_what_was_trained_in_inference_mode_is_trained_on_outside() -> None:
