@@ -207,8 +207,19 @@ def test_a_member_that_diverges_disturbs_nobody() -> None:
     assert [one.stop_reason for one in found] == ["max_epochs", "diverged", "max_epochs"]
     expected = alone(chosen, given)
     assert_equal(found[::2], expected[::2])
-    # Its own last numbers may differ: a strength of 0, which others' techniques bring, times infinity.
+    # Its own last weights may differ: a strength of 0, which others' techniques bring, times infinity.
     assert everything(found[1])["ending"] == everything(expected[1])["ending"]
+    assert [epoch.values["penalty_l1"] for epoch in found[1].history.epochs] == [0.0] * len(found[1].history)
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_of_weights_that_are_no_numbers_none_is_zero(task: str) -> None:
+    """The idle second row of a single output is nobody's, whatever becomes of it."""
+    given = data(task)
+    wild = {"optimizer": {"kind": "sgd", "learning_rate": 100.0}, "regularization": {"l2": 1e6}}
+    (found,) = alone(specs(given, {"network": {"hidden": [8]}}, [wild]), given)
+    assert found.stop_reason == "diverged"
+    assert all(0 <= epoch.values["sparsity"] <= 1 for epoch in found.history.epochs)
 
 
 def test_a_member_whose_time_is_up_ends_and_the_others_go_on() -> None:
