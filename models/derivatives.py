@@ -227,8 +227,8 @@ class BatchNorm:
         scale = self._gamma * (self._variance + self._eps).rsqrt()
         shift = torch.addcmul(self._beta, self._mean, scale, value=-1)
         shift, scale = (each[:, None, : self._width] for each in (shift, scale))
-        # What a Linear gave is nobody else's, so it may be written over.
-        return torch.addcmul(shift, x, scale, out=x if isinstance(self._before, Linear) else None)
+        # Behind a Linear, which every norm and activation is, nobody else holds what comes in.
+        return torch.addcmul(shift, x, scale, out=x)
 
 
 _ALL_THREE = [True, True, True]
@@ -243,9 +243,8 @@ class Activation:
 
     def __init__(self, kind: type[nn.Module], before: Layer) -> None:
         self._f = NONLINEARITIES[kind]
-        self._is_free = isinstance(before, Linear | BatchNorm)
-        """Nobody looks again at what the layer before gave."""
-        self.y = before.y if self._f.of_outputs and self._is_free else before.y.alike()
+        in_place = self._f.of_outputs and isinstance(before, Linear | BatchNorm)
+        self.y = before.y if in_place else before.y.alike()
         self.dy = before.dy
         self._x, self._kept = before.y.whole, (self.y if self._f.of_outputs else before.y).whole
 
@@ -258,7 +257,7 @@ class Activation:
 
     def evaluate(self, x: Tensor) -> Tensor:
         if self._f.is_exact:
-            return self._f.function(x, x if self._is_free else torch.empty_like(x))
+            return self._f.function(x, x)
         return in_whole_vectors(lambda each: self._f.function(each, torch.empty_like(each)), x)
 
 

@@ -26,7 +26,6 @@ from models.batches import Batches
 from models.evaluation import drained, evaluate
 from models.fista import Fista
 from models.history import Epoch
-from models.lanes import whole_lanes
 from models.optimizers import Descent, Stepper
 from models.parameters import Snapshot
 from models.pricing import priced
@@ -203,7 +202,7 @@ class Stack:
         if not self._outputs:
             return
         pending, self._outputs = self._outputs, []
-        outputs, targets = (torch.cat(_filled_up(parts), dim=1) for parts in zip(*pending, strict=True))
+        outputs, targets = (torch.cat(parts, dim=1) for parts in zip(*pending, strict=True))
         losses, start = self.data.readout.losses(outputs, targets).double(), 0
         for rows, alike in groupby(targets.shape[1] for _, targets in pending):
             end = start + rows * len(list(alike))
@@ -277,13 +276,6 @@ class Stack:
             {name: measured[split][index] if split in measured else None for name, split in _SPLITS.items()}
             for index in range(len(self.seats))
         ]
-
-
-def _filled_up(parts: Sequence[Tensor]) -> list[Tensor]:
-    """Tensors of (K, rows, …) and so many zeros that all rows together are whole vectors."""
-    first, rows = parts[0], sum(part.shape[1] for part in parts)
-    missing = whole_lanes(rows) - rows
-    return [*parts, first.new_zeros(first.shape[0], missing, *first.shape[2:])]
 
 
 _SPLITS = {"train": "train", "validation": "val", "test": "test"}

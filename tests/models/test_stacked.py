@@ -217,6 +217,22 @@ def test_layers_stand_wherever_a_technique_puts_them(make: Callable[[int], Netwo
     assert_torchs(make)
 
 
+@pytest.mark.parametrize("members", [1, 2])
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_what_is_idle_stays_idle(members: int, *, batch_norm: bool) -> None:
+    """A single output's second row, beside hidden layers whose gradients are as wide as that."""
+    shape: dict[str, Any] = {"hidden": [2, 2], "outputs": 1, "activation": "tanh", "dropout": 0.3}
+    nets = [network(seed, batch_norm=batch_norm, **shape) for seed in range(members)]
+    stacked = StackedNetwork(nets)
+    for _ in range(2):
+        stacked.forward(rows(members))
+        stacked.backward(random(members, 6, 1))
+    own = stacked.parameters
+    gradient = own.weight_layout.block(own.weight_gradient, "output.weight")
+    assert gradient[:, :2].all()
+    assert not gradient[:, 2:].any()
+
+
 def test_what_was_trained_in_inference_mode_is_trained_on_outside() -> None:
     stacked, x = StackedNetwork([network(0)]), rows(1)
     with torch.inference_mode():

@@ -100,6 +100,26 @@ def test_the_result_is_the_restored_epochs(digits: Table) -> None:
 # ── endings ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize("name", ["digits", "breast_cancer"])
+def test_every_split_is_measured_on_its_own_rows(name: str) -> None:
+    """By torch's own network: what it takes each row for, and how many of its weights are zero."""
+    settings = {"network": {"hidden": [5]}, "regularization": {"l1": 1e-2}, "metrics": ["accuracy"]}
+    done = trained(bundled(name), training={"max_epochs": 2}, **settings)
+    prepared, weights = done.prepared, [layer.weight for _, layer in done.network.linears()]
+    assert prepared.validation is not None
+    assert prepared.test is not None
+    splits = {"train": prepared.train, "validation": prepared.validation, "test": prepared.test}
+    for split, rows in splits.items():
+        answers = done.network(torch.from_numpy(rows.x).float()).detach()
+        taken = answers.argmax(1) if answers.shape[1] > 1 else (answers[:, 0] > 0).long()
+        right = (taken.numpy() == rows.y).mean()
+        assert done.result()[split]["accuracy"] == pytest.approx(right, abs=1e-9), split
+    assert done.restored_epoch == 2
+    zeros, count = sum(int((w == 0).sum()) for w in weights), sum(w.numel() for w in weights)
+    assert 0 < zeros < count
+    assert done.history.epochs[-1].values["sparsity"] == pytest.approx(zeros / count, abs=1e-12)
+
+
 def test_early_stopping_ends_it_and_restores_the_best(digits: Table) -> None:
     done = trained(digits, **SEED_NETWORK)
     losses = [epoch.values["val_loss"] for epoch in done.history.epochs]
@@ -156,6 +176,17 @@ def test_time_ends_it_with_a_result(digits: Table) -> None:
     assert time.monotonic() - started < 5
     assert done.stop_reason == "max_runtime"
     assert done.result()["validation"]["loss"] > 0
+
+
+def test_time_is_looked_at_after_every_batch_however_seldom_the_caller_is_asked() -> None:
+    many = table(np.random.default_rng(0).standard_normal((20_000, 3)), np.arange(20_000) % 2)
+    limited = {"max_epochs": 9, "batch_size": 2, "max_runtime_seconds": 0.1}
+    running = training(many, training=limited)
+    for _ in running.stack.work(every=3600):
+        pass
+    assert running.stop_reason == "max_runtime"
+    # An epoch has 7,500 batches, of which a limit of a tenth of a second lets some hundreds happen.
+    assert running.runtime_seconds < 1
 
 
 def test_divergence_is_an_outcome_and_the_best_weights_are_kept(digits: Table) -> None:
