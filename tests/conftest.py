@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -16,7 +17,7 @@ import structlog
 from store import migrate
 from store.session import Database
 from store.tables import DEFAULT_PROJECT, metadata, projects
-from tests import servers
+from tests import browsers, servers
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for what the tests start: see tests/models/conftest.py
 
@@ -60,7 +61,11 @@ LONGEST = (
 """What takes long comes first: begun last, it would keep one process busy while the other has no more."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "browser: needs a Chromium; `./run browser` installs one")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Two processes share the modules in this order."""
 
     def rank(item: pytest.Item) -> int:
@@ -68,6 +73,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((place for place, long in enumerate(LONGEST) if path.startswith(long)), len(LONGEST))
 
     items.sort(key=rank)
+    browsers.leave_out(config, items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A process of pytest-xdist has ended."""
+    browsers.told_by(node.config, node)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was left out is said where people look: at the end."""
+    if line := browsers.report(terminalreporter.config):
+        terminalreporter.write_line(line, yellow=True)
 
 
 def pytest_collection_finish() -> None:
