@@ -33,8 +33,8 @@ from store.tables import DEFAULT_PROJECT
 
 Need = Literal["nothing", "read", "write", "admin", "operator"]
 
-_OPEN: Final = frozenset({"/healthz", "/readyz", "/docs", "/v1/openapi.json"})
-_OPEN_BELOW: Final = ("/docs/",)
+_OPEN: Final = frozenset({"/", "/healthz", "/readyz", "/docs", "/v1/openapi.json"})
+_OPEN_BELOW: Final = ("/docs/", "/dashboard/")
 _OPERATORS: Final = ("/metrics",)
 _ADMINS: Final = ("/v1/keys", "/v1/projects", "/v1/webhooks")
 _READS: Final = frozenset({("POST", "/v1/jobs/validate"), ("GET", "/v1/projects/current")})

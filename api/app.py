@@ -34,6 +34,7 @@ from api.requests import RequestIdentity
 from api.routes import (
     catalog,
     curves,
+    dashboard,
     datasets,
     events,
     keys,
@@ -105,7 +106,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     # They are tried in this order: what is asked for most comes first.
     for routes in (
         *(job_routes, curves, events, datasets, weights, catalog),
-        *(workers, webhooks, projects, keys, operation),
+        *(workers, webhooks, projects, keys, operation, dashboard),
     ):
         app.include_router(routes.router)
     openapi.install(app)

@@ -164,7 +164,7 @@ def openapi(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return create_app(Settings(data_dir=tmp_path_factory.mktemp("api"))).openapi()
 
 
-UNLISTED = {("GET", "/v1/openapi.json"), ("GET", "/docs"), ("GET", "/docs/problems")}
+UNLISTED = {("GET", "/"), ("GET", "/v1/openapi.json"), ("GET", "/docs"), ("GET", "/docs/problems")}
 """Answered, and no part of the document."""
 
 

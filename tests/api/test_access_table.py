@@ -31,7 +31,7 @@ Route = tuple[str, str]
 NEEDS: dict[str, set[Route]] = {
     "nothing": {
         *(("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/v1/openapi.json"), ("GET", "/docs")),
-        *(("GET", "/docs/problems"), ("GET", "/docs/{name}")),
+        *(("GET", "/docs/problems"), ("GET", "/docs/{name}"), ("GET", "/"), ("GET", "/dashboard/{name}")),
     },
     "read": {
         *(("GET", "/v1/datasets"), ("GET", "/v1/datasets/{dataset_id}")),
@@ -187,7 +187,7 @@ def test_without_a_valid_key(route: Route, client: TestClient, server: Server) -
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"])
 @pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v1/nothing", "/v1/jobs/", "//v1/jobs", "/healthz/", "/v1/JOBS"]
+    "path", ["/dashboard", "/v1", "/v1/nothing", "/v1/jobs/", "//v1/jobs", "/healthz/", "/v1/JOBS"]
 )
 def test_what_is_not_there_is_not_told_to_strangers(method: str, path: str, client: TestClient) -> None:
     assert client.request(method, f"{HOME}{path}").status_code == 401
