@@ -114,6 +114,7 @@ async function watchWorkers() {
   }
 }
 
+document.querySelector(".skip").addEventListener("click", (event) => (event.preventDefault(), main.focus()));
 window.addEventListener("hashchange", follow);
 welcome();
 open();

@@ -3,7 +3,7 @@
 import { Watched, every, get, query } from "./calls.js";
 import { Chart, color } from "./chart.js";
 import { Curve, smoothed } from "./curve.js";
-import { card, fill, h, say } from "./elements.js";
+import { card, fill, h, say, scroller } from "./elements.js";
 import { averaged, deviation, differing, flat, mean, replicates } from "./groups.js";
 import { cocktail, pill } from "./jobs.js";
 import { ago, called, number, plain } from "./words.js";
@@ -46,7 +46,7 @@ class Comparison {
     Object.assign(this, { jobs, series, signal, curves: [], watched: new Watched() });
     this.chart = new Chart({ label: "Curves of several jobs", height: 380 });
     this.groups = replicates(jobs);
-    this.table = h("div", { class: "scroll" });
+    this.table = scroller("What they differ in");
     this.legendPlace = h("div", { class: "legend" });
     fill(main, h("div", { class: "head" }, h("h1", {}, `${jobs.length} jobs compared`), h("a", { class: "button", href: "#/compare" }, "Others")),
       card(null, this.#tools(), this.legendPlace, this.chart.box), card("What they differ in, and what came of it", this.table), this.#seeds());
@@ -145,7 +145,7 @@ class Comparison {
       return h("tr", {}, h("th", { scope: "row", class: "column" }, called(group[0])), h("td", { class: "right figure" }, group.length),
         h("td", { class: "right figure" }, told(of(({ result }) => result?.validation?.loss))), h("td", { class: "right figure" }, told(of(({ result }) => result?.generalization_gap))));
     };
-    return card("Over seeds", h("p", { class: "small muted" }, "Mean and standard deviation of jobs whose specs differ in nothing but seeds."), h("div", { class: "scroll" }, h("table", { class: "small" },
+    return card("Over seeds", h("p", { class: "small muted" }, "Mean and standard deviation of jobs whose specs differ in nothing but seeds."), scroller("Over seeds", h("table", { class: "small" },
       h("thead", {}, h("tr", {}, ["Jobs like", "Seeds", "Validation loss", "Gap"].map((head, at) => h("th", { scope: "col", class: at ? "right" : null }, head)))), h("tbody", {}, several.map(row)))));
   }
 }

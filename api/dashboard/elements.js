@@ -75,6 +75,11 @@ export function card(title, ...children) {
   return h("section", { class: "card" }, title && h("h2", {}, title), ...children);
 }
 
+/** What may be wider than the page: it scrolls by itself, by keyboard too. */
+export function scroller(label, ...children) {
+  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label }, ...children);
+}
+
 /** Tell a screen reader something that is only to be seen otherwise. */
 export function announce(text) {
   say(document.getElementById("said"), text);

@@ -2,7 +2,7 @@
 
 import { Chart, color, legend } from "./chart.js";
 import { indexOfLowest, smoothed } from "./curve.js";
-import { fill, h } from "./elements.js";
+import { fill, h, scroller } from "./elements.js";
 import { number, plain } from "./words.js";
 
 const BETWEEN_DRAWINGS = 250; // Milliseconds; epochs come in as often.
@@ -23,7 +23,7 @@ export class Learning {
     this.below = new Chart({ label: "Regularization by epoch", height: 170, pointed: (epoch) => this.#point(epoch) });
     this.legend = legend([]);
     this.note = h("span", { class: "small muted" });
-    this.table = h("details", {}, h("summary", {}, "The numbers"), h("div", { class: "scroll" }));
+    this.table = h("details", {}, h("summary", {}, "The numbers"), scroller("The numbers"));
     this.table.addEventListener("toggle", () => this.#tabulate());
     this.element = h("section", { class: "card" }, h("div", { class: "head" }, h("h2", { class: "grow" }, "Learning curve"), this.#tools()), this.names = h("div"), this.chart.box, this.#slide(), this.asideHead = h("div", { class: "tools" }), this.below.box, this.table);
     window.addEventListener("recolored", () => this.#again(), { signal });

@@ -1,7 +1,7 @@
 // The trained network at work, and to take away.
 
 import { call, get } from "./calls.js";
-import { card, fill, h, save, say } from "./elements.js";
+import { card, fill, h, save, say, scroller } from "./elements.js";
 import { number } from "./words.js";
 
 const SAMPLE = 3;
@@ -14,7 +14,7 @@ export async function predictions(job, signal) {
   const wanted = columns.filter((column) => column !== target && column !== job.spec.split.column);
   const text = [wanted, ...data.map((row) => wanted.map((column) => row[column]))].map(written).join("\n");
   const input = h("textarea", { class: "mono", rows: SAMPLE + 2, spellcheck: "false", id: "rows", value: text, wrap: "off" });
-  const [answer, wrong] = [h("div", { class: "scroll" }), h("p", { class: "wrong", role: "alert" })];
+  const [answer, wrong] = [scroller("Predictions"), h("p", { class: "wrong", role: "alert" })];
   const ask = async () => {
     say(wrong, "");
     try {

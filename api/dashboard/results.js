@@ -1,6 +1,6 @@
 // How good the network is: the splits side by side.
 
-import { card, h } from "./elements.js";
+import { card, h, scroller } from "./elements.js";
 import { number, plain } from "./words.js";
 
 const SPLITS = ["train", "validation", "test"];
@@ -16,7 +16,7 @@ export function results(job) {
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, h("span", { class: "unseen" }, "Metric")), splits.map((split) => h("th", { scope: "col", class: "right" }, split)))),
     h("tbody", {}, metrics.map((metric) => h("tr", {}, h("th", { scope: "row" }, plain(metric)), splits.map((split) => h("td", { class: "right figure" }, told(split, metric)))))));
   const gap = result.generalization_gap;
-  return card("Result", h("div", { class: "scroll" }, table), h("p", { class: "small muted" },
+  return card("Result", scroller("Result", table), h("p", { class: "small muted" },
     `The weights of epoch ${result.restored_epoch ?? result.best_epoch} of ${result.last_epoch}. `,
     gap === null || gap === undefined ? "" : `Generalization gap ${number(gap, 3)} (validation loss minus training loss). `,
     result.test ? "The test rows were looked at once, with these weights." : ""));

@@ -1,7 +1,7 @@
 // What the weights say: how sparse each layer is, and which columns the network listens to.
 
 import { get } from "./calls.js";
-import { card, fill, h } from "./elements.js";
+import { card, fill, h, scroller } from "./elements.js";
 import { number, percent } from "./words.js";
 
 const FEW = 15;
@@ -15,7 +15,7 @@ const meter = (share) => h("span", { class: "meter", role: "presentation", style
 
 function layersTable(layers) {
   const heads = ["Layer", "Shape", "Sparsity", "", "L2 norm", "Largest"];
-  return h("div", { class: "scroll" }, h("table", { class: "small" },
+  return scroller("Layers", h("table", { class: "small" },
     h("caption", { class: "unseen" }, "Each layer's weights; sparsity is the share that is exactly zero"),
     h("thead", {}, h("tr", {}, heads.map((head, at) => h("th", { scope: "col", class: at > 3 || at === 2 ? "right" : null }, head || h("span", { class: "unseen" }, "Sparsity as a bar"))))),
     h("tbody", {}, layers.map((layer) => h("tr", {},
@@ -44,7 +44,7 @@ function listened(inputs) {
 
 function coefficients({ outputs, intercept, coefficients: found }) {
   const names = Object.keys(found);
-  return h("details", {}, h("summary", {}, "Coefficients"), h("div", { class: "scroll" }, h("table", { class: "small" },
+  return h("details", {}, h("summary", {}, "Coefficients"), scroller("Coefficients", h("table", { class: "small" },
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Input"), outputs.map((output) => h("th", { scope: "col", class: "right" }, output)))),
     h("tbody", {}, [["intercept", intercept], ...names.map((name) => [name, found[name]])].map(([name, values]) =>
       h("tr", {}, h("th", { scope: "row" }, name), values.map((value) => h("td", { class: "right figure" }, number(value)))))))));
