@@ -35,6 +35,7 @@ from api.routes import (
     catalog,
     curves,
     datasets,
+    diagnosis,
     events,
     keys,
     operation,
@@ -104,7 +105,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.server = _server(settings, tracing)
     # They are tried in this order: what is asked for most comes first.
     for routes in (
-        *(job_routes, curves, events, datasets, weights, catalog),
+        *(job_routes, curves, diagnosis, events, datasets, weights, catalog),
         *(workers, webhooks, projects, keys, operation),
     ):
         app.include_router(routes.router)
