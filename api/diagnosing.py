@@ -1,17 +1,27 @@
-"""From what is stored of a job to its diagnosis: reads what the science asks for, and judges nothing."""
+"""From what is stored of a job to its diagnosis: reads what the science asks for, and judges nothing.
+
+What the science does not know is what a job may cost here: a suggestion that would be refused is left out.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
+from api import plans
 from api.errors import NoDiagnosisError
 from api.schemas import description_of
-from models.diagnosis import Case, Diagnosis, diagnose
+from models import cost
+from models.defaults import complete
+from models.diagnosis import Case, Diagnosis, Suggestion, diagnose
+from models.diagnosis.patches import merged
+from models.errors import TooExpensiveError
 from models.spec import JobSpec
 from store import curves, datasets, weights
 from store.errors import NotFound
 from store.jobs import Job
 from store.session import Connection
+from store.settings import Settings
 
 _LOOKED_AT: Final = (
     *("train_loss", "val_loss", "objective", "penalty_l1", "penalty_l2", "sparsity", "train_r2"),
@@ -19,7 +29,7 @@ _LOOKED_AT: Final = (
 """Besides the series that says which epoch is best."""
 
 
-def diagnosis_of(tx: Connection, job: Job) -> Diagnosis:
+def diagnosis_of(tx: Connection, job: Job, settings: Settings) -> Diagnosis:
     """The diagnosis of a job as it stands; `NoDiagnosisError` before its first epoch.
 
     Costs one read of some series from packed columns: a few hundredths of a second for 100,000 epochs.
@@ -28,16 +38,29 @@ def diagnosis_of(tx: Connection, job: Job) -> Diagnosis:
     packed = curves.packed(tx, job.id, series=[*_LOOKED_AT, *_monitored(spec)])
     if not packed.length:
         raise NoDiagnosisError(_why_none(job))
-    return diagnose(
-        Case(
-            spec=spec,
-            series=packed.series,
-            result=job.result,
-            stop_reason=(job.stop_reason or job.status) if job.is_final else None,
-            weights=_weights(tx, job),
-            description=description_of(datasets.get(tx, job.dataset_id)),
-        )
+    case = Case(
+        spec=spec,
+        series=packed.series,
+        result=job.result,
+        stop_reason=(job.stop_reason or job.status) if job.is_final else None,
+        weights=_weights(tx, job),
+        description=description_of(datasets.get(tx, job.dataset_id)),
     )
+    found = diagnose(case)
+    may_be_had = [each for each in found.suggestions if _is_affordable(case, each, settings)]
+    return replace(found, suggestions=may_be_had)
+
+
+def _is_affordable(case: Case, suggestion: Suggestion, settings: Settings) -> bool:
+    if case.description is None:
+        return True
+    changed = JobSpec.model_validate(merged(case.spec.model_dump(mode="json"), suggestion.patch))
+    spec = complete(changed, case.description).spec
+    try:
+        plans.affordable(cost.estimate(spec, case.description), spec, settings)
+    except TooExpensiveError:
+        return False
+    return True
 
 
 def _monitored(spec: JobSpec) -> list[str]:

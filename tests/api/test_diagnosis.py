@@ -97,6 +97,18 @@ def test_what_is_not_finite_is_a_verdict_and_no_fault(client: TestClient, worker
     assert "NaN" not in answer.text
 
 
+def test_what_would_be_refused_is_not_suggested(client: TestClient, worker: Worker) -> None:
+    """Twice as many epochs as a job may have."""
+    falling = [1.0 - 0.01 * epoch for epoch in range(EPOCHS)]
+    for most, expected in ((50_000, ["max_epochs"]), (100_000, [])):
+        job = worker.begin(submit(client, **{**SPEC, "training": {"max_epochs": most}})["id"])
+        worker.record(job, {"objective": falling, "train_loss": falling, "val_loss": falling})
+        worker.succeed(job, {"restored_epoch": EPOCHS}, "max_epochs")
+        answer = client.get(f"/v1/jobs/{job.id}/diagnosis").json()
+        assert answer["verdict"] == "still_improving"
+        assert [each["technique"] for each in answer["suggestions"]] == expected
+
+
 def test_the_schema_names_every_verdict(client: TestClient) -> None:
     schemas = client.get("/v1/openapi.json").json()["components"]["schemas"]
     assert tuple(schemas["DiagnosisAnswer"]["properties"]["verdict"]["enum"]) == VERDICTS
