@@ -36,6 +36,7 @@ from api.routes import (
     curves,
     dashboard,
     datasets,
+    diagnosis,
     events,
     keys,
     operation,
@@ -105,7 +106,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.server = _server(settings, tracing)
     # They are tried in this order: what is asked for most comes first.
     for routes in (
-        *(job_routes, curves, events, datasets, weights, catalog),
+        *(job_routes, curves, diagnosis, events, datasets, weights, catalog),
         *(workers, webhooks, projects, keys, operation, dashboard),
     ):
         app.include_router(routes.router)

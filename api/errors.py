@@ -65,6 +65,10 @@ class NoWeightsError(WebError):
     """This job has no weights."""
 
 
+class NoDiagnosisError(WebError):
+    """There is no epoch yet to judge this job by."""
+
+
 class MethodNotAllowedError(WebError):
     """This address does not answer that method."""
 
@@ -133,6 +137,7 @@ STATUSES: Final[dict[type[Exception], int]] = {
     memory.NotFound: 404,
     UnknownAddressError: 404,
     NoWeightsError: 404,
+    NoDiagnosisError: 404,
     MethodNotAllowedError: 405,
     NotAcceptableError: 406,
     BodyTimeoutError: 408,

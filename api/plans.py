@@ -60,7 +60,7 @@ def plan(tx: Connection, spec: JobSpec, settings: Settings) -> Plan:
     description = description_of(dataset)
     completed = complete(spec, description)
     estimate = cost.estimate(completed.spec, description)
-    _affordable(estimate, completed.spec, settings)
+    affordable(estimate, completed.spec, settings)
     return Plan(dataset, completed, estimate)
 
 
@@ -85,7 +85,7 @@ def _dataset(tx: Connection, word: str) -> Dataset:
         raise SpecError([Complaint("/dataset", detail, word[:80], near[0] if near else None)]) from None
 
 
-def _affordable(estimate: cost.Cost, spec: JobSpec, settings: Settings) -> None:
+def affordable(estimate: cost.Cost, spec: JobSpec, settings: Settings) -> None:
     complaints = [*cost.complaints_about(estimate, limits(settings)), *_too_long(estimate, spec, settings)]
     if complaints:
         raise TooExpensiveError(complaints)

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from cli import views
 from cli.client import Client
+from cli.diagnosis import verdict_line
 from cli.exits import Exit
 from cli.options import AsJson, Job, Server, connect, job_id, note, show, terminal
 from cli.watching import watch as follow
@@ -152,11 +153,11 @@ def _follow(client: Client, job: str, *, raw: bool) -> None:
 
 
 def ending(client: Client, job: dict[str, Any], console: Console) -> Group:
-    """Outcome and curve of a finished job."""
+    """Outcome, curve and verdict of a finished job."""
     parts = [views.outcome(job)]
     if job["progress"]["epoch"]:
         drawn = client.read(f"/v1/jobs/{job['id']}/curves", format="txt", **look(console))
-        parts += [Text(), Text.from_ansi(drawn.decode().rstrip())]
+        parts += [Text(), Text.from_ansi(drawn.decode().rstrip()), Text(), *verdict_line(client, job)]
     return Group(*parts)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from pydantic import ValidationError
 
-from cli import datasets, demo, jobs, keys, projects, servers, upkeep, webhooks, workers
+from cli import datasets, demo, diagnosis, jobs, keys, projects, servers, upkeep, webhooks, workers
 from cli.client import RefusedError, RidgelineError, UnreachableError
 from cli.exits import Exit
 from cli.occupancy import OccupiedError
@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
         jobs.jobs,
         jobs.job,
         jobs.curve,
+        diagnosis.diagnose,
         jobs.pause,
         jobs.resume,
         jobs.cancel,

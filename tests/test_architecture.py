@@ -123,7 +123,7 @@ WITHOUT_TORCH = {
     "store": [one.name for one in modules("store") if one.name != ALEMBIC_RUNS_IT],
     "the worker's door and the reconciler": ["worker.app", "worker.tasks", "worker.reconciler"],
     "specs and what is said of them": [
-        f"models.{name}" for name in ("catalog", "complaints", "cost", "defaults")
+        f"models.{name}" for name in ("catalog", "complaints", "cost", "defaults", "diagnosis")
     ],
 }
 

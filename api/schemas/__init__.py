@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from api.schemas.curves import CurveAnswer, Marker, Overlay, Sampling, WeightsAnswer
 from api.schemas.datasets import DatasetDetail, DatasetSummary, Rows, description_of
+from api.schemas.diagnosis import DiagnosisAnswer, EvidenceAnswer, SuggestionAnswer
 from api.schemas.jobs import (
     STOP_REASONS,
     CostEstimate,
@@ -26,6 +27,8 @@ __all__ = [
     "DatasetDetail",
     "DatasetReference",
     "DatasetSummary",
+    "DiagnosisAnswer",
+    "EvidenceAnswer",
     "Health",
     "JobAnswer",
     "Listing",
@@ -37,6 +40,7 @@ __all__ = [
     "Sampling",
     "SpecWarning",
     "Status",
+    "SuggestionAnswer",
     "Validation",
     "WeightsAnswer",
     "WorkerAnswer",

@@ -150,7 +150,7 @@ def _duration(job: Job) -> float | None:
 
 def _links(job: Job) -> dict[str, str]:
     address = f"/v1/jobs/{job.id}"
-    nouns, verbs = ("curves", "events", "weights"), ("pause", "resume", "finish", "cancel")
+    nouns, verbs = ("curves", "diagnosis", "events", "weights"), ("pause", "resume", "finish", "cancel")
     parts = {name: f"{address}/{name}" for name in (*nouns, *verbs)}
     return {"self": address, **parts, "dataset": f"/v1/datasets/{job.dataset_id}"}
 

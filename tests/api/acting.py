@@ -63,13 +63,15 @@ class Worker:
             key = weights.key(job.id, job.fence)
             assert weights.put(tx, job.id, job.fence, Stored(key, "a" * 64, 10), summary)
 
-    def succeed(self, job: Job, result: dict[str, Any] | None = None) -> None:
+    def succeed(
+        self, job: Job, result: dict[str, Any] | None = None, stop_reason: str = "early_stopping"
+    ) -> None:
         with self.database.writing() as tx:
             ended = jobs.succeed(
                 tx,
                 job.id,
                 job.fence,
-                stop_reason="early_stopping",
+                stop_reason=stop_reason,
                 stop_detail="enough",
                 result=result or RESULT,
             )

@@ -38,7 +38,12 @@ NEEDS: dict[str, set[Route]] = {
         *(("GET", "/v1/datasets/{dataset_id}/rows"), ("GET", "/v1/catalog"), ("GET", "/v1/workers")),
         *(("POST", "/v1/jobs/validate"), ("GET", "/v1/jobs"), ("GET", "/v1/jobs/{job_id}")),
         *(("GET", "/v1/jobs/{job_id}/curves"), ("GET", "/v1/jobs/{job_id}/events")),
-        *(("GET", "/v1/jobs/{job_id}/weights"), ("GET", "/v1/curves"), ("GET", "/v1/projects/current")),
+        *(
+            ("GET", "/v1/jobs/{job_id}/weights"),
+            ("GET", "/v1/jobs/{job_id}/diagnosis"),
+            ("GET", "/v1/curves"),
+            ("GET", "/v1/projects/current"),
+        ),
     },
     "write": {
         *(("POST", "/v1/datasets"), ("DELETE", "/v1/datasets/{dataset_id}"), ("POST", "/v1/jobs")),

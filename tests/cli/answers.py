@@ -35,6 +35,39 @@ def job(**changes: Any) -> dict[str, Any]:
     }
 
 
+def diagnosis(**changes: Any) -> dict[str, Any]:
+    """Of a job that overfits."""
+    return {
+        "job_id": "job_1",
+        "status": "succeeded",
+        "stop_reason": "max_epochs",
+        "verdict": "overfitting",
+        "summary": "The gap is 28% of all there was to learn.",
+        "epochs": 60,
+        "evidence": [{"name": "gap_growth", "value": 2.0, "detail": "the gap grew to 3.1 by epoch 60"}],
+        "suggestions": [
+            {
+                "technique": "dropout",
+                "detail": "0.5 after the hidden layers: no unit may rely on another",
+                "patch": {"regularization": {"dropout": {"hidden": [0.5, 0.5]}}},
+            },
+            {
+                "technique": "early_stopping",
+                "detail": "val_loss was lowest around epoch 2",
+                "patch": {
+                    "regularization": {
+                        "early_stopping": {
+                            "monitors": [{"metric": "val_loss", "patience": 10, "min_delta": 0.0}]
+                        },
+                        "l1": None,
+                    }
+                },
+            },
+        ],
+        **changes,
+    }
+
+
 def dataset(**changes: Any) -> dict[str, Any]:
     """An uploaded dataset."""
     return {

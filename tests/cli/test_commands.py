@@ -45,6 +45,7 @@ def finishes(script: Script, **changes: Any) -> None:
     script.stream((1, "epoch", {"epoch": 1, "values": {"val_loss": 0.5}}), (2, "end", {}))
     script.answer(answers.job(**changes))
     script.answers.append(Answer("the curve, drawn ⠉".encode(), media_type="text/plain"))
+    script.answer(answers.diagnosis())
 
 
 @pytest.mark.parametrize(
@@ -93,6 +94,19 @@ def test_following_a_job_exits_with_its_fate(
     assert "epoch  1/50  val_loss 0.5000" in said
     assert f"digits {status} after 1.9 s" in said
     assert "the curve, drawn ⠉" in said
+    assert said.splitlines()[-1] == (
+        "overfitting: The gap is 28% of all there was to learn. `ridgeline diagnose job_1` says what to try."
+    )
+
+
+def test_a_job_that_nobody_can_judge_ends_without_a_verdict(
+    run: Run, script: Script, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finishes(script)
+    script.answers.pop()
+    script.answer({"title": "There is no epoch yet to judge this job by", "status": 404}, 404)
+    assert run("watch", "job_1") == Exit.OK
+    assert capsys.readouterr().out.rstrip().endswith("the curve, drawn ⠉")
 
 
 def test_followed_as_json_the_output_is_the_job_alone(
@@ -128,6 +142,7 @@ READING = {
     ("jobs",): ({"data": [answers.job()], "next": None}, [answers.job()]),
     ("datasets",): ({"data": [answers.dataset()], "next": None}, [answers.dataset()]),
     ("job", "job_1"): (answers.job(), answers.job()),
+    ("diagnose", "job_1"): (answers.diagnosis(), answers.diagnosis()),
     ("workers",): ({"data": [answers.worker()], "next": None}, [answers.worker()]),
     ("catalog",): ({"techniques": []}, {"techniques": []}),
 }

@@ -1,0 +1,158 @@
+"""What was found, piece by piece: a name, a number, and words with the number in them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from models.diagnosis.symptoms import Case, Symptoms, is_regression
+from models.diagnosis.verdicts import odd_rate, rates
+from models.diagnosis.words import counted, number, percent, percent_of
+
+SMALL_BATCH = 16
+"""Below it the statistics of batch norm are noise (a mean of b rows is off by σ/√b)."""
+SKEWED = 4.0
+"""The largest class has four times the rows of the smallest: always answering it scores 80 % of the two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One thing that was measured, as a number and in words."""
+
+    name: str
+    value: float
+    """In the unit that the words name; always finite."""
+    detail: str
+
+
+def skew(case: Case) -> float:
+    """Rows of the largest class over rows of the smallest that has any; 1 for a regression."""
+    counts = [each.count for each in (case.description and case.description.classes) or [] if each.count]
+    return max(counts) / min(counts) if counts else 1.0
+
+
+def evidence(found: Symptoms) -> list[Evidence]:
+    """Everything that can be said of the case, in the order in which one would look."""
+    told = (Evidence(name, value, detail) for show in _SHOWN for name, value, detail in show(found))
+    return [each for each in told if math.isfinite(each.value)]
+
+
+_Told = Iterator[tuple[str, float, str]]
+
+
+def _broken(found: Symptoms) -> _Told:
+    if found.broken_at is not None:
+        yield "not_finite", found.broken_at, f"the loss was not a finite number in epoch {found.broken_at}"
+
+
+def _learned(found: Symptoms) -> _Told:
+    always = "the mean" if is_regression(found.case) else "the classes' frequencies"
+    detail = (
+        f"train_loss {number(found.train)} at epoch {found.kept_epoch}, where always answering with {always} "
+        f"has {number(found.baseline)}: {percent(found.learned)} of that are gone"
+    )
+    yield "learned", found.learned, detail
+
+
+def _gap(found: Symptoms) -> _Told:
+    sure = f", standard error {percent(found.gap_error / found.baseline)}" if found.gap_error else ""
+    detail = (
+        f"val_loss {number(found.val)} less train_loss {number(found.train)} at epoch {found.kept_epoch}, "
+        f"whose weights count: {percent(found.gap_share)} of the baseline{sure}"
+    )
+    yield "gap", found.gap, detail
+    grown = found.end_gap - found.gap
+    word = "grew" if grown > 0 else "shrank"
+    yield "gap_growth", grown, f"the gap {word} to {number(found.end_gap)} by epoch {found.epochs}"
+
+
+def _rise(found: Symptoms) -> _Told:
+    end, above = number(found.lowest + found.rise), percent_of(found.rise, found.lowest)
+    detail = (
+        f"{found.watched} ends at {end}, {above} over its lowest level, around epoch {found.lowest_epoch}"
+    )
+    yield "rise", found.rise, detail
+
+
+def _trend(found: Symptoms) -> _Told:
+    word = "fell" if found.fall > 0 else "rose"
+    detail = (
+        f"{found.watched} {word} from {number(found.before)} to {number(found.after)} between the halves "
+        f"of the last {found.tail} epochs, standard error {number(found.trend_error)}"
+    )
+    yield "trend", -found.fall, detail
+
+
+def _noise(found: Symptoms) -> _Told:
+    share = found.noise / found.level if found.level else math.nan
+    detail = (
+        f"from epoch to epoch {found.watched} moves by {number(found.noise)}, {percent(share)} of its level"
+    )
+    yield "noise", share, detail
+
+
+def _penalties(found: Symptoms) -> _Told:
+    if found.penalty_share > 0:
+        share = percent(found.penalty_share)
+        detail = f"penalties are {share} of loss and penalties together at epoch {found.kept_epoch}"
+        yield "penalties", found.penalty_share, detail
+
+
+def _dropout(found: Symptoms) -> _Told:
+    rate = max(rates(found.case.on.dropout))
+    if rate:
+        yield "dropout", rate, f"training leaves out up to {percent(rate)} of a layer's units at a time"
+
+
+def _small_batches(found: Symptoms) -> _Told:
+    size = found.case.spec.training.batch_size or 0
+    if has_small_batches(found.case):
+        off = f"a mean of so few is off by σ/{number(size**0.5)}"
+        detail = f"batch norm takes mean and variance from {counted(size, 'row')}; {off}"
+        yield "small_batches", size, detail
+
+
+def has_small_batches(case: Case) -> bool:
+    """Batch norm is on, on batches that are too small for it."""
+    normalized = case.on.batch_norm is not None and bool(case.hidden)
+    return normalized and (case.spec.training.batch_size or SMALL_BATCH) < SMALL_BATCH
+
+
+def _zeros(found: Symptoms) -> _Told:
+    if found.zeros:
+        yield "zeros", found.zeros, f"{percent(found.zeros)} of the weights are exactly zero"
+
+
+def _inputs(found: Symptoms) -> _Told:
+    if found.inputs and found.inputs_kept is not None and found.inputs_kept < found.inputs:
+        dropped = found.inputs - found.inputs_kept
+        yield "inputs_dropped", dropped, f"{dropped} of {found.inputs} columns are not listened to at all"
+
+
+def _rows(found: Symptoms) -> _Told:
+    if found.validation_rows:
+        detail = (
+            f"{found.validation_rows:,} validation rows, beside {found.training_rows:,} that were trained on"
+        )
+        yield "validation_rows", found.validation_rows, detail
+
+
+def _rate(found: Symptoms) -> _Told:
+    optimizer, odd = found.case.spec.optimizer, odd_rate(found.case.spec)
+    if optimizer.learning_rate and odd:
+        word = "above" if odd > 0 else "below"
+        detail = f"{number(optimizer.learning_rate)} is far {word} the usual rate of {optimizer.kind}"
+        yield "learning_rate", optimizer.learning_rate, detail
+
+
+def _skew(found: Symptoms) -> _Told:
+    if skew(found.case) >= SKEWED:
+        detail = f"the largest class has {number(skew(found.case))} times the rows of the smallest"
+        yield "class_imbalance", skew(found.case), detail
+
+
+_SHOWN: tuple[Callable[[Symptoms], _Told], ...] = (
+    *(_broken, _learned, _gap, _rise, _trend, _noise),
+    *(_penalties, _dropout, _small_batches, _zeros, _inputs, _rate, _rows, _skew),
+)

@@ -1,0 +1,188 @@
+"""Which of the field's words fits a curve: every verdict with its rule, the first that holds decides.
+
+A threshold is a named number with its reason. Each is a share of the baseline or of the level, never a loss,
+and what may be chance is measured against its standard error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+from models.diagnosis.symptoms import Case, Symptoms
+from models.regularizers import Dropout
+from models.spec import JobSpec
+
+Verdict = Literal[
+    "diverged",
+    "too_short",
+    "unstable",
+    "still_improving",
+    "overfitting",
+    "over_regularized",
+    "underfitting",
+    "no_validation",
+    "good_fit",
+]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+
+LEAST_EPOCHS = 5
+"""Fewer points than this show no shape: three to see where it was, two to see where it goes."""
+BLOWN_UP = 3.0
+"""Three times worse than always answering the same: not slow, but running away. Networks that have not been
+trained at all lie below twice the baseline."""
+UNSTABLE_NOISE = 0.2
+"""val_loss moves by a fifth of itself from one epoch to the next (one σ): which epoch is best is then chance.
+What the default settings make of the bundled datasets stays below 0.14."""
+UNSTABLE_SHARE = 0.03
+"""… and by 3 % of the baseline: jumps between 0.001 and 0.002 hurt nobody."""
+CLIMBED = 0.15
+"""Of the baseline, by which train_loss may climb again; an optimizer that works goes down."""
+OVERFITTING_GAP = 0.1
+"""A tenth of the baseline: what is known of the training rows alone weighs as much as a tenth of all there
+was to know. Ridge on `diabetes`, which does not overfit, has a gap of 0.03."""
+SIGNIFICANT = 2.0
+"""Standard errors (95 %): a smaller gap may be the luck of the split."""
+LASTING = 3.0
+"""Standard deviations that a level must have moved by: the lowest of many levels is low by luck as well."""
+OVERFITTING_RISE = 0.1
+"""Prechelt's generalization loss: val_loss over its lowest level, less one. He stops at 5 % over the lowest
+*value*; a level lies a little above that, and a verdict has more time."""
+RISE_SHARE = 0.01
+"""… and by 1 % of the baseline, below which hardly a metric shows it."""
+LITTLE_LEARNED = 0.25
+"""Whoever has removed less than a quarter of the baseline has a large bias, or nothing to learn from."""
+HALF_LEARNED = 0.5
+"""Less than a half is little where there is a reason for it: a strong penalty, an odd learning rate. Noisy
+data (`diabetes`) allow no more than that, so it takes both."""
+STRONG_PENALTY = 0.5
+"""Penalties that make up half of the objective rule it."""
+STRONG_STRENGTH, STRONG_RATE = 1e-2, 0.5
+"""The upper ends of the usual ranges of `l1`, `l2` and of `dropout`."""
+NEARLY_ALL = 0.95
+"""Of the weights at zero: what is left can hardly listen to anything."""
+STILL_FALLING = 0.03
+"""Of its level, between the halves of the last quarter: at that pace as many epochs again bring a tenth."""
+FALLING_SHARE = 0.01
+"""… and 1 % of the baseline: tiny losses may fall by half for ever."""
+USUAL_RATE = {"adam": 3e-3, "adamw": 3e-3, "sgd": 0.05}
+"""The default learning rates of small data; those of large data are a third of that."""
+ODD_RATE = 10.0
+"""A learning rate ten times larger or thirty times smaller than usual is a reason to look there first."""
+
+
+# ── the rules ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def has_diverged(found: Symptoms) -> bool:
+    """A loss is no number any more, or training has become worse than knowing nothing."""
+    broken = found.case.stop_reason == "diverged" or found.broken_at is not None
+    return broken or found.end_train > BLOWN_UP * max(found.baseline, found.start)
+
+
+def is_too_short(found: Symptoms) -> bool:
+    """Too few epochs, unless the optimum is reached."""
+    return found.epochs < LEAST_EPOCHS and found.case.stop_reason != "converged"
+
+
+def is_unstable(found: Symptoms) -> bool:
+    """The loss jumps about, or training climbed again, or it began with a leap it never recovered from."""
+    if found.case.is_exact:
+        return False
+    loud = found.noise > max(UNSTABLE_SHARE * found.baseline, UNSTABLE_NOISE * found.level)
+    climbed = found.climb > max(CLIMBED * found.baseline, LASTING * found.noise)
+    leapt = found.start > BLOWN_UP * found.baseline and found.level > found.baseline
+    # A penalty that outgrows the loss makes it climb as well, and steadily.
+    return loud or leapt or (climbed and not is_strict(found))
+
+
+def is_still_improving(found: Symptoms) -> bool:
+    """The watched loss was going down when training ended. One that has learned little is told as that."""
+    if found.case.stop_reason == "converged" or (found.case.stop_reason and has_learned_little(found)):
+        return False
+    return is_falling(found) and found.lowest_epoch > found.epochs - found.tail
+
+
+def is_falling(found: Symptoms) -> bool:
+    """By enough to matter, and by more than its noise explains."""
+    least = max(FALLING_SHARE * found.baseline, STILL_FALLING * found.before)
+    return found.fall > max(least, LASTING * found.trend_error)
+
+
+def is_overfitting(found: Symptoms) -> bool:
+    """What was kept knows its training rows too well, or training went on beyond the best."""
+    return has_large_gap(found) or (has_risen(found) and not stops_early(found.case))
+
+
+def has_large_gap(found: Symptoms) -> bool:
+    """Between the losses of the kept weights on rows that they have seen and on rows that they have not."""
+    return found.gap > max(OVERFITTING_GAP * found.baseline, SIGNIFICANT * found.gap_error)
+
+
+def has_risen(found: Symptoms) -> bool:
+    """val_loss has left its lowest level for good."""
+    least = max(RISE_SHARE * found.baseline, OVERFITTING_RISE * found.lowest)
+    return found.is_validated and found.rise > max(least, LASTING * found.noise)
+
+
+def stops_early(case: Case) -> bool:
+    """Then val_loss rises for as long as its patience lasts, which is how it is meant."""
+    return case.on.early_stopping is not None
+
+
+def has_learned_little(found: Symptoms) -> bool:
+    """Little of what there is to know; somewhat more is little where a reason for it is at hand."""
+    if found.learned < LITTLE_LEARNED:
+        return True
+    return found.learned < HALF_LEARNED and (is_strict(found) or odd_rate(found.case.spec) != 0)
+
+
+def odd_rate(spec: JobSpec) -> int:
+    """1 where the learning rate is far above the usual, −1 where it is far below it, else 0."""
+    rate, usual = spec.optimizer.learning_rate, USUAL_RATE.get(spec.optimizer.kind)
+    if rate is None or usual is None:
+        return 0
+    return int(rate >= ODD_RATE * usual) - int(rate <= usual / (3 * ODD_RATE))
+
+
+def is_over_regularized(found: Symptoms) -> bool:
+    """Little was learned, and what is on is strong."""
+    return has_learned_little(found) and is_strict(found)
+
+
+def is_strict(found: Symptoms) -> bool:
+    """Penalties or rates are above their usual range, or have the objective to themselves."""
+    strengths = [penalty.strength for penalty in found.case.on.penalties().values()]
+    return (
+        max(strengths, default=0) > STRONG_STRENGTH
+        or max(rates(found.case.on.dropout)) > STRONG_RATE
+        or (found.penalty_share > STRONG_PENALTY and any(strengths))
+        or (found.zeros is not None and found.zeros > NEARLY_ALL)
+    )
+
+
+def rates(dropout: Dropout | None) -> list[float]:
+    """Every rate of dropout, that of the input first."""
+    if dropout is None:
+        return [0.0]
+    return [dropout.input, *(dropout.hidden if isinstance(dropout.hidden, list) else [dropout.hidden])]
+
+
+RULES: dict[Verdict, Callable[[Symptoms], bool]] = {
+    "diverged": has_diverged,
+    "too_short": is_too_short,
+    "unstable": is_unstable,
+    "still_improving": is_still_improving,
+    "overfitting": is_overfitting,
+    "over_regularized": is_over_regularized,
+    "underfitting": has_learned_little,
+    "no_validation": lambda found: not found.is_validated,
+    "good_fit": lambda _: True,
+}
+"""What makes every other number meaningless comes first. A network that still improves on rows that it has
+not seen is not done, whatever its gap; and what is left when nothing is wrong is good."""
+
+
+def verdict(found: Symptoms) -> Verdict:
+    """The first whose rule holds."""
+    return next(name for name, holds in RULES.items() if holds(found))

@@ -1,0 +1,116 @@
+"""What a curve says, over HTTP."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from models.diagnosis import VERDICTS
+from models.diagnosis.patches import merged
+from tests.api.acting import Worker, problem, submit
+
+EPOCHS = 40
+RISING = {
+    "objective": [1.1 * 0.8**epoch for epoch in range(EPOCHS)],
+    "train_loss": [1.0 * 0.8**epoch for epoch in range(EPOCHS)],
+    "val_loss": [1.0 * 0.8**epoch if epoch < 5 else 0.4 + 0.03 * (epoch - 5) for epoch in range(EPOCHS)],
+}
+RESULT = {
+    "best_epoch": 6,
+    "restored_epoch": 6,
+    "last_epoch": EPOCHS,
+    "train": {"loss": 0.33},
+    "validation": {"loss": 0.4},
+    "test": None,
+}
+SPEC: dict[str, Any] = {"network": {"hidden": [16]}, "regularization": {}, "training": {"max_epochs": EPOCHS}}
+
+
+@pytest.fixture(scope="module")
+def overfitted(client: TestClient, worker: Worker) -> str:
+    """A job whose val_loss rose from epoch 6 on."""
+    job = worker.begin(submit(client, **SPEC)["id"])
+    worker.record(job, RISING)
+    worker.keep_weights(job, {"layers": [], "inputs": [{"column": "a", "kept": False}], "linear": None})
+    worker.succeed(job, RESULT)
+    return job.id
+
+
+def test_a_finished_job_has_its_verdict_with_the_evidence(client: TestClient, overfitted: str) -> None:
+    answer = client.get(f"/v1/jobs/{overfitted}/diagnosis").json()
+    assert answer["verdict"] == "overfitting"
+    assert (answer["status"], answer["epochs"]) == ("succeeded", EPOCHS)
+    assert "epoch 6" in answer["summary"]
+    evidence = {each["name"]: each for each in answer["evidence"]}
+    assert evidence["gap"]["value"] == pytest.approx(0.07)
+    assert evidence["inputs_dropped"]["value"] == 1
+    assert evidence["validation_rows"]["value"] == 30
+
+
+def test_every_suggestion_may_be_sent_as_it_stands(client: TestClient, overfitted: str) -> None:
+    spec = client.get(f"/v1/jobs/{overfitted}").json()["spec"]
+    suggestions = client.get(f"/v1/jobs/{overfitted}/diagnosis").json()["suggestions"]
+    assert [each["technique"] for each in suggestions] == ["early_stopping", "dropout", "l2"]
+    for suggestion in suggestions:
+        answer = client.post("/v1/jobs/validate", json=merged(spec, suggestion["patch"]))
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["spec"] != spec
+
+
+def test_a_job_leads_to_its_diagnosis(client: TestClient, overfitted: str) -> None:
+    links = client.get(f"/v1/jobs/{overfitted}").json()["links"]
+    assert client.get(links["diagnosis"]).status_code == 200
+
+
+def test_a_running_job_is_judged_by_its_epochs_so_far(client: TestClient, worker: Worker) -> None:
+    job = worker.begin(submit(client, **SPEC)["id"])
+    address = f"/v1/jobs/{job.id}/diagnosis"
+    assert "running" in problem(client.get(address), 404)["detail"]
+    worker.record(job, {name: values[:4] for name, values in RISING.items()})
+    first = client.get(address)
+    assert (first.json()["verdict"], first.json()["epochs"]) == ("too_short", 4)
+    assert client.get(address, headers={"If-None-Match": first.headers["etag"]}).status_code == 304
+    worker.record(job, {name: values[4:] for name, values in RISING.items()}, first=5)
+    later = client.get(address, headers={"If-None-Match": first.headers["etag"]})
+    assert (later.status_code, later.json()["verdict"]) == (200, "overfitting")
+    worker.succeed(job, RESULT)
+
+
+def test_before_the_first_epoch_there_is_nothing_to_say(client: TestClient) -> None:
+    document = problem(client.get(f"/v1/jobs/{submit(client)['id']}/diagnosis"), 404)
+    assert document["type"].endswith("#no-diagnosis")
+    assert "queued" in document["detail"]
+    unknown = problem(client.get("/v1/jobs/job_00000000-0000-7000-8000-000000000000/diagnosis"), 404)
+    assert unknown["type"].endswith("#not-found")
+
+
+def test_what_is_not_finite_is_a_verdict_and_no_fault(client: TestClient, worker: Worker) -> None:
+    job = worker.begin(submit(client, **SPEC)["id"])
+    huge = [1e300, 1e308, float("nan"), float("inf")]
+    worker.record(job, {"objective": huge, "train_loss": huge, "val_loss": huge})
+    worker.succeed(job, {"train": {"loss": None, "nonfinite": {"loss": "nan"}}})
+    answer = client.get(f"/v1/jobs/{job.id}/diagnosis")
+    assert answer.json()["verdict"] == "diverged"
+    assert "NaN" not in answer.text
+
+
+def test_what_would_be_refused_is_not_suggested(client: TestClient, worker: Worker) -> None:
+    """Twice as many epochs as a job may have."""
+    falling = [1.0 - 0.01 * epoch for epoch in range(EPOCHS)]
+    for most, expected in ((50_000, ["max_epochs"]), (100_000, [])):
+        job = worker.begin(submit(client, **{**SPEC, "training": {"max_epochs": most}})["id"])
+        worker.record(job, {"objective": falling, "train_loss": falling, "val_loss": falling})
+        worker.succeed(job, {"restored_epoch": EPOCHS}, "max_epochs")
+        answer = client.get(f"/v1/jobs/{job.id}/diagnosis").json()
+        assert answer["verdict"] == "still_improving"
+        assert [each["technique"] for each in answer["suggestions"]] == expected
+
+
+def test_the_schema_names_every_verdict(client: TestClient) -> None:
+    schemas = client.get("/v1/openapi.json").json()["components"]["schemas"]
+    assert tuple(schemas["DiagnosisAnswer"]["properties"]["verdict"]["enum"]) == VERDICTS
+    told = json.dumps(schemas["DiagnosisAnswer"])
+    assert all(f"`{verdict}`" in told for verdict in VERDICTS)

@@ -1,0 +1,135 @@
+"""Real trainings that go wrong on purpose: the verdict is right whatever the seed, and its advice helps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.datasets import Table
+from models.defaults import complete
+from models.diagnosis import Case, Diagnosis, diagnose
+from models.diagnosis.patches import merged
+from models.spec import JobSpec
+from tests.models.building import table
+from tests.models.diagnosis.cases import few_of_many, retrained, trained_case, two_clouds
+
+SEEDS = range(3)
+WIDE: dict[str, Any] = {"network": {"hidden": [64]}, "training": {"max_epochs": 40}}
+EXACT = {"optimizer": {"kind": "fista"}}
+QUICK = {"learning_rate": 0.02}
+LIGHT = {"l2": 1e-3, "early_stopping": True}
+
+
+def settled(seed: int) -> Table:
+    """A regression that a linear model meets."""
+    random = np.random.default_rng(seed)
+    x = random.normal(size=(400, 4))
+    return table(x, x.sum(axis=1) + 0.3 * random.normal(size=400))
+
+
+def seeded(seed: int, **settings: Any) -> dict[str, Any]:
+    training = settings.pop("training", {})
+    return {**settings, "training": {**training, "seed": seed}, "split": {"seed": seed}}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_wide_network_on_few_rows_overfits(seed: int) -> None:
+    assert diagnose(trained_case(few_of_many(seed), **seeded(seed, **WIDE))).verdict == "overfitting"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_network_that_learns_wrong_labels_by_heart_overfits(seed: int) -> None:
+    mislabelled = two_clouds(seed, rows=200, mislabelled=0.3)
+    settings = seeded(seed, network={"hidden": [64]}, optimizer=QUICK, training={"max_epochs": 80})
+    assert diagnose(trained_case(mislabelled, **settings)).verdict == "overfitting"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_least_squares_with_half_as_many_columns_as_rows_overfits(seed: int) -> None:
+    found = diagnose(trained_case(few_of_many(seed, rows=120, columns=60), **seeded(seed, **EXACT)))
+    assert found.verdict == "overfitting"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_the_data_bear_out_is_a_good_fit(seed: int) -> None:
+    linear = seeded(seed, network={"hidden": []}, optimizer=QUICK, regularization=LIGHT)
+    for data in (settled(seed), two_clouds(seed)):
+        assert diagnose(trained_case(data, **linear)).verdict == "good_fit"
+        exact = seeded(seed, **EXACT, regularization={"l2": 1e-2})
+        assert diagnose(trained_case(data, **exact)).verdict == "good_fit"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("cocktail", [{"l2": 10.0}, {"l1": 2.0}, {"dropout": {"input": 0.9, "hidden": 0.9}}])
+def test_what_is_held_down_is_over_regularized(seed: int, cocktail: dict[str, Any]) -> None:
+    settings = seeded(seed, network={"hidden": [8]}, training={"max_epochs": 30}, regularization=cocktail)
+    assert diagnose(trained_case(two_clouds(seed), **settings)).verdict == "over_regularized"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_steps_too_small_to_get_anywhere_underfit(seed: int) -> None:
+    slow = seeded(seed, optimizer={"learning_rate": 1e-6}, training={"max_epochs": 20})
+    found = diagnose(trained_case(two_clouds(seed), **slow))
+    assert found.verdict == "underfitting"
+    assert found.suggestions[0].technique == "learning_rate"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_columns_that_say_nothing_underfit(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    nothing = table(random.normal(size=(400, 3)), random.normal(size=400))
+    linear = seeded(seed, network={"hidden": []}, training={"max_epochs": 20})
+    assert diagnose(trained_case(nothing, **linear)).verdict == "underfitting"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_steps_too_large_diverge_or_get_nowhere(seed: int) -> None:
+    sgd = {"kind": "sgd", "learning_rate": 20.0}
+    settings = seeded(seed, network={"hidden": [8]}, optimizer=sgd, training={"max_epochs": 20})
+    found = diagnose(trained_case(settled(seed), **settings))
+    assert found.verdict == "diverged"
+    assert found.suggestions[0].patch == {"optimizer": {"learning_rate": 0.05}}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_few_epochs_of_small_steps_are_not_done(seed: int) -> None:
+    early = seeded(
+        seed, network={"hidden": [8]}, optimizer={"learning_rate": 3e-4}, training={"max_epochs": 40}
+    )
+    assert diagnose(trained_case(settled(seed), **early)).verdict == "still_improving"
+
+
+def advised(case: Case, found: Diagnosis) -> JobSpec:
+    """The case's spec, changed as the first suggestion says."""
+    changed = merged(case.spec.model_dump(mode="json"), found.suggestions[0].patch)
+    assert case.description
+    return complete(JobSpec.model_validate(changed), case.description).spec
+
+
+ADVISED = {"dropout": (WIDE, {}), "l2": (EXACT, {"rows": 120, "columns": 60})}
+
+
+@pytest.mark.parametrize("technique", ADVISED)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_first_advice_narrows_the_gap(seed: int, technique: str) -> None:
+    """By a quarter at least, and validation loss falls with it."""
+    settings, shape = ADVISED[technique]
+    data = few_of_many(seed, **shape)
+    before = trained_case(data, **seeded(seed, **settings))
+    found = diagnose(before)
+    assert found.suggestions[0].technique == technique
+    after = retrained(advised(before, found), data)
+    assert before.result
+    assert after.result
+    assert after.result["generalization_gap"] < 0.75 * before.result["generalization_gap"]
+    assert after.result["validation"]["loss"] < before.result["validation"]["loss"]
+
+
+def test_the_first_advice_lets_a_network_learn_that_was_held_down() -> None:
+    data = two_clouds(0)
+    small = {"network": {"hidden": [8]}, "optimizer": QUICK, "training": {"max_epochs": 60}}
+    before = trained_case(data, **small, regularization={"l2": 10.0})
+    after = retrained(advised(before, diagnose(before)), data)
+    assert diagnose(after).verdict == "good_fit"
