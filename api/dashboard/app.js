@@ -1,6 +1,6 @@
 // What is where: from the address behind the `#` to a page, and what surrounds every page.
 
-import { get, key, line, every } from "./calls.js";
+import { Away, every, get, key, line, pause } from "./calls.js";
 import { fill, h, say } from "./elements.js";
 
 /** A page is `open(main, { id, values, signal, go })`; the signal ends when somebody goes elsewhere. */
@@ -12,6 +12,8 @@ const PAGES = [
   [/^\/datasets$/, "Datasets", () => import("./datasets.js")],
   [/^\/datasets\/(ds_\w+)$/, "Dataset", () => import("./dataset.js")],
 ];
+
+const RETRY_SECONDS = 1;
 
 const main = document.getElementById("main");
 let leaving = new AbortController();
@@ -36,7 +38,11 @@ async function open() {
     main.replaceChildren();
     await page.open(main, { id: pattern.exec(path)[1], values, signal: here.signal });
   } catch (error) {
-    if (!here.signal.aborted) wrong(error);
+    if (here.signal.aborted) return;
+    if (!(error instanceof Away)) return wrong(error);
+    // The server is away: the same page again, until it is back or somebody goes elsewhere.
+    await pause(RETRY_SECONDS, here.signal);
+    if (!here.signal.aborted) open();
   }
 }
 

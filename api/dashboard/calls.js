@@ -11,7 +11,9 @@ export class Problem extends Error {
 }
 
 /** The server does not answer, or cannot just now. */
-class Away extends Error {}
+export class Away extends Error {}
+
+const LONGEST_PAUSE_SECONDS = 5; // Between two tries while the server is away.
 
 /** Tells of `away`, `here` and `refused` (no key, or no longer a good one). */
 export const line = new EventTarget();
@@ -100,7 +102,7 @@ export async function every(seconds, signal, act) {
       if (error instanceof Problem && error.status < 500 && error.status !== 429) throw error;
       failures += 1;
     }
-    await pause(Math.min(seconds * 2 ** failures, 10), signal);
+    await pause(Math.min(seconds * 2 ** failures, Math.max(seconds, LONGEST_PAUSE_SECONDS)), signal);
   }
 }
 

@@ -13,6 +13,7 @@ import { weights } from "./weights.js";
 import { called, duration, moment, number, plain } from "./words.js";
 
 const POINTS = 2000; // Of a curve that is fetched; more than there are pixels.
+const JUDGED_SECONDS = 5;
 const FINAL = ["succeeded", "failed", "cancelled"];
 const ACTIONS = {
   pause: { label: "Pause" },
@@ -39,17 +40,24 @@ class JobPage {
     await this.#fetchCurve();
     this.log.fetch();
     if (FINAL.includes(this.job.status)) return this.#end();
-    // Two things at once: the row for how it stands, the stream for the epochs as they come.
-    await Promise.all([this.#follow(), this.#watch()]);
+    // At once: the row for how it stands, the stream for the epochs as they come, and now and then a verdict.
+    this.over = new AbortController();
+    this.signal.addEventListener("abort", () => this.over.abort(), { once: true });
+    await Promise.all([this.#follow(), this.#watch(), this.#judge()]);
   }
 
   async #watch() {
-    const over = new AbortController();
-    this.signal.addEventListener("abort", () => over.abort(), { once: true });
-    await every(1, over.signal, async () => {
+    await every(1, this.over.signal, async () => {
       const job = await this.watched.read(this.path, this.signal);
       if (job) this.#changed(job);
-      if (FINAL.includes(this.job.status)) over.abort();
+      if (FINAL.includes(this.job.status)) this.over.abort();
+    });
+  }
+
+  /** The diagnosis of the curve so far, for as long as it grows. */
+  async #judge() {
+    await every(JUDGED_SECONDS, this.over.signal, async () => {
+      if (this.curve.epochs.length) await this.#part(this.verdictPlace, () => verdict(this.job, this.signal));
     });
   }
 
@@ -89,7 +97,8 @@ class JobPage {
 
   async #part(place, make) {
     try {
-      fill(place, await make());
+      const made = await make();
+      if (made) fill(place, made);
     } catch (error) {
       // Weights and predictions are 404 where a job ended before there were any: then there is no card.
       if (!this.signal.aborted && !(error instanceof Problem && [404, 409].includes(error.status))) throw error;

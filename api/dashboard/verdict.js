@@ -4,8 +4,9 @@ import { get } from "./calls.js";
 import { card, h } from "./elements.js";
 import { number, plain } from "./words.js";
 
-const KINDS = { good_fit: "good", overfitting: "bad", diverged: "bad" };
+const KINDS = { good_fit: "good", overfitting: "bad", diverged: "bad", too_short: "", still_improving: "" };
 
+/** The card of a job with epochs; a `Problem` of 404 where there are none. */
 export async function verdict(job, signal) {
   const found = await get(`/v1/jobs/${job.id}/diagnosis`, { signal });
   const kind = KINDS[found.verdict] ?? "warn";
@@ -26,5 +27,5 @@ function suggestion(job, { technique, detail, patch }) {
 
 function evidence(list) {
   return h("table", { class: "small" }, h("tbody", {}, list.map(({ name, value, detail }) =>
-    h("tr", {}, h("th", { scope: "row" }, plain(name)), h("td", { class: "right figure" }, typeof value === "number" ? number(value) : (value ?? "")), h("td", {}, detail)))));
+    h("tr", {}, h("th", { scope: "row" }, plain(name)), h("td", { class: "right figure" }, number(value)), h("td", {}, detail)))));
 }

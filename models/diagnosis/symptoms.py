@@ -15,7 +15,18 @@ from typing import Any
 from models.best import judge_of
 from models.datasets import Description
 from models.defaults import training_rows
-from models.diagnosis.levels import LEAST_TAIL, TAIL, end, first_nan, level, lowest, noise, tail
+from models.diagnosis.levels import (
+    END,
+    LEAST_END,
+    LEAST_TAIL,
+    TAIL,
+    end,
+    first_nan,
+    level,
+    lowest,
+    noise,
+    tail,
+)
 from models.metrics import METRICS, direction
 from models.regularizers import Regularization
 from models.spec import JobSpec
@@ -112,6 +123,11 @@ class Symptoms:
     inputs_kept: int | None
     training_rows: int | None
     validation_rows: int | None
+
+    @property
+    def rise_error(self) -> float:
+        """Standard error of `rise`, the difference of two medians over a tenth of the epochs each."""
+        return self.noise * math.sqrt(math.pi / 2 * 2 / max(self.epochs // END, LEAST_END))
 
     @property
     def tail(self) -> int:

@@ -44,7 +44,7 @@ was to know. Ridge on `diabetes`, which does not overfit, has a gap of 0.03."""
 SIGNIFICANT = 2.0
 """Standard errors (95 %): a smaller gap may be the luck of the split."""
 LASTING = 3.0
-"""Standard deviations that a level must have moved by: the lowest of many levels is low by luck as well."""
+"""Standard errors that a level must have moved by: the lowest of many levels is low by luck as well."""
 OVERFITTING_RISE = 0.1
 """Prechelt's generalization loss: val_loss over its lowest level, less one. He stops at 5 % over the lowest
 *value*; a level lies a little above that, and a verdict has more time."""
@@ -122,7 +122,7 @@ def has_large_gap(found: Symptoms) -> bool:
 def has_risen(found: Symptoms) -> bool:
     """val_loss has left its lowest level for good."""
     least = max(RISE_SHARE * found.baseline, OVERFITTING_RISE * found.lowest)
-    return found.is_validated and found.rise > max(least, LASTING * found.noise)
+    return found.is_validated and found.rise > max(least, LASTING * found.rise_error)
 
 
 def stops_early(case: Case) -> bool:

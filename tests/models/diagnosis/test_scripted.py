@@ -36,6 +36,13 @@ CASES: dict[str, tuple[str, Case]] = {
         "overfitting",
         scripted(noisy(decay(0.7, 0.001, 60, 4), 0.1), noisy(memorized().series["val_loss"], 0.08, 1)),
     ),
+    # It rises by less than three times what it moves from one epoch to the next, and for a hundred epochs.
+    "turned, slowly and very noisy": (
+        "overfitting",
+        scripted(decay(0.7, 0.3, 150, 4),
+                 noisy([0.5 - 0.02 * t if t < 8 else 0.34 + 0.001 * t for t in range(150)], 0.12, 1),
+                 result={"restored_epoch": 8, "train": {"loss": 0.33}, "validation": {"loss": 0.35}}),
+    ),
     "turned, and stopped three epochs later": (
         "good_fit",
         scripted(decay(0.7, 0.33, 13, 2), [*decay(0.7, 0.36, 10, 2), 0.41, 0.42, 0.43],
