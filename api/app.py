@@ -98,6 +98,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description=_DESCRIPTION.strip(),
         openapi_url=None,
         openapi_tags=_TAGS,
+        generate_unique_id_function=openapi.operation_id,
         redirect_slashes=False,
         dependencies=[Depends(known_queries_only)],
         lifespan=_lifespan,

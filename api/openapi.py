@@ -11,6 +11,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from fastapi.routing import APIRoute
 from starlette.requests import Request
 
 from api import errors
@@ -56,6 +57,14 @@ def install(app: FastAPI) -> None:
     app.add_api_route("/docs/{name}", _show_asset, include_in_schema=False)
 
 
+def operation_id(route: APIRoute) -> str:
+    """An operation is called what its function is called: a verb and a noun, as in `submit_job`.
+
+    Whoever generates a client finds it there under this name, so a name stays.
+    """
+    return route.name
+
+
 def _document(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = get_openapi(
@@ -73,10 +82,20 @@ def _document(app: FastAPI) -> dict[str, Any]:
         # What FastAPI says of its own 422 is not what is answered here.
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
+        _leave_null_out_of_parameters(document)
         if app.state.server.settings.asks_for_keys:
             _say_who_may(document)
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _leave_null_out_of_parameters(document: dict[str, Any]) -> None:
+    """A query knows no null: what is not to be said is left out."""
+    operations = [operation for methods in document["paths"].values() for operation in methods.values()]
+    for parameter in (one for operation in operations for one in operation.get("parameters", ())):
+        schema = parameter["schema"]
+        said = [option for option in schema.pop("anyOf", ()) if option.get("type") != "null"]
+        parameter["schema"] = {**schema, **said[0]} if len(said) == 1 else schema
 
 
 def _say_who_may(document: dict[str, Any]) -> None:

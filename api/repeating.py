@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
-from fastapi import Request
+from fastapi import Depends, Header, Request
 from starlette.responses import Response
 
 from api.errors import InvalidInputError
@@ -23,6 +23,22 @@ from store.settings import Settings
 HEADER = "Idempotency-Key"
 _KEPT = ("content-type", "location", "retry-after")
 _ACCEPTABLE = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+async def _documented(
+    key: Annotated[
+        str | None,
+        Header(
+            alias=HEADER,
+            description="Makes repeating safe: the same key and body get the first answer again.",
+            json_schema_extra={"minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        ),
+    ] = None,
+) -> None:
+    """For the OpenAPI document alone: `key_of` reads the header, and says what is wrong with it."""
+
+
+REPEATABLE = Depends(_documented)
 
 
 def key_of(request: Request) -> str | None:

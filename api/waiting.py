@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Depends, Header, Request
 from fastapi.concurrency import run_in_threadpool
 
 from api.access import Caller
@@ -21,6 +22,20 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
 """Seconds between two looks: a tenth of the time waited so far, so that short jobs are not kept waiting."""
 
 _PREFERENCE = re.compile(r"\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?:;.*)?", re.IGNORECASE)
+
+
+async def _documented(
+    prefer: Annotated[
+        str | None,
+        Header(
+            description="`wait=20`: answer when the job has ended, or after so many seconds (at most 60)."
+        ),
+    ] = None,
+) -> None:
+    """For the OpenAPI document alone: `preferred_seconds` reads it, and says what is wrong with it."""
+
+
+MAY_WAIT = Depends(_documented)
 
 
 def preferred_seconds(request: Request) -> float | None:

@@ -14,6 +14,6 @@ router = APIRouter(tags=["catalog"], dependencies=[ANSWERS_JSON])
 
 
 @router.get("/v1/catalog", responses=documented())
-def show() -> dict[str, Any]:
+def get_catalog() -> dict[str, Any]:
     """Every technique, metric, optimizer, schedule, activation and format: schema, range, purpose, source."""
     return catalog.catalog()

@@ -56,7 +56,7 @@ def _forms(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
     responses=documented() | _forms(CurveAnswer),
     response_class=Response,
 )
-def show(
+def read_curve(
     request: Request,
     job_id: str,
     caller: CallerDep,
@@ -82,7 +82,7 @@ def show(
 @router.get(
     "/v1/curves", response_model=Overlay, responses=documented() | _forms(Overlay), response_class=Response
 )
-def overlay(
+def overlay_curves(
     request: Request,
     caller: CallerDep,
     server: ServerDep,

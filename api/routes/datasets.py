@@ -41,8 +41,9 @@ _FORM = {
     responses=documented(408, 409, 415, 507)
     | {200: {"model": DatasetDetail, "description": "It was here already."}},
     openapi_extra=_FORM,
+    dependencies=[repeating.REPEATABLE],
 )
-async def upload(request: Request, caller: CallerDep, server: ServerDep) -> Response:
+async def upload_dataset(request: Request, caller: CallerDep, server: ServerDep) -> Response:
     """Upload a file. The same bytes, target and task give the dataset that is already there (200)."""
     repeating.key_of(request)
     await run_in_threadpool(_refuse_if_full, server, caller)
@@ -125,7 +126,7 @@ def _created(dataset: Dataset, created: bool) -> Response:
 
 
 @router.get("/v1/datasets", responses=documented())
-async def page(
+async def list_datasets(
     request: Request,
     response: Response,
     caller: CallerDep,
@@ -149,13 +150,13 @@ async def page(
 
 
 @router.get("/v1/datasets/{dataset_id}", responses=documented())
-async def show(dataset_id: str, caller: CallerDep, server: ServerDep) -> DatasetDetail:
+async def get_dataset(dataset_id: str, caller: CallerDep, server: ServerDep) -> DatasetDetail:
     """A dataset with its columns and classes; a bundled one also by its name."""
     return DatasetDetail.of(await _found(server, caller, dataset_id))
 
 
 @router.get("/v1/datasets/{dataset_id}/rows", responses=documented())
-async def rows(
+async def read_rows(
     dataset_id: str,
     caller: CallerDep,
     server: ServerDep,
@@ -170,7 +171,7 @@ async def rows(
 @router.delete(
     "/v1/datasets/{dataset_id}", status_code=204, response_class=Response, responses=documented(409)
 )
-def delete(dataset_id: str, caller: CallerDep, server: ServerDep) -> None:
+def delete_dataset(dataset_id: str, caller: CallerDep, server: ServerDep) -> None:
     """Delete a dataset that no job uses."""
     with caller.database.writing() as tx:
         if dataset_id in BUNDLED or datasets.get(tx, dataset_id).bundled:

@@ -48,7 +48,7 @@ router = APIRouter(tags=["events"])
         204: {"description": "Stream only: the job has ended and nothing was missed."},
     },
 )
-async def show(
+async def read_events(
     request: Request,
     response: Response,
     job_id: str,

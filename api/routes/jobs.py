@@ -42,8 +42,9 @@ _IN_TIME: dict[int | str, dict[str, Any]] = {
     response_model=JobAnswer,
     responses=documented(409, 415) | _IN_TIME,
     openapi_extra=SPEC_BODY,
+    dependencies=[repeating.REPEATABLE, waiting.MAY_WAIT],
 )
-async def submit(request: Request, caller: CallerDep, server: ServerDep) -> Response:
+async def submit_job(request: Request, caller: CallerDep, server: ServerDep) -> Response:
     """Submit a spec. A 202 means that the job is committed and will be worked off, whatever restarts.
 
     `Prefer: wait=20` waits so many seconds for its end; `Idempotency-Key` makes repeating safe.
@@ -119,7 +120,7 @@ async def _in_time(
 
 
 @router.post("/v1/jobs/validate", responses=documented(415), openapi_extra=SPEC_BODY)
-async def validate(request: Request, caller: CallerDep, server: ServerDep) -> Validation:
+async def validate_job(request: Request, caller: CallerDep, server: ServerDep) -> Validation:
     """What a spec would become: in full, with warnings and cost; nothing is stored."""
     _, spec = await bodies.document(request, JobSpec)
     await server.bundles.need(caller.database, spec.dataset)
@@ -142,7 +143,7 @@ def _validated(server: Server, caller: Caller, spec: JobSpec) -> Validation:
 
 
 @router.get("/v1/jobs", responses=documented())
-def page(
+def list_jobs(
     request: Request,
     response: Response,
     caller: CallerDep,
@@ -159,7 +160,7 @@ def page(
 
 
 @router.get("/v1/jobs/{job_id}", responses=documented())
-async def show(
+async def get_job(
     request: Request,
     job_id: str,
     caller: CallerDep,
@@ -182,28 +183,28 @@ def _read(caller: Caller, job_id: str) -> Job:
 
 
 @router.post("/v1/jobs/{job_id}/pause", responses=documented(409))
-async def pause(request: Request, job_id: str, caller: CallerDep, server: ServerDep) -> JobAnswer:
+async def pause_job(request: Request, job_id: str, caller: CallerDep, server: ServerDep) -> JobAnswer:
     """Lay a job aside. One that runs keeps a checkpoint first, and goes on from there when it is resumed."""
     await bodies.refuse(request)
     return JobAnswer.of(await run_in_threadpool(_asked, server, caller, job_id, jobs.request_pause))
 
 
 @router.post("/v1/jobs/{job_id}/resume", responses=documented(409))
-async def resume(request: Request, job_id: str, caller: CallerDep, server: ServerDep) -> JobAnswer:
+async def resume_job(request: Request, job_id: str, caller: CallerDep, server: ServerDep) -> JobAnswer:
     """Let a paused job go on, or take back a pause that has not come about yet."""
     await bodies.refuse(request)
     return JobAnswer.of(await run_in_threadpool(_asked, server, caller, job_id, jobs.request_resume))
 
 
 @router.post("/v1/jobs/{job_id}/cancel", responses=documented(409))
-async def cancel(request: Request, job_id: str, caller: CallerDep, server: ServerDep) -> JobAnswer:
+async def cancel_job(request: Request, job_id: str, caller: CallerDep, server: ServerDep) -> JobAnswer:
     """Cancel a job that has not ended. Its best weights so far are kept; it can no longer succeed."""
     await bodies.refuse(request)
     return JobAnswer.of(await run_in_threadpool(_asked, server, caller, job_id, jobs.request_cancel))
 
 
 @router.post("/v1/jobs/{job_id}/finish", responses=documented(409))
-async def finish(request: Request, job_id: str, caller: CallerDep, server: ServerDep) -> JobAnswer:
+async def finish_job(request: Request, job_id: str, caller: CallerDep, server: ServerDep) -> JobAnswer:
     """Stop a job that has begun, after this epoch; restore its best weights and let it succeed."""
     await bodies.refuse(request)
     return JobAnswer.of(await run_in_threadpool(_asked, server, caller, job_id, jobs.request_finish))
@@ -219,7 +220,7 @@ def _asked(server: Server, caller: Caller, job_id: str, action: Any) -> Job:
 
 
 @router.delete("/v1/jobs/{job_id}", status_code=204, response_class=Response, responses=documented(409))
-def delete(job_id: str, caller: CallerDep, server: ServerDep) -> None:
+def delete_job(job_id: str, caller: CallerDep, server: ServerDep) -> None:
     """Delete a job that has ended, with its curve, its log and its weights."""
     with caller.database.writing() as tx:
         keys = jobs.delete(tx, job_id)

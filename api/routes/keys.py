@@ -42,8 +42,11 @@ EXAMPLES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     response_model=KeyTold,
     responses=documented(409, 415),
     openapi_extra=json_body(KeyRequest, EXAMPLES),
+    dependencies=[repeating.REPEATABLE],
 )
-async def create(request: Request, caller: CallerDep, server: ServerDep, project: Project = None) -> Response:
+async def create_key(
+    request: Request, caller: CallerDep, server: ServerDep, project: Project = None
+) -> Response:
     """Make a key. What is to be sent is in this answer and nowhere else, ever."""
     given, wanted = await bodies.document(request, KeyRequest)
     return await run_in_threadpool(_created, request, caller, server, given, wanted, project)
@@ -80,7 +83,7 @@ def _told(answer: KeyTold) -> Response:
 
 
 @router.get("/v1/keys", responses=documented())
-def page(
+def list_keys(
     request: Request,
     response: Response,
     caller: CallerDep,
@@ -98,14 +101,14 @@ def page(
 
 
 @router.get("/v1/keys/{key_id}", responses=documented())
-def show(key_id: str, caller: CallerDep, project: Project = None) -> KeyAnswer:
+def get_key(key_id: str, caller: CallerDep, project: Project = None) -> KeyAnswer:
     """A key, without what is to be sent."""
     with caller.database_of(project).reading() as tx:
         return KeyAnswer.of(keys.get(tx, key_id), caller.project_id)
 
 
 @router.delete("/v1/keys/{key_id}", status_code=204, response_class=Response, responses=documented())
-def revoke(key_id: str, caller: CallerDep, project: Project = None) -> None:
+def revoke_key(key_id: str, caller: CallerDep, project: Project = None) -> None:
     """Revoke a key: within a second nobody is let in with it. It stays in the list."""
     with caller.database_of(project).writing() as tx:
         keys.revoke(tx, key_id)

@@ -35,7 +35,7 @@ def ridgeline_version() -> str:
 
 
 @router.get("/healthz", responses=documented())
-async def healthz() -> Health:
+async def get_health() -> Health:
     """The process is up; says nothing of what it needs."""
     return Health(version=ridgeline_version())
 
@@ -43,7 +43,7 @@ async def healthz() -> Health:
 @router.get(
     "/readyz", responses=documented() | {503: {"model": Readiness, "description": "Something is missing."}}
 )
-async def readyz(server: ServerDep, response: Response) -> Readiness:
+async def get_readiness(server: ServerDep, response: Response) -> Readiness:
     """Whether a job submitted now would be taken and worked off; each part says what is wrong with it."""
     database, broker, worker = await asyncio.gather(
         _checked(lambda: _database(server)),
@@ -90,6 +90,6 @@ def _worker(server: Server) -> str:
 
 
 @router.get("/metrics", responses=documented(), response_class=Response)
-def metrics(server: ServerDep) -> Response:
+def read_metrics(server: ServerDep) -> Response:
     """Counters in Prometheus' text format."""
     return Response(server.meter.text(), media_type=CONTENT_TYPE_LATEST)

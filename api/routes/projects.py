@@ -42,8 +42,9 @@ CHANGES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     response_model=ProjectDetail,
     responses=documented(409, 415),
     openapi_extra=json_body(ProjectRequest, EXAMPLES),
+    dependencies=[repeating.REPEATABLE],
 )
-async def create(request: Request, caller: CallerDep, server: ServerDep) -> Response:
+async def create_project(request: Request, caller: CallerDep, server: ServerDep) -> Response:
     """Make a project. Only operators may: those with an admin key of the default project."""
     caller.require_operator()
     given, wanted = await bodies.document(request, ProjectRequest)
@@ -59,7 +60,7 @@ async def create(request: Request, caller: CallerDep, server: ServerDep) -> Resp
 
 
 @router.get("/v1/projects", responses=documented())
-def page(
+def list_projects(
     request: Request,
     response: Response,
     caller: CallerDep,
@@ -78,13 +79,13 @@ def page(
 
 
 @router.get("/v1/projects/current", responses=documented())
-def current(caller: CallerDep, server: ServerDep) -> ProjectDetail:
+def get_current_project(caller: CallerDep, server: ServerDep) -> ProjectDetail:
     """The project that your key belongs to, with its quotas and what it uses of them."""
     return _detail(caller, server, caller.project_id)
 
 
 @router.get("/v1/projects/{project_id}", responses=documented())
-def show(project_id: str, caller: CallerDep, server: ServerDep) -> ProjectDetail:
+def get_project(project_id: str, caller: CallerDep, server: ServerDep) -> ProjectDetail:
     """A project with its quotas and what it uses of them: your own, or for operators any."""
     return _detail(caller, server, project_id)
 
@@ -94,7 +95,9 @@ def show(project_id: str, caller: CallerDep, server: ServerDep) -> ProjectDetail
     responses=documented(409, 415),
     openapi_extra=json_body(ProjectChanges, CHANGES),
 )
-async def change(request: Request, project_id: str, caller: CallerDep, server: ServerDep) -> ProjectDetail:
+async def change_project(
+    request: Request, project_id: str, caller: CallerDep, server: ServerDep
+) -> ProjectDetail:
     """Rename a project, or give it other quotas. Only operators may."""
     caller.require_operator()
     _, changes = await bodies.document(request, ProjectChanges)

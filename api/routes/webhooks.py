@@ -63,8 +63,9 @@ CHANGES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     response_model=WebhookSecret,
     responses=documented(409, 415),
     openapi_extra=json_body(WebhookRequest, EXAMPLES),
+    dependencies=[repeating.REPEATABLE],
 )
-async def create(request: Request, caller: CallerDep, server: ServerDep) -> Response:
+async def create_webhook(request: Request, caller: CallerDep, server: ServerDep) -> Response:
     """Have jobs told of. The answer holds the secret that signs what is sent; it is not told again."""
     given, wanted = await bodies.document(request, WebhookRequest)
     destination(wanted.url, server.settings.private_hosts)
@@ -78,7 +79,7 @@ async def create(request: Request, caller: CallerDep, server: ServerDep) -> Resp
 
 
 @router.get("/v1/webhooks", responses=documented())
-def page(
+def list_webhooks(
     request: Request,
     response: Response,
     caller: CallerDep,
@@ -94,7 +95,7 @@ def page(
 
 
 @router.get("/v1/webhooks/{webhook_id}", responses=documented())
-def show(webhook_id: str, caller: CallerDep) -> WebhookAnswer:
+def get_webhook(webhook_id: str, caller: CallerDep) -> WebhookAnswer:
     """A webhook."""
     with caller.database.reading() as tx:
         return WebhookAnswer.of(webhooks.get(tx, webhook_id))
@@ -105,7 +106,9 @@ def show(webhook_id: str, caller: CallerDep) -> WebhookAnswer:
     responses=documented(415),
     openapi_extra=json_body(WebhookChanges, CHANGES),
 )
-async def change(request: Request, webhook_id: str, caller: CallerDep, server: ServerDep) -> WebhookAnswer:
+async def change_webhook(
+    request: Request, webhook_id: str, caller: CallerDep, server: ServerDep
+) -> WebhookAnswer:
     """Change where it leads, of what it tells, or whether it is enabled; the secret stays."""
     _, changes = await bodies.document(request, WebhookChanges)
     if changes.url is not None:
@@ -119,14 +122,19 @@ def _changed(caller: Caller, webhook_id: str, changes: WebhookChanges) -> Webhoo
 
 
 @router.delete("/v1/webhooks/{webhook_id}", status_code=204, response_class=Response, responses=documented())
-def delete(webhook_id: str, caller: CallerDep) -> None:
+def delete_webhook(webhook_id: str, caller: CallerDep) -> None:
     """Delete a webhook, with what was delivered and what still waits."""
     with caller.database.writing() as tx:
         webhooks.delete(tx, webhook_id)
 
 
-@router.post("/v1/webhooks/{webhook_id}/rotate", response_model=WebhookSecret, responses=documented(409))
-async def rotate(request: Request, webhook_id: str, caller: CallerDep, server: ServerDep) -> Response:
+@router.post(
+    "/v1/webhooks/{webhook_id}/rotate",
+    response_model=WebhookSecret,
+    responses=documented(409),
+    dependencies=[repeating.REPEATABLE],
+)
+async def rotate_webhook(request: Request, webhook_id: str, caller: CallerDep, server: ServerDep) -> Response:
     """A new secret. For a day, what is sent is signed with the old one too, so that nothing is missed."""
 
     def rotated(tx: Connection) -> Response:
@@ -141,8 +149,9 @@ async def rotate(request: Request, webhook_id: str, caller: CallerDep, server: S
     status_code=202,
     response_model=DeliveryDetail,
     responses=documented(409),
+    dependencies=[repeating.REPEATABLE],
 )
-async def test(request: Request, webhook_id: str, caller: CallerDep, server: ServerDep) -> Response:
+async def test_webhook(request: Request, webhook_id: str, caller: CallerDep, server: ServerDep) -> Response:
     """Send a `webhook.test`, once, without trying again; look at the delivery to see whether it arrived."""
 
     def pinged(tx: Connection) -> Response:
@@ -154,7 +163,7 @@ async def test(request: Request, webhook_id: str, caller: CallerDep, server: Ser
 
 
 @router.get("/v1/webhooks/{webhook_id}/deliveries", responses=documented())
-def deliveries(
+def list_deliveries(
     request: Request,
     response: Response,
     webhook_id: str,
@@ -173,7 +182,7 @@ def deliveries(
 
 
 @router.get("/v1/webhooks/{webhook_id}/deliveries/{delivery_id}", responses=documented())
-def delivery(webhook_id: str, delivery_id: str, caller: CallerDep) -> DeliveryDetail:
+def get_delivery(webhook_id: str, delivery_id: str, caller: CallerDep) -> DeliveryDetail:
     """A delivery, with the document that is sent."""
     with caller.database.reading() as tx:
         return DeliveryDetail.of(outbox.get(tx, webhook_id, delivery_id))
@@ -185,7 +194,9 @@ def delivery(webhook_id: str, delivery_id: str, caller: CallerDep) -> DeliveryDe
     response_model=DeliveryDetail,
     responses=documented(409),
 )
-async def redeliver(request: Request, webhook_id: str, delivery_id: str, caller: CallerDep) -> DeliveryDetail:
+async def redeliver_delivery(
+    request: Request, webhook_id: str, delivery_id: str, caller: CallerDep
+) -> DeliveryDetail:
     """Send it again, under the same id, with every attempt before it; whether it was delivered or dead."""
     await bodies.refuse(request)
     return await run_in_threadpool(_redelivered, caller, webhook_id, delivery_id)

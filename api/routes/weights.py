@@ -18,7 +18,9 @@ router = APIRouter(tags=["weights"], dependencies=[ANSWERS_JSON])
 
 
 @router.get("/v1/jobs/{job_id}/weights", responses=documented())
-def show(job_id: str, caller: CallerDep, space: Literal["trained", "original"] = "trained") -> WeightsAnswer:
+def read_weights(
+    job_id: str, caller: CallerDep, space: Literal["trained", "original"] = "trained"
+) -> WeightsAnswer:
     """What the restored weights say; 404 until there are any.
 
     Coefficients are in the space that was trained in (after preprocessing), or in the data's own units.

@@ -25,7 +25,7 @@ def alive_seconds(settings: Settings) -> float:
 
 
 @router.get("/v1/workers", responses=documented())
-def page(server: ServerDep, caller: CallerDep) -> Listing[WorkerAnswer]:
+def list_workers(server: ServerDep, caller: CallerDep) -> Listing[WorkerAnswer]:
     """Worker processes that were heard of lately, those that started first before the others; on one page.
 
     A worker serves every project. What it trains is named where the job is yours, its machine to operators.

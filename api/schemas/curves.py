@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -44,14 +44,51 @@ class Overlay(Answer):
     curves: list[CurveAnswer]
 
 
+class Layer(Answer):
+    """The weights of one layer; a norm is null where it is not finite."""
+
+    name: str
+    shape: list[int]
+    """Outputs, inputs."""
+    zeros: int
+    sparsity: float
+    """Of all weights, those that are exactly zero."""
+    l1_norm: float | None
+    l2_norm: float | None
+    max_abs: float | None
+
+
+class InputColumn(Answer):
+    """What the first layer makes of a column."""
+
+    column: str
+    norm: float | None
+    """Of the weights leaving it."""
+    share: float | None
+    """Of the norms of all columns."""
+    kept: bool
+    """False where every weight leaving it is exactly zero."""
+
+
+class LinearModel(Answer):
+    """What a linear model multiplies and adds."""
+
+    space: Literal["trained", "original"]
+    """After preprocessing, or in the data's own units."""
+    outputs: list[str]
+    """What each output speaks for: a class, or the target."""
+    intercept: list[float | None]
+    coefficients: dict[str, list[float | None]]
+    """For each column, or level of a column, a number an output."""
+
+
 class WeightsAnswer(Answer):
     """What the weights say."""
 
     job_id: str
-    layers: list[dict[str, Any]]
-    inputs: list[dict[str, Any]]
-    """For each column the norm of the weights leaving it; `kept` is false where all of them are zero."""
-    linear: dict[str, Any] | None
+    layers: list[Layer]
+    inputs: list[InputColumn]
+    linear: LinearModel | None
     """Intercept and coefficients of a linear model; null where there are hidden layers."""
     reason: str | None = Field(default=None, exclude_if=lambda reason: reason is None)
     """Why a linear model has no coefficients in the space that was asked for."""

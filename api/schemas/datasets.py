@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from api.schemas.shapes import Answer
+from api.schemas.shapes import Answer, Scalar
 from models.datasets import ClassCount, Column, Description
 from store.datasets import Dataset, Listed
 
@@ -102,7 +102,7 @@ class Rows(Answer):
     """The first rows of a dataset, as a look."""
 
     columns: list[str]
-    data: list[dict[str, Any]]
+    data: list[dict[str, Scalar]]
     """A row each, column by name; null where a value is missing."""
     total: int
     """Rows of the whole dataset."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, WithJsonSchema
+from pydantic import ConfigDict, Field, WithJsonSchema
 
-from api.schemas.shapes import Answer
+from api.schemas.shapes import Answer, Scalar
 from store.jobs import Job
 
 FullSpec = dict[str, Any]
@@ -67,6 +67,21 @@ class Progress(Answer):
         )
 
 
+NonFinite = Annotated[dict[str, str] | None, Field(exclude_if=lambda kinds: kinds is None)]
+"""Which of the numbers beside it are null, and what they were: `nan`, `inf` or `-inf`."""
+
+
+class Measured(Answer):
+    """The loss and each metric on one split."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, float | None]
+
+    loss: float | None = None
+    """The data term, in evaluation mode."""
+    nonfinite: NonFinite = None
+
+
 class Result(Answer):
     """How good the restored network is. What is not finite is null, and `nonfinite` beside it says which."""
 
@@ -77,12 +92,23 @@ class Result(Answer):
     restored_epoch: int | None = None
     """The epoch whose weights were kept."""
     parameters: int | None = None
-    train: dict[str, Any] | None = None
-    validation: dict[str, Any] | None = None
-    test: dict[str, Any] | None = None
+    train: Measured | None = None
+    validation: Measured | None = None
+    test: Measured | None = None
     """Touched once, at the restored weights; null without test rows."""
     generalization_gap: float | None = None
     """Validation loss minus training loss."""
+    nonfinite: NonFinite = None
+
+
+class JobError(Answer):
+    """Why a job failed."""
+
+    model_config = ConfigDict(extra="allow")
+
+    code: str
+    """The `stop_reason`, or a finer one."""
+    detail: str | None = None
 
 
 class JobAnswer(Answer):
@@ -97,18 +123,18 @@ class JobAnswer(Answer):
     allowed_actions: list[str]
     spec: FullSpec
     """In full: every default filled in, every shorthand written out."""
-    equivalents: dict[str, Any] | None
+    equivalents: dict[str, str | float] | None
     """What the same penalties are called in scikit-learn."""
     warnings: list[SpecWarning]
     dataset: DatasetReference
     study_id: str | None
     progress: Progress
     result: Result | None
-    error: dict[str, Any] | None
+    error: JobError | None
     attempt: int
     """How often a worker has begun it."""
     priority: int
-    metadata: dict[str, Any]
+    metadata: dict[str, Scalar]
     request_id: str | None
     """The `X-Request-ID` it was submitted with."""
     created_at: datetime
@@ -116,7 +142,7 @@ class JobAnswer(Answer):
     finished_at: datetime | None
     duration_seconds: float | None
     """From its start to its end, or to its last sign of progress."""
-    environment: dict[str, Any] | None
+    environment: dict[str, Scalar] | None
     """What it was trained with, and where."""
     links: dict[str, str]
 
@@ -175,7 +201,7 @@ class Validation(Answer):
 
     spec: FullSpec
     """In full: every default filled in, every shorthand written out."""
-    equivalents: dict[str, Any]
+    equivalents: dict[str, str | float]
     warnings: list[SpecWarning]
     dataset: DatasetReference
     parameters: int

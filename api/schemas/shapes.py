@@ -7,6 +7,8 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 Item = TypeVar("Item")
+Scalar = str | int | float | bool | None
+"""What a cell of a table, or a label, may be."""
 
 
 class Answer(BaseModel):

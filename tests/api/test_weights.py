@@ -9,7 +9,17 @@ from starlette.testclient import TestClient
 from tests.api.acting import Worker, pointers, problem, submit
 
 SUMMARY: dict[str, Any] = {
-    "layers": [{"name": "output", "shape": [1, 2], "zeros": 1, "sparsity": 0.5}],
+    "layers": [
+        {
+            "name": "output",
+            "shape": [1, 2],
+            "zeros": 1,
+            "sparsity": 0.5,
+            "l1_norm": 2.0,
+            "l2_norm": 2.0,
+            "max_abs": None,
+        }
+    ],
     "inputs": [{"column": "a", "norm": 1.0, "share": 1.0, "kept": True}],
     "linear": {
         "trained": {"space": "trained", "outputs": ["yes"], "intercept": [0.1], "coefficients": {"a": [2.0]}},
