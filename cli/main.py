@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from pydantic import ValidationError
 
-from cli import datasets, demo, diagnosis, jobs, keys, projects, servers, upkeep, webhooks, workers
+from cli import datasets, demo, diagnosis, exporting, jobs, keys, projects, servers, upkeep, webhooks, workers
 from cli.client import RefusedError, RidgelineError, UnreachableError
 from cli.exits import Exit
 from cli.occupancy import OccupiedError
@@ -51,6 +51,7 @@ app = typer.Typer(
 database = typer.Typer(help="Look after the database.", no_args_is_help=True)
 database.command()(servers.upgrade)
 app.add_typer(database, name="database", rich_help_panel="Start")
+app.add_typer(exporting.app, name="export", rich_help_panel="Jobs")
 app.add_typer(webhooks.app, name="webhooks", rich_help_panel="Data")
 app.add_typer(keys.app, name="keys", rich_help_panel="Upkeep")
 app.add_typer(projects.app, name="projects", rich_help_panel="Upkeep")

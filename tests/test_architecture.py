@@ -78,6 +78,8 @@ ONLY_HERE = {
     "limits": ("api/quotas.py",),
     "fastapi starlette uvicorn prometheus_client": ("api/",),
     "typer rich httpx2": ("cli/",),
+    "tensorboard": ("cli/event_files.py",),
+    "mlflow": ("cli/runs.py",),
     "standardwebhooks httpcore2": ("worker/webhooks.py", "worker/outbound.py"),
     "pydantic_settings": ("store/settings.py",),
 }
