@@ -46,12 +46,32 @@ async function open() {
   }
 }
 
-const nowhere = async () => ({ open: (place) => fill(place, h("div", { class: "card" }, h("h1", {}, "There is no such page"), h("p", {}, h("a", { href: "#/jobs" }, "To the jobs")))) });
+const nowhere = async () => ({
+  open: (place) =>
+    fill(
+      place,
+      h(
+        "div",
+        { class: "card" },
+        h("h1", {}, "There is no such page"),
+        h("p", {}, h("a", { href: "#/jobs" }, "To the jobs")),
+      ),
+    ),
+});
 
 function wrong(error) {
   if (error.status === 401) return;
   const title = error.status === 404 ? "It is not here" : "That did not work";
-  fill(main, h("div", { class: "card" }, h("h1", {}, title), h("p", { role: "alert" }, error.message), h("p", {}, h("a", { href: "#/jobs" }, "To the jobs"))));
+  fill(
+    main,
+    h(
+      "div",
+      { class: "card" },
+      h("h1", {}, title),
+      h("p", { role: "alert" }, error.message),
+      h("p", {}, h("a", { href: "#/jobs" }, "To the jobs")),
+    ),
+  );
   if (!error.status) console.error(error);
 }
 
@@ -85,7 +105,10 @@ function welcome() {
 // What is always there ------------------------------------------------------------------------------------
 
 const away = document.getElementById("away");
-line.addEventListener("away", ({ detail }) => ((away.hidden = false), say(away, `${detail} Trying again; what you see may be old.`)));
+line.addEventListener(
+  "away",
+  ({ detail }) => ((away.hidden = false), say(away, `${detail} Trying again; what you see may be old.`)),
+);
 line.addEventListener("here", () => ((away.hidden = true), say(away, "")));
 line.addEventListener("refused", ({ detail }) => {
   const had = key.get();
@@ -96,12 +119,16 @@ line.addEventListener("refused", ({ detail }) => {
 document.getElementById("leave").addEventListener("click", () => (key.forget(), welcome(), ask(null)));
 document.getElementById("theme").addEventListener("click", () => {
   const root = document.documentElement;
-  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  const dark = root.dataset.theme
+    ? root.dataset.theme === "dark"
+    : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
   localStorage.setItem("ridgeline-theme", root.dataset.theme);
   window.dispatchEvent(new Event("recolored"));
 });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => window.dispatchEvent(new Event("recolored")));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
+  window.dispatchEvent(new Event("recolored")),
+);
 
 /** How many train now, beside the name of the place. */
 async function tellWorkers() {

@@ -37,7 +37,14 @@ export async function call(path, { method = "GET", body, headers = {}, signal } 
   if (key.get()) sent.set("Authorization", `Bearer ${key.get()}`);
   let answer;
   try {
-    answer = await fetch(path, { method, body, headers: sent, signal, cache: "no-store", credentials: "omit" });
+    answer = await fetch(path, {
+      method,
+      body,
+      headers: sent,
+      signal,
+      cache: "no-store",
+      credentials: "omit",
+    });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     tell("away", "The server does not answer.");
@@ -64,14 +71,19 @@ async function refusal(answer) {
 export const get = async (path, options) => (await call(path, options)).json();
 
 export async function send(method, path, value, headers = {}) {
-  const options = value === undefined ? {} : { body: JSON.stringify(value), headers: { "Content-Type": "application/json" } };
+  const options =
+    value === undefined
+      ? {}
+      : { body: JSON.stringify(value), headers: { "Content-Type": "application/json" } };
   const answer = await call(path, { method, ...options, headers: { ...options.headers, ...headers } });
   return answer.status === 204 ? null : answer.json();
 }
 
 /** `?a=1&b=2` of what is not empty. */
 export function query(values) {
-  const chosen = Object.entries(values).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  const chosen = Object.entries(values).filter(
+    ([, value]) => value !== null && value !== undefined && value !== "",
+  );
   return chosen.length ? `?${new URLSearchParams(chosen)}` : "";
 }
 
@@ -149,7 +161,8 @@ async function* parsed(body) {
       rest = blocks.pop();
       for (const block of blocks) {
         const fields = Object.fromEntries(block.split("\n").map((text) => split(text)));
-        if (fields.data) yield { kind: fields.event, number: Number(fields.id), data: JSON.parse(fields.data) };
+        if (fields.data)
+          yield { kind: fields.event, number: Number(fields.id), data: JSON.parse(fields.data) };
       }
     }
   } finally {

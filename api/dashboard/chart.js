@@ -1,35 +1,10 @@
 // A chart of lines over epochs, drawn by BokehJS on one canvas. What is drawn is data; how, is decided here.
 //
-// BokehJS (BSD, from the Python package `bokeh`) is fetched when the first chart is wanted. The ranges are set
-// by us, and each kind of mark has one source, so that a live chart of twenty lines costs a few milliseconds.
+// The ranges are set by us, and each kind of mark has one source, so that a live chart of twenty lines costs a
+// few milliseconds.
 
+import { SIDE, bokeh, color, figureOf } from "./bokeh.js";
 import { h, say } from "./elements.js";
-
-let library = null;
-
-/** BokehJS, loaded once. */
-function bokeh() {
-  library ??= ["bokeh.min.js", "bokeh-api.min.js"].reduce((before, name) => before.then(() => loaded(name)), Promise.resolve());
-  return library.then(() => window.Bokeh);
-}
-
-function loaded(name) {
-  return new Promise((resolve, reject) => {
-    const script = h("script", { src: `/dashboard/${name}`, onload: resolve, onerror: () => reject(new Error(`${name} did not load`)) });
-    document.head.append(script);
-  });
-}
-
-/** A colour of tokens.css as it is now, light or dark, in the form that a canvas takes. */
-export function color(name) {
-  const probe = h("span", { style: { color: `var(--${name})` } });
-  document.body.append(probe);
-  const found = getComputedStyle(probe).color;
-  probe.remove();
-  return found;
-}
-
-const SIDE = { left: 62, right: 16 };
 
 /**
  * `draw({ lines, bands, marks, points, log })`, as often as there is something new:
@@ -50,7 +25,11 @@ export class Chart {
   constructor({ label, height = 320, pointed = () => {} }) {
     this.height = height;
     this.pointed = pointed;
-    this.whole = h("button", { type: "button", class: "quiet small whole", hidden: true, onclick: () => this.#zoom(null) }, "Show all epochs");
+    this.whole = h(
+      "button",
+      { type: "button", class: "quiet small whole", hidden: true, onclick: () => this.#zoom(null) },
+      "Show all epochs",
+    );
     this.canvas = h("div", { class: "canvas", style: { height: `${height}px` } });
     this.element = h("div", { class: "chart", role: "img", "aria-label": label }, this.canvas);
     this.box = h("div", { class: "plot" }, this.element, this.whole);
@@ -91,8 +70,10 @@ export class Chart {
   async #make() {
     const Bokeh = await bokeh();
     this.#log = Boolean(this.#content.log);
-    const figure = this.#empty(Bokeh);
-    const source = (...names) => new Bokeh.ColumnDataSource({ data: Object.fromEntries(names.map((name) => [name, []])) });
+    const figure = figureOf(Bokeh, { height: this.height, isLog: this.#log });
+    figure.x_range.change.connect(() => this.#ranged());
+    const source = (...names) =>
+      new Bokeh.ColumnDataSource({ data: Object.fromEntries(names.map((name) => [name, []])) });
     this.#sources = {
       bands: source("xs", "ys", "color"),
       lines: source("xs", "ys", "color", "width", "alpha", "dash"),
@@ -105,41 +86,54 @@ export class Chart {
     this.view = await Bokeh.Plotting.show(figure, this.canvas);
   }
 
-  #empty(Bokeh) {
-    const fine = window.matchMedia("(pointer: fine)").matches;
-    const figure = Bokeh.Plotting.figure({
-      ...{ sizing_mode: "stretch_width", height: this.height, tools: fine ? "xbox_zoom" : "", toolbar_location: null },
-      ...{ x_range: [0, 1], y_range: this.#log ? [0.1, 1] : [0, 1], y_axis_type: this.#log ? "log" : "linear" },
-      ...{ background_fill_alpha: 0, border_fill_alpha: 0, outline_line_alpha: 0 },
-      ...{ min_border_left: SIDE.left, min_border_right: SIDE.right, min_border_top: 22, min_border_bottom: 26 },
-    });
-    const [muted, grid] = [color("muted"), color("grid")];
-    const font = getComputedStyle(document.body).fontFamily;
-    for (const axis of [...figure.xaxes, ...figure.yaxes]) {
-      Object.assign(axis, { axis_line_color: grid, major_tick_line_color: null, minor_tick_line_color: null });
-      Object.assign(axis, { major_label_text_color: muted, major_label_text_font: font, major_label_text_font_size: "12px" });
-    }
-    for (const lines of figure.center) if ("grid_line_color" in lines) lines.grid_line_color = lines.axis === figure.yaxes[0] || lines.dimension === 1 ? grid : null;
-    figure.x_range.change.connect(() => this.#ranged());
-    return figure;
-  }
-
   #glyphs(figure, Bokeh) {
     const field = (name) => ({ field: name });
     const { bands, lines, marks, words, points } = this.#sources;
     const muted = color("muted");
-    figure.patches(field("xs"), field("ys"), { source: bands, fill_color: field("color"), fill_alpha: 0.14, line_alpha: 0 });
-    figure.segment(field("x"), field("low"), field("x"), field("high"), { source: marks, line_color: muted, line_dash: "dashed", line_width: 1.2 });
+    figure.patches(field("xs"), field("ys"), {
+      source: bands,
+      fill_color: field("color"),
+      fill_alpha: 0.14,
+      line_alpha: 0,
+    });
+    figure.segment(field("x"), field("low"), field("x"), field("high"), {
+      source: marks,
+      line_color: muted,
+      line_dash: "dashed",
+      line_width: 1.2,
+    });
     figure.multi_line(field("xs"), field("ys"), {
-      ...{ source: lines, line_color: field("color"), line_width: field("width"), line_alpha: field("alpha") },
+      ...{
+        source: lines,
+        line_color: field("color"),
+        line_width: field("width"),
+        line_alpha: field("alpha"),
+      },
       ...{ line_dash: field("dash"), line_join: "round" },
     });
-    figure.scatter(field("x"), field("y"), { source: points, size: 9, fill_color: field("color"), line_color: color("paper"), line_width: 1.5 });
+    figure.scatter(field("x"), field("y"), {
+      source: points,
+      size: 9,
+      fill_color: field("color"),
+      line_color: color("paper"),
+      line_width: 1.5,
+    });
     figure.text(field("x"), field("y"), field("text"), {
-      ...{ source: words, text_color: muted, text_font: getComputedStyle(document.body).fontFamily, text_font_size: "12px" },
+      ...{
+        source: words,
+        text_color: muted,
+        text_font: getComputedStyle(document.body).fontFamily,
+        text_font_size: "12px",
+      },
       ...{ text_baseline: "top", text_align: field("align"), x_offset: field("aside"), y_offset: 2 },
     });
-    this.cross = new Bokeh.Span({ dimension: "height", location: 0, visible: false, line_color: muted, line_alpha: 0.6 });
+    this.cross = new Bokeh.Span({
+      dimension: "height",
+      location: 0,
+      visible: false,
+      line_color: muted,
+      line_alpha: 0.6,
+    });
     figure.add_layout(this.cross);
     figure.on_event("mousemove", ({ x }) => this.pointed(x));
     figure.on_event("mouseleave", () => this.pointed(null));
@@ -148,14 +142,23 @@ export class Chart {
   #show() {
     const { lines, bands = [], points = [] } = this.#content;
     const all = (name, otherwise) => lines.map((one) => one[name] ?? otherwise);
-    const usable = (value) => (value === null || value === undefined || (this.#log && value <= 0) ? NaN : value);
+    const usable = (value) =>
+      value === null || value === undefined || (this.#log && value <= 0) ? NaN : value;
     this.#sources.lines.data = {
       ...{ xs: all("x"), ys: lines.map(({ y }) => y.map(usable)) },
       ...{ color: all("color"), width: all("width", 2), alpha: all("alpha", 1), dash: all("dash", "solid") },
     };
     const outlines = bands.map(outline);
-    this.#sources.bands.data = { xs: outlines.map(({ x }) => x), ys: outlines.map(({ y }) => y.map(usable)), color: bands.map((band) => band.color) };
-    this.#sources.points.data = { x: points.map(({ x }) => x), y: points.map(({ y }) => y), color: points.map((one) => one.color) };
+    this.#sources.bands.data = {
+      xs: outlines.map(({ x }) => x),
+      ys: outlines.map(({ y }) => y.map(usable)),
+      color: bands.map((band) => band.color),
+    };
+    this.#sources.points.data = {
+      x: points.map(({ x }) => x),
+      y: points.map(({ y }) => y),
+      color: points.map((one) => one.color),
+    };
     this.#fit();
   }
 
@@ -163,16 +166,26 @@ export class Chart {
   #fit() {
     const { lines, marks = [] } = this.#content;
     const [from, to] = this.#zoomed ?? span(lines.map(({ x }) => [x[0], x.at(-1)]).flat());
-    const edges = (this.#content.bands ?? []).flatMap(({ x, low, high }) => [{ x, y: low }, { x, y: high }]);
+    const edges = (this.#content.bands ?? []).flatMap(({ x, low, high }) => [
+      { x, y: low },
+      { x, y: high },
+    ]);
     const [low, high] = this.#heights([...lines, ...edges], from, to);
     this.#moving(() => Object.assign(this.#figure.x_range, { start: from, end: to }));
     Object.assign(this.#figure.y_range, { start: low, end: high });
     const seen = marks.filter(({ x }) => x >= from && x <= to);
-    this.#sources.marks.data = { x: seen.map(({ x }) => x), low: seen.map(() => low), high: seen.map(() => high) };
+    this.#sources.marks.data = {
+      x: seen.map(({ x }) => x),
+      low: seen.map(() => low),
+      high: seen.map(() => high),
+    };
     const words = apart(seen, from, to, this.canvas.clientWidth - SIDE.left - SIDE.right);
     this.#sources.words.data = {
       ...{ x: words.map(({ x }) => x), y: words.map(() => high), text: words.map(({ label }) => label) },
-      ...{ align: words.map(({ isLate }) => (isLate ? "right" : "left")), aside: words.map(({ isLate }) => (isLate ? -6 : 6)) },
+      ...{
+        align: words.map(({ isLate }) => (isLate ? "right" : "left")),
+        aside: words.map(({ isLate }) => (isLate ? -6 : 6)),
+      },
     };
   }
 
@@ -181,7 +194,8 @@ export class Chart {
     for (const { x, y } of lines) {
       for (let i = 0; i < x.length; i++) {
         const value = y[i];
-        if (x[i] < from || x[i] > to || value === null || value === undefined || (this.#log && value <= 0)) continue;
+        if (x[i] < from || x[i] > to || value === null || value === undefined || (this.#log && value <= 0))
+          continue;
         if (value < low) low = value;
         if (value > high) high = value;
       }
@@ -216,9 +230,14 @@ export class Chart {
 
 /** Along the lower edge and back along the upper one, without what is missing on either. */
 function outline({ x, low, high }) {
-  const places = x.map((_, place) => place).filter((place) => (low[place] ?? null) !== null && (high[place] ?? null) !== null);
+  const places = x
+    .map((_, place) => place)
+    .filter((place) => (low[place] ?? null) !== null && (high[place] ?? null) !== null);
   const back = places.toReversed();
-  return { x: [...places, ...back].map((place) => x[place]), y: [...places.map((place) => low[place]), ...back.map((place) => high[place])] };
+  return {
+    x: [...places, ...back].map((place) => x[place]),
+    y: [...places.map((place) => low[place]), ...back.map((place) => high[place])],
+  };
 }
 
 const LETTER = 6.6; // Pixels, of the words on marks.
@@ -226,15 +245,17 @@ const LETTER = 6.6; // Pixels, of the words on marks.
 /** The marks whose words do not run over an earlier one's; those far to the right have them on their left. */
 function apart(marks, first, last, room) {
   const taken = [];
-  return marks.map((mark) => {
-    const [place, width] = [((mark.x - first) / (last - first)) * room, mark.label.length * LETTER + 12];
-    const isLate = place > width && place > 0.55 * room;
-    return { ...mark, isLate, from: isLate ? place - width : place, to: isLate ? place : place + width };
-  }).filter(({ from, to }) => {
-    const isFree = taken.every((other) => to < other.from || from > other.to);
-    if (isFree) taken.push({ from, to });
-    return isFree;
-  });
+  return marks
+    .map((mark) => {
+      const [place, width] = [((mark.x - first) / (last - first)) * room, mark.label.length * LETTER + 12];
+      const isLate = place > width && place > 0.55 * room;
+      return { ...mark, isLate, from: isLate ? place - width : place, to: isLate ? place : place + width };
+    })
+    .filter(({ from, to }) => {
+      const isFree = taken.every((other) => to < other.from || from > other.to);
+      if (isFree) taken.push({ from, to });
+      return isFree;
+    });
 }
 
 function span(ends) {
@@ -247,6 +268,7 @@ function span(ends) {
 export function legend(entries) {
   const reading = h("output", { class: "reading" });
   const names = entries.map(({ name, color: hue, kind = "line" }) =>
-    h("span", { class: "entry" }, h("i", { class: kind, style: { "--hue": hue } }), name));
+    h("span", { class: "entry" }, h("i", { class: kind, style: { "--hue": hue } }), name),
+  );
   return { element: h("div", { class: "legend" }, names, reading), read: (text) => say(reading, text) };
 }

@@ -1,18 +1,28 @@
 // Several jobs laid over each other: their curves, in what they differ, and what came of it.
 
 import { Watched, every, get, query } from "./calls.js";
-import { Chart, color } from "./chart.js";
+import { color } from "./bokeh.js";
+import { Chart } from "./chart.js";
 import { Curve, smoothed } from "./curve.js";
+import { differences, overSeeds } from "./differences.js";
 import { card, fill, h, say, scroller } from "./elements.js";
-import { averaged, deviation, differing, flat, mean, replicates } from "./groups.js";
-import { cocktail, pill } from "./jobs.js";
+import { averaged, replicates } from "./groups.js";
+import { FINAL, cocktail, pill } from "./standing.js";
+import { dash, hue, stroke } from "./strokes.js";
 import { ago, called, number, plain } from "./words.js";
 
 const MOST = 20; // As many as one call lays over each other.
 const POINTS = 500;
-const HUES = 8;
-const ALWAYS = ["val_loss", "train_loss", "objective", "penalty_l1", "penalty_l2", "sparsity", "weight_norm", "learning_rate"];
-const FINAL = ["succeeded", "failed", "cancelled"];
+const ALWAYS = [
+  "val_loss",
+  "train_loss",
+  "objective",
+  "penalty_l1",
+  "penalty_l2",
+  "sparsity",
+  "weight_norm",
+  "learning_rate",
+];
 
 export async function open(main, { values, signal }) {
   const ids = (values.get("jobs") ?? "").split(",").filter(Boolean).slice(0, MOST);
@@ -25,16 +35,65 @@ export async function open(main, { values, signal }) {
 async function choose(main, signal) {
   const { data } = await get(`/v1/jobs?limit=50`, { signal });
   const picked = new Set();
-  const go = h("button", { type: "button", class: "primary", disabled: true, onclick: () => (location.hash = `#/compare?jobs=${[...picked].join(",")}`) }, "Compare");
+  const go = h(
+    "button",
+    {
+      type: "button",
+      class: "primary",
+      disabled: true,
+      onclick: () => (location.hash = `#/compare?jobs=${[...picked].join(",")}`),
+    },
+    "Compare",
+  );
   const pick = (id, isPicked) => {
     isPicked ? picked.add(id) : picked.delete(id);
     go.disabled = picked.size < 1 || picked.size > MOST;
     say(go, picked.size ? `Compare ${picked.size}` : "Compare");
   };
-  const row = (job) => h("tr", {}, h("td", { class: "pick" }, h("input", { type: "checkbox", id: `pick-${job.id}`, onchange: (event) => pick(job.id, event.target.checked) })),
-    h("td", { class: "name" }, h("label", { for: `pick-${job.id}`, dir: "auto" }, called(job)), h("span", { class: "small muted techniques" }, cocktail(job.spec))), h("td", { class: "dataset" }, h("span", {}, job.dataset.name)), h("td", {}, pill(job.status).element), h("td", { class: "small muted nowrap" }, ago(job.created_at)));
-  fill(main, h("div", { class: "head" }, h("h1", {}, "Compare"), go), h("p", { class: "muted" }, `Pick up to ${MOST} jobs. Their curves are laid over each other, with what their specs differ in.`),
-    data.length ? h("div", { class: "card flat scroll" }, h("table", { class: "picks" }, h("caption", { class: "unseen" }, "Jobs to pick from"), h("tbody", {}, data.map(row)))) : h("p", { class: "empty" }, "There are no jobs yet."));
+  const row = (job) =>
+    h(
+      "tr",
+      {},
+      h(
+        "td",
+        { class: "pick" },
+        h("input", {
+          type: "checkbox",
+          id: `pick-${job.id}`,
+          onchange: (event) => pick(job.id, event.target.checked),
+        }),
+      ),
+      h(
+        "td",
+        { class: "name" },
+        h("label", { for: `pick-${job.id}`, dir: "auto" }, called(job)),
+        h("span", { class: "small muted techniques" }, cocktail(job.spec)),
+      ),
+      h("td", { class: "dataset" }, h("span", {}, job.dataset.name)),
+      h("td", {}, pill(job.status).element),
+      h("td", { class: "small muted nowrap" }, ago(job.created_at)),
+    );
+  fill(
+    main,
+    h("div", { class: "head" }, h("h1", {}, "Compare"), go),
+    h(
+      "p",
+      { class: "muted" },
+      `Pick up to ${MOST} jobs. Their curves are laid over each other, with what their specs differ in.`,
+    ),
+    data.length
+      ? h(
+          "div",
+          { class: "card flat scroll" },
+          h(
+            "table",
+            { class: "picks" },
+            h("caption", { class: "unseen" }, "Jobs to pick from"),
+            h("tbody", {}, data.map(row)),
+          ),
+        )
+      : h("p", { class: "empty" }, "There are no jobs yet."),
+  );
 }
 
 class Comparison {
@@ -48,8 +107,18 @@ class Comparison {
     this.groups = replicates(jobs);
     this.table = scroller("What they differ in");
     this.legendPlace = h("div", { class: "legend" });
-    fill(main, h("div", { class: "head" }, h("h1", {}, `${jobs.length} jobs compared`), h("a", { class: "button", href: "#/compare" }, "Others")),
-      card(null, this.#tools(), this.legendPlace, this.chart.box), card("What they differ in, and what came of it", this.table), this.#seeds());
+    fill(
+      main,
+      h(
+        "div",
+        { class: "head" },
+        h("h1", {}, `${jobs.length} jobs compared`),
+        h("a", { class: "button", href: "#/compare" }, "Others"),
+      ),
+      card(null, this.#tools(), this.legendPlace, this.chart.box),
+      card("What they differ in, and what came of it", this.table),
+      overSeeds(this.groups),
+    );
     signal.addEventListener("abort", () => this.chart.forget(), { once: true });
     window.addEventListener("recolored", () => (this.chart.forget(), this.#draw()), { signal });
     this.#tabulate();
@@ -68,12 +137,21 @@ class Comparison {
 
   async #look() {
     const unfinished = this.jobs.filter(({ status }) => !FINAL.includes(status));
-    const fresh = await Promise.all(unfinished.map(({ id }) => get(`/v1/jobs/${id}`, { signal: this.signal })));
+    const fresh = await Promise.all(
+      unfinished.map(({ id }) => get(`/v1/jobs/${id}`, { signal: this.signal })),
+    );
     for (const job of fresh) this.jobs[this.jobs.findIndex(({ id }) => id === job.id)] = job;
     if (fresh.length) this.#tabulate();
-    const answer = await this.watched.read(`/v1/curves${query({ jobs: this.jobs.map(({ id }) => id).join(","), series: this.series, max_points: POINTS })}`, this.signal);
+    const answer = await this.watched.read(
+      `/v1/curves${query({ jobs: this.jobs.map(({ id }) => id).join(","), series: this.series, max_points: POINTS })}`,
+      this.signal,
+    );
     if (answer) this.curves = answer.curves.map((one) => Curve.of(one));
     if (answer) this.#draw();
+  }
+
+  #tabulate() {
+    fill(this.table, differences(this.jobs));
   }
 
   // The chart ---------------------------------------------------------------------------------------------
@@ -82,76 +160,101 @@ class Comparison {
     if (this.signal.aborted || !this.curves.length) return;
     const shown = this.#grouped ? this.#averages() : this.#each();
     this.chart.draw({ ...shown, log: this.#log });
-    const last = this.curves.map((curve, at) => `${called(this.jobs[at])} ${number(curve.values(this.series).at(-1))}`);
+    const last = this.curves.map(
+      (curve, at) => `${called(this.jobs[at])} ${number(curve.values(this.series).at(-1))}`,
+    );
     this.chart.describe(`${plain(this.series)} of ${this.jobs.length} jobs. At the end: ${last.join(", ")}.`);
   }
 
   #each() {
-    const lines = this.curves.map((curve, at) => ({ x: curve.epochs, y: smoothed(curve.values(this.series), this.#weight), color: color(hue(at)), dash: dash(at) }));
-    const points = this.curves.map((curve, at) => ({ x: curve.best, y: curve.values(this.series)[curve.epochs.indexOf(curve.best)], color: color(hue(at)) }));
-    fill(this.legendPlace, this.jobs.map((job, at) => entry(called(job), at)));
+    const lines = this.curves.map((curve, at) => ({
+      x: curve.epochs,
+      y: smoothed(curve.values(this.series), this.#weight),
+      color: color(hue(at)),
+      dash: dash(at),
+    }));
+    const points = this.curves.map((curve, at) => ({
+      x: curve.best,
+      y: curve.values(this.series)[curve.epochs.indexOf(curve.best)],
+      color: color(hue(at)),
+    }));
+    fill(
+      this.legendPlace,
+      this.jobs.map((job, at) => entry(called(job), at)),
+    );
     return { lines, points: points.filter(({ y }) => y !== undefined && y !== null) };
   }
 
   #averages() {
     const curveOf = new Map(this.jobs.map((job, at) => [job.id, this.curves[at]]));
-    const averages = this.groups.map((group) => averaged(group.map(({ id }) => curveOf.get(id)), this.series));
-    fill(this.legendPlace, this.groups.map((group, at) => entry(`${called(group[0])} · mean of ${group.length}`, at)), h("span", { class: "small muted" }, "bands: one standard deviation"));
-    const lines = averages.map(({ x, middle }, at) => ({ x, y: smoothed(middle, this.#weight), color: color(hue(at)), dash: dash(at) }));
-    return { lines, bands: averages.map(({ x, low, high }, at) => ({ x, low, high, color: color(hue(at)) })) };
+    const averages = this.groups.map((group) =>
+      averaged(
+        group.map(({ id }) => curveOf.get(id)),
+        this.series,
+      ),
+    );
+    fill(
+      this.legendPlace,
+      this.groups.map((group, at) => entry(`${called(group[0])} · mean of ${group.length}`, at)),
+      h("span", { class: "small muted" }, "bands: one standard deviation"),
+    );
+    const lines = averages.map(({ x, middle }, at) => ({
+      x,
+      y: smoothed(middle, this.#weight),
+      color: color(hue(at)),
+      dash: dash(at),
+    }));
+    return {
+      lines,
+      bands: averages.map(({ x, low, high }, at) => ({ x, low, high, color: color(hue(at)) })),
+    };
   }
 
   #tools() {
-    const known = this.jobs.flatMap(({ spec }) => (spec.metrics ?? []).flatMap((metric) => [`val_${metric}`, `train_${metric}`]));
+    const known = this.jobs.flatMap(({ spec }) =>
+      (spec.metrics ?? []).flatMap((metric) => [`val_${metric}`, `train_${metric}`]),
+    );
     const options = [...new Set([...ALWAYS.slice(0, 2), ...known, ...ALWAYS.slice(2)])];
     const redraw = () => this.#draw();
     const change = async (event) => {
       this.series = event.target.value;
       await this.look();
     };
-    const log = h("input", { type: "checkbox", onchange: (event) => ((this.#log = event.target.checked), redraw()) });
-    const weight = h("input", { type: "range", min: 0, max: 0.98, step: 0.02, value: 0, oninput: (event) => ((this.#weight = Number(event.target.value)), redraw()) });
-    const grouped = h("input", { type: "checkbox", onchange: (event) => ((this.#grouped = event.target.checked), redraw()) });
+    const log = h("input", {
+      type: "checkbox",
+      onchange: (event) => ((this.#log = event.target.checked), redraw()),
+    });
+    const weight = h("input", {
+      type: "range",
+      min: 0,
+      max: 0.98,
+      step: 0.02,
+      value: 0,
+      oninput: (event) => ((this.#weight = Number(event.target.value)), redraw()),
+    });
+    const grouped = h("input", {
+      type: "checkbox",
+      onchange: (event) => ((this.#grouped = event.target.checked), redraw()),
+    });
     const canGroup = this.groups.some((group) => group.length > 1);
-    return h("div", { class: "tools" },
-      h("label", {}, "Series", h("select", { onchange: change }, options.map((name) => h("option", { value: name, selected: name === this.series }, plain(name))))),
-      h("label", {}, log, "Log axis"), h("label", {}, "Smoothing", weight), canGroup ? h("label", {}, grouped, "Mean and spread over seeds") : null);
-  }
-
-  // The tables --------------------------------------------------------------------------------------------
-
-  #tabulate() {
-    const paths = differing(this.jobs.map(({ spec }) => spec));
-    const metrics = [...new Set(this.jobs.flatMap(({ result }) => Object.keys(result?.validation ?? {})))].filter((name) => name !== "nonfinite");
-    const heads = ["Job", "Status", ...paths.map(leaf), ...metrics.map((metric) => `validation ${plain(metric)}`), "Gap", "Best epoch"];
-    const row = (job, at) => {
-      const spec = new Map(flat(job.spec));
-      return h("tr", {}, h("th", { scope: "row", class: "column" }, h("a", { class: "plain entry", href: `#/jobs/${job.id}`, title: called(job) }, h("i", { class: dash(at) === "solid" ? "line" : "dashed", style: { "--hue": `var(--${hue(at)})` } }), called(job))),
-        h("td", {}, pill(job.status).element), paths.map((path) => h("td", { class: "figure" }, spec.get(path) === undefined ? "—" : written(spec.get(path)))),
-        metrics.map((metric) => h("td", { class: "right figure" }, number(job.result?.validation?.[metric]))),
-        h("td", { class: "right figure" }, number(job.result?.generalization_gap, 3)), h("td", { class: "right figure" }, job.result?.best_epoch ?? "—"));
-    };
-    const firstRight = 2 + paths.length;
-    fill(this.table, h("table", { class: "small" }, h("thead", {}, h("tr", {}, heads.map((head, at) => h("th", { scope: "col", class: at >= firstRight ? "right" : null, title: paths[at - 2] }, head)))), h("tbody", {}, this.jobs.map(row))));
-  }
-
-  /** Mean and spread of what came of jobs that are the same but for their seeds. */
-  #seeds() {
-    const several = this.groups.filter((group) => group.filter(({ result }) => result?.validation).length > 1);
-    if (!several.length) return null;
-    const row = (group) => {
-      const of = (read) => group.map(read).filter((value) => value !== null && value !== undefined);
-      const told = (values) => `${number(mean(values))} ± ${number(deviation(values), 2)}`;
-      return h("tr", {}, h("th", { scope: "row", class: "column" }, called(group[0])), h("td", { class: "right figure" }, group.length),
-        h("td", { class: "right figure" }, told(of(({ result }) => result?.validation?.loss))), h("td", { class: "right figure" }, told(of(({ result }) => result?.generalization_gap))));
-    };
-    return card("Over seeds", h("p", { class: "small muted" }, "Mean and standard deviation of jobs whose specs differ in nothing but seeds."), scroller("Over seeds", h("table", { class: "small" },
-      h("thead", {}, h("tr", {}, ["Jobs like", "Seeds", "Validation loss", "Gap"].map((head, at) => h("th", { scope: "col", class: at ? "right" : null }, head)))), h("tbody", {}, several.map(row)))));
+    return h(
+      "div",
+      { class: "tools" },
+      h(
+        "label",
+        {},
+        "Series",
+        h(
+          "select",
+          { onchange: change },
+          options.map((name) => h("option", { value: name, selected: name === this.series }, plain(name))),
+        ),
+      ),
+      h("label", {}, log, "Log axis"),
+      h("label", {}, "Smoothing", weight),
+      canGroup ? h("label", {}, grouped, "Mean and spread over seeds") : null,
+    );
   }
 }
 
-const hue = (at) => `hue-${(at % HUES) + 1}`;
-const dash = (at) => ["solid", "dashed", "dotted"][Math.floor(at / HUES) % 3];
-const entry = (name, at) => h("span", { class: "entry" }, h("i", { class: dash(at) === "solid" ? "line" : "dashed", style: { "--hue": `var(--${hue(at)})` } }), name);
-const leaf = (path) => plain(path.replace(/^regularization\./, "")).replaceAll(".", " · ");
-const written = (value) => (value === null ? "off" : typeof value === "number" ? number(value) : typeof value === "string" ? plain(value) : Array.isArray(value) ? value.map((one) => (typeof one === "object" ? JSON.stringify(one) : one)).join(", ") || "none" : JSON.stringify(value));
+const entry = (name, place) => h("span", { class: "entry" }, stroke(place), name);

@@ -39,7 +39,11 @@ export class Curve {
   add({ epoch, values }) {
     if (epoch <= this.last) return;
     for (const name of Object.keys(values)) {
-      if (!this.series.has(name)) this.series.set(name, this.epochs.map(() => null));
+      if (!this.series.has(name))
+        this.series.set(
+          name,
+          this.epochs.map(() => null),
+        );
     }
     this.epochs.push(epoch);
     for (const [name, list] of this.series) list.push(values[name] ?? null);

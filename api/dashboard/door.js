@@ -5,13 +5,24 @@ import { announce, fill, h, say } from "./elements.js";
 
 /** Ask for a key; `then()` once it is a good one. `reason` says why an earlier one is none. */
 export function signIn(place, reason, then) {
-  const input = h("input", { id: "key", type: "password", autocomplete: "off", required: true, spellcheck: "false", placeholder: "rl_…" });
+  const input = h("input", {
+    id: "key",
+    type: "password",
+    autocomplete: "off",
+    required: true,
+    spellcheck: "false",
+    placeholder: "rl_…",
+  });
   const wrong = h("p", { class: "wrong", role: "alert" }, reason);
   const form = h(
     "form",
     { class: "card door", onsubmit: (event) => (event.preventDefault(), attempt(input, wrong, then)) },
     h("h1", {}, "Sign in"),
-    h("p", { class: "muted" }, "This server asks for an API key. It is kept in this tab alone, and forgotten when you close it."),
+    h(
+      "p",
+      { class: "muted" },
+      "This server asks for an API key. It is kept in this tab alone, and forgotten when you close it.",
+    ),
     h("label", { for: "key" }, "API key"),
     input,
     wrong,
@@ -23,7 +34,8 @@ export function signIn(place, reason, then) {
 
 async function attempt(input, wrong, then) {
   const given = input.value.trim();
-  if (!/^[\x21-\x7e]+$/.test(given)) return say(wrong, "A key looks like rl_…, without spaces or line breaks.");
+  if (!/^[\x21-\x7e]+$/.test(given))
+    return say(wrong, "A key looks like rl_…, without spaces or line breaks.");
   key.keep(given);
   try {
     await get("/v1/projects/current");

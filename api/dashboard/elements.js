@@ -15,7 +15,9 @@ export function s(tag, attributes = {}, ...children) {
 
 function finished(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) set(element, name, value);
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(
+    ...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return element;
 }
 
@@ -23,13 +25,16 @@ function set(element, name, value) {
   if (value === null || value === undefined || value === false) return;
   if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
   else if (name === "value") element.value = value;
-  else if (name === "style") Object.entries(value).forEach(([key, one]) => element.style.setProperty(key, one));
+  else if (name === "style")
+    Object.entries(value).forEach(([key, one]) => element.style.setProperty(key, one));
   else element.setAttribute(name, value === true ? "" : value);
 }
 
 /** Put other children into an element. */
 export function fill(element, ...children) {
-  element.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.replaceChildren(
+    ...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return element;
 }
 

@@ -4,7 +4,7 @@
 // data, and its placeholder says what that comes to. Pointers (RFC 6901) name the fields, as in the API's errors.
 
 import { fill, h, prose, say } from "./elements.js";
-import { plain } from "./words.js";
+import { plain, title } from "./words.js";
 
 /** What a pointer leads to in a document; undefined where that is nothing. */
 export function at(document, pointer) {
@@ -22,7 +22,11 @@ export function put(document, pointer, value) {
   return copy;
 }
 
-const steps = (pointer) => pointer.split("/").slice(1).map((step) => step.replaceAll("~1", "/").replaceAll("~0", "~"));
+const steps = (pointer) =>
+  pointer
+    .split("/")
+    .slice(1)
+    .map((step) => step.replaceAll("~1", "/").replaceAll("~0", "~"));
 const escape = (step) => String(step).replaceAll("~", "~0").replaceAll("/", "~1");
 
 /** RFC 7396: the document as a merge patch wants it. */
@@ -47,7 +51,11 @@ export class Form {
     Object.assign(this, { schema, pointer, changed });
     const names = (only ?? Object.keys(schema.properties)).filter((name) => !without.includes(name));
     this.fields = names.map((name) => this.#field(name, resolved(schema.properties[name], schema)));
-    this.element = h("div", { class: "fields" }, this.fields.map(({ element }) => element));
+    this.element = h(
+      "div",
+      { class: "fields" },
+      this.fields.map(({ element }) => element),
+    );
   }
 
   show(state) {
@@ -58,10 +66,22 @@ export class Form {
     const pointer = `${this.pointer}/${escape(name)}`;
     const id = `field-${(fields += 1)}`;
     const input = control(schema, (value) => this.changed(pointer, value), this.schema);
-    const [hint, wrong] = [h("span", { class: "hint", id: `${id}-hint` }, prose(hinted(schema))), h("span", { class: "wrong", role: "alert" })];
+    const [hint, wrong] = [
+      h("span", { class: "hint", id: `${id}-hint` }, prose(hinted(schema))),
+      h("span", { class: "wrong", role: "alert" }),
+    ];
     input.labelled(id, `${id}-hint`);
-    const label = input.isGroup ? h("span", { class: "label", id }, title(name)) : h("label", { for: id }, title(name));
-    const element = h("div", { class: input.isWide ? "field wide" : "field" }, label, input.element, hint, wrong);
+    const label = input.isGroup
+      ? h("span", { class: "label", id }, title(name))
+      : h("label", { for: id }, title(name));
+    const element = h(
+      "div",
+      { class: input.isWide ? "field wide" : "field" },
+      label,
+      input.element,
+      hint,
+      wrong,
+    );
     const show = ({ spec, full, problems }) => {
       input.show(at(spec, pointer), at(full, pointer));
       const said = problems.filter((one) => one.pointer === pointer || one.pointer.startsWith(`${pointer}/`));
@@ -72,12 +92,12 @@ export class Form {
   }
 }
 
-const title = (name) => plain(name).replace(/^./, (letter) => letter.toUpperCase());
-
 /** A schema with its reference followed, and of several shapes the one that a form can offer best. */
 function resolved(schema, whole) {
   if (schema.$ref) return { ...at(whole, schema.$ref.slice(1)), ...schema };
-  const shapes = (schema.anyOf ?? []).filter(({ type }) => type !== "null").map((shape) => resolved(shape, whole));
+  const shapes = (schema.anyOf ?? [])
+    .filter(({ type }) => type !== "null")
+    .map((shape) => resolved(shape, whole));
   const best = shapes.find(({ type }) => type === "array") ?? shapes[0];
   return best ? { ...best, ...schema, anyOf: undefined, lenient: shapes.length > 1 } : schema;
 }
@@ -86,9 +106,13 @@ function resolved(schema, whole) {
 function hinted(schema) {
   const { items = {} } = schema;
   const range = [
-    bound("from", schema.minimum ?? items.minimum), bound("above", schema.exclusiveMinimum ?? items.exclusiveMinimum),
-    bound("to", schema.maximum ?? items.maximum), bound("below", schema.exclusiveMaximum ?? items.exclusiveMaximum),
-  ].filter(Boolean).join(", ");
+    bound("from", schema.minimum ?? items.minimum),
+    bound("above", schema.exclusiveMinimum ?? items.exclusiveMinimum),
+    bound("to", schema.maximum ?? items.maximum),
+    bound("below", schema.exclusiveMaximum ?? items.exclusiveMaximum),
+  ]
+    .filter(Boolean)
+    .join(", ");
   return [schema.description, range && `(${range})`].filter(Boolean).join(" ");
 }
 
@@ -99,7 +123,8 @@ const bound = (word, value) => (value === undefined || Math.abs(value) >= HUGE ?
 function control(schema, changed, whole) {
   if (schema.enum) return select(schema.enum, changed);
   if (schema.type === "boolean") return select([true, false], changed);
-  if (schema.type === "array" && resolved(schema.items, whole).type === "object") return groups(resolved(schema.items, whole), changed, whole);
+  if (schema.type === "array" && resolved(schema.items, whole).type === "object")
+    return groups(resolved(schema.items, whole), changed, whole);
   if (schema.type === "array") return text(listed(schema), changed);
   if (schema.type === "object") return text(PAIRS, changed);
   return text(schema.type === "string" ? WORDS : NUMBER, changed, schema);
@@ -115,8 +140,17 @@ const NUMBER = {
 };
 const WORDS = { read: (line) => line, write: String };
 const PAIRS = {
-  read: (line) => Object.fromEntries(line.split(",").map((pair) => pair.split(":").map((part) => part.trim())).map(([name, value]) => [name, NUMBER.read(value ?? "")])),
-  write: (value) => Object.entries(value).map(([name, one]) => `${name}: ${one}`).join(", "),
+  read: (line) =>
+    Object.fromEntries(
+      line
+        .split(",")
+        .map((pair) => pair.split(":").map((part) => part.trim()))
+        .map(([name, value]) => [name, NUMBER.read(value ?? "")]),
+    ),
+  write: (value) =>
+    Object.entries(value)
+      .map(([name, one]) => `${name}: ${one}`)
+      .join(", "),
   placeholder: "column: 5, other: 2",
 };
 
@@ -126,7 +160,11 @@ function listed(schema) {
     // A single number stands for all layers where the schema takes one.
     read: (line) => {
       if (line === "[]") return [];
-      const parts = line.split(",").map((part) => part.trim()).filter(Boolean).map(one.read);
+      const parts = line
+        .split(",")
+        .map((part) => part.trim())
+        .filter(Boolean)
+        .map(one.read);
       return schema.lenient && parts.length === 1 ? parts[0] : parts;
     },
     write: (value) => (Array.isArray(value) ? (value.length ? value.join(", ") : "[]") : String(value)),
@@ -136,11 +174,16 @@ function listed(schema) {
 
 function text({ read, write, mode, placeholder = "" }, changed) {
   const input = h("input", { type: "text", inputmode: mode, autocomplete: "off", spellcheck: "false" });
-  input.addEventListener("input", () => changed(input.value.trim() === "" ? undefined : read(input.value.trim())));
+  input.addEventListener("input", () =>
+    changed(input.value.trim() === "" ? undefined : read(input.value.trim())),
+  );
   return {
     element: input,
     show(value, otherwise) {
-      const isEmpty = (one) => one === undefined || one === null || (typeof one === "object" && !Array.isArray(one) && !Object.keys(one).length);
+      const isEmpty = (one) =>
+        one === undefined ||
+        one === null ||
+        (typeof one === "object" && !Array.isArray(one) && !Object.keys(one).length);
       if (document.activeElement !== input) input.value = isEmpty(value) ? "" : write(value);
       input.placeholder = isEmpty(otherwise) ? placeholder : write(otherwise);
     },
@@ -151,7 +194,12 @@ function text({ read, write, mode, placeholder = "" }, changed) {
 function select(choices, changed) {
   const words = (choice) => (choice === true ? "yes" : choice === false ? "no" : plain(String(choice)));
   const first = h("option", { value: "" });
-  const input = h("select", {}, first, choices.map((choice) => h("option", { value: String(choice) }, words(choice))));
+  const input = h(
+    "select",
+    {},
+    first,
+    choices.map((choice) => h("option", { value: String(choice) }, words(choice))),
+  );
   input.addEventListener("change", () => changed(choices.find((choice) => String(choice) === input.value)));
   return {
     element: input,
@@ -171,11 +219,24 @@ function groups(schema, changed, whole) {
   let forms = [];
   const tell = (list) => changed(list.length ? list : undefined);
   const one = (place_) => {
-    const form = new Form({ schema: { ...schema, $defs: whole.$defs }, pointer: "", changed: (pointer, value) => tell(shown.map((value_, at_) => (at_ === place_ ? put(value_ ?? {}, pointer, value) : value_))) });
-    const less = h("button", { type: "button", class: "small", onclick: () => tell(shown.filter((_, at_) => at_ !== place_)) }, "Remove");
+    const form = new Form({
+      schema: { ...schema, $defs: whole.$defs },
+      pointer: "",
+      changed: (pointer, value) =>
+        tell(shown.map((value_, at_) => (at_ === place_ ? put(value_ ?? {}, pointer, value) : value_))),
+    });
+    const less = h(
+      "button",
+      { type: "button", class: "small", onclick: () => tell(shown.filter((_, at_) => at_ !== place_)) },
+      "Remove",
+    );
     return { form, element: h("div", { class: "group column" }, form.element, h("div", {}, less)) };
   };
-  const more = h("button", { type: "button", class: "small", onclick: () => tell([...shown, {}]) }, "Add another");
+  const more = h(
+    "button",
+    { type: "button", class: "small", onclick: () => tell([...shown, {}]) },
+    "Add another",
+  );
   return {
     element: h("div", { class: "column", role: "group" }, place, h("div", {}, more)),
     isWide: true,
@@ -185,9 +246,18 @@ function groups(schema, changed, whole) {
       if (shown.length !== length) {
         length = shown.length;
         forms = shown.map((_, index) => one(index));
-        fill(place, forms.map(({ element }) => element));
+        fill(
+          place,
+          forms.map(({ element }) => element),
+        );
       }
-      forms.forEach(({ form }, index) => form.show({ spec: shown[index], full: Array.isArray(otherwise) ? otherwise[index] : undefined, problems: [] }));
+      forms.forEach(({ form }, index) =>
+        form.show({
+          spec: shown[index],
+          full: Array.isArray(otherwise) ? otherwise[index] : undefined,
+          problems: [],
+        }),
+      );
     },
     mark: () => {},
     labelled(id) {

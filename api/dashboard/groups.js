@@ -4,27 +4,42 @@ const NAMES = ["name", "metadata", "priority"]; // What tells jobs apart without
 const SEEDS = ["training.seed", "split.seed"];
 
 /** `{"network.hidden": [64, 32], …}`: each leaf of a spec under its path. */
-export function flat(spec, path = "") {
+function flat(spec, path = "") {
   return Object.entries(spec).flatMap(([name, value]) => {
     const here = path ? `${path}.${name}` : name;
-    const isInner = value !== null && typeof value === "object" && !Array.isArray(value) && Object.keys(value).length > 0;
+    const isInner =
+      value !== null && typeof value === "object" && !Array.isArray(value) && Object.keys(value).length > 0;
     return isInner ? flat(value, here) : [[here, value]];
   });
 }
 
-/** The paths in which some of the specs differ, in the order of the spec. */
+/**
+ * The paths in which some of the specs differ, in the order of the spec. A technique that is off in some is one
+ * path itself; its settings are, where those that have it on differ in them.
+ */
 export function differing(specs) {
   const flats = specs.map((spec) => new Map(flat(spec)));
-  const paths = [...new Set(flats.flatMap((one) => [...one.keys()]))];
+  const all = [...new Set(flats.flatMap((one) => [...one.keys()]))];
   const isNamed = (path) => NAMES.some((name) => path === name || path.startsWith(`${name}.`));
-  return paths.filter((path) => !isNamed(path) && new Set(flats.map((one) => JSON.stringify(one.get(path)))).size > 1);
+  const off = all.filter(
+    (path) =>
+      flats.some((one) => one.get(path) === null) && all.some((other) => other.startsWith(`${path}.`)),
+  );
+  const varies = (path) => {
+    const technique = off.find((one) => path.startsWith(`${one}.`));
+    const asked = technique ? flats.filter((one) => one.get(technique) !== null) : flats;
+    return new Set(asked.map((one) => JSON.stringify(one.get(path)))).size > 1;
+  };
+  return all.filter((path) => !isNamed(path) && (off.includes(path) || varies(path)));
 }
 
 /** Jobs in groups whose specs are the same but for seeds and names; in the order they came. */
 export function replicates(jobs) {
   const groups = new Map();
   for (const job of jobs) {
-    const key = JSON.stringify(flat(job.spec).filter(([path]) => !SEEDS.includes(path) && !NAMES.includes(path.split(".")[0])));
+    const key = JSON.stringify(
+      flat(job.spec).filter(([path]) => !SEEDS.includes(path) && !NAMES.includes(path.split(".")[0])),
+    );
     groups.set(key, [...(groups.get(key) ?? []), job]);
   }
   return [...groups.values()];
@@ -37,7 +52,9 @@ export function mean(values) {
 /** The sample's standard deviation; 0 of a single value. */
 export function deviation(values) {
   const middle = mean(values);
-  return values.length < 2 ? 0 : Math.sqrt(values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (values.length - 1));
+  return values.length < 2
+    ? 0
+    : Math.sqrt(values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (values.length - 1));
 }
 
 /**
@@ -53,11 +70,19 @@ export function averaged(curves, name) {
   const rows = x.map((_, at) => columns.map((column) => column[at]));
   const middle = rows.map(mean);
   const spread = rows.map(deviation);
-  return { x, middle, low: middle.map((value, at) => value - spread[at]), high: middle.map((value, at) => value + spread[at]) };
+  return {
+    x,
+    middle,
+    low: middle.map((value, at) => value - spread[at]),
+    high: middle.map((value, at) => value + spread[at]),
+  };
 }
 
 function points(curve, name) {
-  const known = curve.values(name).map((value, at) => [curve.epochs[at], value]).filter(([, value]) => value !== null);
+  const known = curve
+    .values(name)
+    .map((value, at) => [curve.epochs[at], value])
+    .filter(([, value]) => value !== null);
   return { x: known.map(([epoch]) => epoch), y: known.map(([, value]) => value) };
 }
 

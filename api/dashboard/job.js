@@ -3,24 +3,34 @@
 import { Problem, Watched, call, events, every, get, pause, send } from "./calls.js";
 import { Curve } from "./curve.js";
 import { announce, card, fill, h, save, say } from "./elements.js";
-import { cocktail, pill, progressBar } from "./jobs.js";
 import { Learning } from "./learning.js";
 import { Log } from "./log.js";
 import { predictions } from "./predictions.js";
 import { results } from "./results.js";
+import { FINAL, cocktail, pill, progressBar } from "./standing.js";
 import { verdict } from "./verdict.js";
 import { weights } from "./weights.js";
 import { called, duration, moment, number, plain } from "./words.js";
 
 const POINTS = 2000; // Of a curve that is fetched; more than there are pixels.
 const JUDGED_SECONDS = 5;
-const FINAL = ["succeeded", "failed", "cancelled"];
 const ACTIONS = {
   pause: { label: "Pause" },
   resume: { label: "Resume" },
-  finish: { label: "Finish", sure: "Training ends after this epoch, the best weights are restored, and the job succeeds." },
-  cancel: { label: "Cancel", danger: true, sure: "The job ends and cannot succeed any more. Its best weights so far are kept." },
-  delete: { label: "Delete", danger: true, sure: "The job is gone for good, with its curve, its log and its weights." },
+  finish: {
+    label: "Finish",
+    sure: "Training ends after this epoch, the best weights are restored, and the job succeeds.",
+  },
+  cancel: {
+    label: "Cancel",
+    danger: true,
+    sure: "The job ends and cannot succeed any more. Its best weights so far are kept.",
+  },
+  delete: {
+    label: "Delete",
+    danger: true,
+    sure: "The job is gone for good, with its curve, its log and its weights.",
+  },
 };
 
 export async function open(main, { id, signal }) {
@@ -30,7 +40,14 @@ export async function open(main, { id, signal }) {
 
 class JobPage {
   constructor(main, id, signal) {
-    Object.assign(this, { main, id, signal, path: `/v1/jobs/${id}`, watched: new Watched(), curve: new Curve() });
+    Object.assign(this, {
+      main,
+      id,
+      signal,
+      path: `/v1/jobs/${id}`,
+      watched: new Watched(),
+      curve: new Curve(),
+    });
   }
 
   async run() {
@@ -101,27 +118,43 @@ class JobPage {
       if (made) fill(place, made);
     } catch (error) {
       // Weights and predictions are 404 where a job ended before there were any: then there is no card.
-      if (!this.signal.aborted && !(error instanceof Problem && [404, 409].includes(error.status))) throw error;
+      if (!this.signal.aborted && !(error instanceof Problem && [404, 409].includes(error.status)))
+        throw error;
     }
   }
 
   // What is where -----------------------------------------------------------------------------------------
 
   #lay() {
-    Object.assign(this, { status: pill(), progress: progressBar(), learning: new Learning(this.signal), log: new Log(this.path, this.signal) });
+    Object.assign(this, {
+      status: pill(),
+      progress: progressBar(),
+      learning: new Learning(this.signal),
+      log: new Log(this.path, this.signal),
+    });
     this.buttons = h("div", { class: "bar" });
     this.why = h("p", { class: "muted" });
     this.facts = h("dl", { class: "facts" });
-    for (const name of ["verdictPlace", "resultPlace", "weightsPlace", "predictPlace", "warningsPlace"]) this[name] = h("div", { class: "place" });
+    for (const name of ["verdictPlace", "resultPlace", "weightsPlace", "predictPlace", "warningsPlace"])
+      this[name] = h("div", { class: "place" });
     fill(
       this.main,
-      h("div", { class: "head" }, h("h1", { dir: "auto" }, called(this.job)), this.status.element, this.buttons),
+      h(
+        "div",
+        { class: "head" },
+        h("h1", { dir: "auto" }, called(this.job)),
+        this.status.element,
+        this.buttons,
+      ),
       h("section", { class: "card" }, this.progress.element, this.why, this.facts, this.warningsPlace),
       this.verdictPlace,
       this.learning.element,
-      h("div", { class: "columns" },
+      h(
+        "div",
+        { class: "columns" },
         h("div", { class: "column" }, this.resultPlace, this.predictPlace, card("Log", this.log.element)),
-        h("div", { class: "column" }, this.weightsPlace, this.#specCard())),
+        h("div", { class: "column" }, this.weightsPlace, this.#specCard()),
+      ),
     );
   }
 
@@ -135,23 +168,59 @@ class JobPage {
     const facts = [
       ["Dataset", h("a", { href: `#/datasets/${job.dataset.id}` }, job.dataset.name)],
       ["Regularization", cocktail(job.spec)],
-      ["Network", `${(job.spec.network.hidden ?? []).join(" · ") || "linear"}${job.result?.parameters ? `, ${number(job.result.parameters)} parameters` : ""}`],
+      [
+        "Network",
+        `${(job.spec.network.hidden ?? []).join(" · ") || "linear"}${job.result?.parameters ? `, ${number(job.result.parameters)} parameters` : ""}`,
+      ],
       ["Stopped by", job.stop_reason && plain(job.stop_reason)],
       ["Took", job.duration_seconds === null ? null : duration(job.duration_seconds)],
       ["Speed", job.progress.epochs_per_second && `${number(job.progress.epochs_per_second, 3)} epochs/s`],
       ["Submitted", moment(job.created_at)],
       ["Id", h("code", {}, job.id)],
     ];
-    fill(this.facts, facts.filter(([, fact]) => fact).map(([name, fact]) => h("div", {}, h("dt", {}, name), h("dd", {}, fact))));
-    fill(this.warningsPlace, job.warnings.length ? h("ul", { class: "warnings", "aria-label": "Warnings" }, job.warnings.map(({ pointer, detail }) => h("li", {}, h("code", {}, pointer), ` ${detail}`))) : []);
+    fill(
+      this.facts,
+      facts
+        .filter(([, fact]) => fact)
+        .map(([name, fact]) => h("div", {}, h("dt", {}, name), h("dd", {}, fact))),
+    );
+    fill(
+      this.warningsPlace,
+      job.warnings.length
+        ? h(
+            "ul",
+            { class: "warnings", "aria-label": "Warnings" },
+            job.warnings.map(({ pointer, detail }) => h("li", {}, h("code", {}, pointer), ` ${detail}`)),
+          )
+        : [],
+    );
     if (job.result) fill(this.resultPlace, results(job));
   }
 
   #specCard() {
     const text = JSON.stringify(this.job.spec, null, 2);
-    const copy = h("button", { type: "button", class: "small", onclick: () => navigator.clipboard?.writeText(text).then(() => announce("Copied.")) }, "Copy");
-    const downloads = ["csv", "png", "svg"].map((form) => h("button", { type: "button", class: "small", onclick: () => this.#download(form) }, `Curve as ${form.toUpperCase()}`));
-    return card(null, h("div", { class: "bar" }, h("h2", { class: "grow" }, "Spec"), copy, downloads), h("pre", { tabindex: 0, "aria-label": "Spec" }, text), this.#environment());
+    const copy = h(
+      "button",
+      {
+        type: "button",
+        class: "small",
+        onclick: () => navigator.clipboard?.writeText(text).then(() => announce("Copied.")),
+      },
+      "Copy",
+    );
+    const downloads = ["csv", "png", "svg"].map((form) =>
+      h(
+        "button",
+        { type: "button", class: "small", onclick: () => this.#download(form) },
+        `Curve as ${form.toUpperCase()}`,
+      ),
+    );
+    return card(
+      null,
+      h("div", { class: "bar" }, h("h2", { class: "grow" }, "Spec"), copy, downloads),
+      h("pre", { tabindex: 0, "aria-label": "Spec" }, text),
+      this.#environment(),
+    );
   }
 
   #environment() {
@@ -172,21 +241,43 @@ class JobPage {
     const wanted = [this.job.status, ...this.job.allowed_actions].join();
     if (wanted === this.acting) return;
     this.acting = wanted;
-    const buttons = this.job.allowed_actions.filter((name) => name in ACTIONS).map((name) => {
-      const { label, danger } = ACTIONS[name];
-      return h("button", { type: "button", class: danger ? "danger" : null, onclick: () => this.#ask(name) }, label);
-    });
-    fill(this.buttons, buttons, h("a", { class: "button", href: `#/new?from=${this.id}` }, "Again with changes"));
+    const buttons = this.job.allowed_actions
+      .filter((name) => name in ACTIONS)
+      .map((name) => {
+        const { label, danger } = ACTIONS[name];
+        return h(
+          "button",
+          { type: "button", class: danger ? "danger" : null, onclick: () => this.#ask(name) },
+          label,
+        );
+      });
+    fill(
+      this.buttons,
+      buttons,
+      h("a", { class: "button", href: `#/new?from=${this.id}` }, "Again with changes"),
+    );
   }
 
   #ask(name) {
     const { label, sure, danger } = ACTIONS[name];
     if (!sure) return this.#do(name);
-    const dialog = h("dialog", { class: "card", "aria-labelledby": "sure" },
+    const dialog = h(
+      "dialog",
+      { class: "card", "aria-labelledby": "sure" },
       h("h2", { id: "sure" }, `${label} ${called(this.job)}?`),
       h("p", {}, sure),
-      h("form", { method: "dialog", class: "bar" }, h("button", { class: danger ? "primary bad" : "primary", value: "yes" }, label), h("button", { value: "no" }, "Leave it")));
-    dialog.addEventListener("close", () => (dialog.remove(), dialog.returnValue === "yes" && this.#do(name)), { once: true });
+      h(
+        "form",
+        { method: "dialog", class: "bar" },
+        h("button", { class: danger ? "primary bad" : "primary", value: "yes" }, label),
+        h("button", { value: "no" }, "Leave it"),
+      ),
+    );
+    dialog.addEventListener(
+      "close",
+      () => (dialog.remove(), dialog.returnValue === "yes" && this.#do(name)),
+      { once: true },
+    );
     document.body.append(dialog);
     dialog.showModal();
   }

@@ -4,38 +4,12 @@ import { Watched, every, get, query } from "./calls.js";
 import { Curve, indexOfLowest } from "./curve.js";
 import { Kept, fill, h, say } from "./elements.js";
 import { spark } from "./spark.js";
-import { ago, called, count, duration, headline, moment, number, plain } from "./words.js";
+import { cocktail, pill, progressBar } from "./standing.js";
+import { ago, called, headline, moment, number } from "./words.js";
 
 const PAGE = 50;
 const OVERLAID = 20; // As many curves as one call tells.
 const STATUSES = ["queued", "running", "paused", "succeeded", "failed", "cancelled"];
-const LASTS = ["succeeded", "failed", "cancelled"];
-
-/** A status in its colour, said in words too. */
-export function pill(status) {
-  const element = h("span", { class: "pill" });
-  const update = (job) => {
-    const wanted = job.requested_action ? `${plain(job.status)}, ${job.requested_action} asked` : plain(job.status);
-    element.dataset.status = job.status;
-    say(element, wanted);
-  };
-  if (status) update({ status });
-  return { element, update };
-}
-
-/** How far a job is, and how long it will take at most. */
-export function progressBar() {
-  const bar = h("progress", { max: 1, value: 0, "aria-label": "Progress" });
-  const told = h("span", { class: "small muted" });
-  const update = ({ status, progress }) => {
-    bar.value = progress.fraction;
-    bar.hidden = LASTS.includes(status) || status === "queued";
-    const eta = progress.eta_seconds === null ? "" : ` · ≤ ${duration(progress.eta_seconds)}`; // Early stopping may come sooner.
-    const epochs = progress.epoch ? `${count(progress.epoch)} / ${count(progress.max_epochs)}` : "";
-    say(told, LASTS.includes(status) ? (progress.epoch ? `${count(progress.epoch)} epochs` : "") : epochs + eta);
-  };
-  return { element: h("div", { class: "progress" }, bar, told), update };
-}
 
 export async function open(main, { values, signal }) {
   const page = new JobsPage(main, Object.fromEntries(values), signal);
@@ -44,12 +18,30 @@ export async function open(main, { values, signal }) {
 
 class JobsPage {
   constructor(main, chosen, signal) {
-    Object.assign(this, { chosen, signal, trail: [], cursor: null, picked: new Set(), curves: new Map(), drawn: new Map() });
+    Object.assign(this, {
+      chosen,
+      signal,
+      trail: [],
+      cursor: null,
+      picked: new Set(),
+      curves: new Map(),
+      drawn: new Map(),
+    });
     this.watched = new Watched();
     this.body = h("tbody");
-    this.rows = new Kept(this.body, (job) => job.id, (job) => this.#row(job));
+    this.rows = new Kept(
+      this.body,
+      (job) => job.id,
+      (job) => this.#row(job),
+    );
     this.empty = h("p", { class: "empty", hidden: true });
-    fill(main, h("div", { class: "head" }, h("h1", {}, "Jobs"), this.#filters()), this.#table(), this.empty, this.#foot());
+    fill(
+      main,
+      h("div", { class: "head" }, h("h1", {}, "Jobs"), this.#filters()),
+      this.#table(),
+      this.empty,
+      this.#foot(),
+    );
   }
 
   async run() {
@@ -72,34 +64,104 @@ class JobsPage {
     this.empty.hidden = answer.data.length > 0;
     const isNarrowed = Object.keys(this.chosen).length > 0;
     if (!answer.data.length) {
-      fill(this.empty, isNarrowed ? "No job is like that." : ["No jobs yet. ", h("a", { href: "#/new" }, "Submit the first one"), " — a name of a dataset is enough."]);
+      fill(
+        this.empty,
+        isNarrowed
+          ? "No job is like that."
+          : [
+              "No jobs yet. ",
+              h("a", { href: "#/new" }, "Submit the first one"),
+              " — a name of a dataset is enough.",
+            ],
+      );
     }
   }
 
   // The rows ----------------------------------------------------------------------------------------------
 
   #table() {
-    const heads = ["", "Job", "Dataset", "Status", "Progress", "Losses", "Best validation", "Gap", "Submitted"];
-    return h("div", { class: "card flat scroll" }, h("table", { class: "jobs" }, h("caption", { class: "unseen" }, "Jobs, the newest first"),
-      h("thead", {}, h("tr", {}, heads.map((head, at) => h("th", { scope: "col", class: at > 5 && at < 8 ? "right" : null }, head || h("span", { class: "unseen" }, "Compare"))))), this.body));
+    const heads = [
+      "",
+      "Job",
+      "Dataset",
+      "Status",
+      "Progress",
+      "Losses",
+      "Best validation",
+      "Gap",
+      "Submitted",
+    ];
+    return h(
+      "div",
+      { class: "card flat scroll" },
+      h(
+        "table",
+        { class: "jobs" },
+        h("caption", { class: "unseen" }, "Jobs, the newest first"),
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            heads.map((head, at) =>
+              h(
+                "th",
+                { scope: "col", class: at > 5 && at < 8 ? "right" : null },
+                head || h("span", { class: "unseen" }, "Compare"),
+              ),
+            ),
+          ),
+        ),
+        this.body,
+      ),
+    );
   }
 
   #row(job) {
     const [status, progress, small] = [pill(), progressBar(), spark()];
     const [best, gap] = [h("td", { class: "right figure" }), h("td", { class: "right figure" })];
     const when = h("td", { class: "small muted nowrap", title: moment(job.created_at) });
-    const pick = h("input", { type: "checkbox", "aria-label": `Compare ${called(job)}`, onchange: () => this.#pick(job.id, pick.checked) });
-    const element = h("tr", {},
+    const pick = h("input", {
+      type: "checkbox",
+      "aria-label": `Compare ${called(job)}`,
+      onchange: () => this.#pick(job.id, pick.checked),
+    });
+    const element = h(
+      "tr",
+      {},
       h("td", { class: "pick" }, pick),
-      h("td", { class: "name" }, h("a", { href: `#/jobs/${job.id}`, title: called(job) }, called(job)), h("span", { class: "small muted techniques" }, cocktail(job.spec))),
-      h("td", { class: "dataset" }, h("a", { class: "plain", href: `#/datasets/${job.dataset.id}`, title: job.dataset.name }, job.dataset.name)),
-      h("td", {}, status.element), h("td", {}, progress.element), h("td", {}, small.element), best, gap, when);
+      h(
+        "td",
+        { class: "name" },
+        h("a", { href: `#/jobs/${job.id}`, title: called(job) }, called(job)),
+        h("span", { class: "small muted techniques" }, cocktail(job.spec)),
+      ),
+      h(
+        "td",
+        { class: "dataset" },
+        h(
+          "a",
+          { class: "plain", href: `#/datasets/${job.dataset.id}`, title: job.dataset.name },
+          job.dataset.name,
+        ),
+      ),
+      h("td", {}, status.element),
+      h("td", {}, progress.element),
+      h("td", {}, small.element),
+      best,
+      gap,
+      when,
+    );
     this.drawn.set(job.id, (curve) => small.show(curve));
     if (this.curves.has(job.id)) small.show(this.curves.get(job.id));
     const update = (now) => {
       [status, progress].forEach((part) => part.update(now));
       const so = this.#soFar(now);
-      fill(best, so.value === null ? "—" : [h("span", { class: "muted small" }, `${so.name} `), number(so.value)]);
+      fill(
+        best,
+        so.value === null ? "—" : [h("span", { class: "muted small" }, `${so.name} `), number(so.value)],
+      );
       say(gap, number(so.gap, 3));
       say(when, ago(now.created_at));
     };
@@ -118,7 +180,9 @@ class JobsPage {
 
   /** Curves of what trains again and again, of what has ended once. */
   async #fetchCurves() {
-    const wanted = (this.answer?.data ?? []).filter((job) => job.progress.epoch > (this.curves.get(job.id)?.last ?? 0));
+    const wanted = (this.answer?.data ?? []).filter(
+      (job) => job.progress.epoch > (this.curves.get(job.id)?.last ?? 0),
+    );
     for (let at = 0; at < wanted.length; at += OVERLAID) {
       const ids = wanted.slice(at, at + OVERLAID).map(({ id }) => id);
       const asked = query({ jobs: ids.join(","), series: "train_loss,val_loss", max_points: 60 });
@@ -130,7 +194,8 @@ class JobsPage {
       }
     }
     const shown = new Set(this.answer?.data.map(({ id }) => id));
-    for (const known of [this.curves, this.drawn]) for (const id of known.keys()) if (!shown.has(id)) known.delete(id);
+    for (const known of [this.curves, this.drawn])
+      for (const id of known.keys()) if (!shown.has(id)) known.delete(id);
     if (wanted.length) this.rows.show(this.answer.data);
   }
 
@@ -138,10 +203,27 @@ class JobsPage {
 
   #filters() {
     const change = (name) => (event) => this.#narrow({ ...this.chosen, [name]: event.target.value.trim() });
-    const status = h("select", { "aria-label": "Status", onchange: change("status") },
-      h("option", { value: "" }, "any status"), STATUSES.map((one) => h("option", { value: one, selected: this.chosen.status === one }, one)));
-    const field = (name, label) => h("input", { type: "search", placeholder: label, "aria-label": label, value: this.chosen[name] ?? "", onchange: change(name) });
-    return h("div", { class: "filters", role: "search" }, status, field("name", "name"), field("dataset", "dataset"));
+    const status = h(
+      "select",
+      { "aria-label": "Status", onchange: change("status") },
+      h("option", { value: "" }, "any status"),
+      STATUSES.map((one) => h("option", { value: one, selected: this.chosen.status === one }, one)),
+    );
+    const field = (name, label) =>
+      h("input", {
+        type: "search",
+        placeholder: label,
+        "aria-label": label,
+        value: this.chosen[name] ?? "",
+        onchange: change(name),
+      });
+    return h(
+      "div",
+      { class: "filters", role: "search" },
+      status,
+      field("name", "name"),
+      field("dataset", "dataset"),
+    );
   }
 
   #narrow(chosen) {
@@ -157,8 +239,20 @@ class JobsPage {
   }
 
   #foot() {
-    this.newer = h("button", { type: "button", disabled: true, onclick: () => this.#turn(this.trail.pop()) }, "Newer");
-    this.older = h("button", { type: "button", disabled: true, onclick: () => (this.trail.push(this.cursor), this.#turn(this.answer.next)) }, "Older");
+    this.newer = h(
+      "button",
+      { type: "button", disabled: true, onclick: () => this.#turn(this.trail.pop()) },
+      "Newer",
+    );
+    this.older = h(
+      "button",
+      {
+        type: "button",
+        disabled: true,
+        onclick: () => (this.trail.push(this.cursor), this.#turn(this.answer.next)),
+      },
+      "Older",
+    );
     this.compare = h("a", { class: "button primary", hidden: true });
     return h("div", { class: "foot" }, this.compare, h("span", { class: "grow" }), this.newer, this.older);
   }
@@ -168,19 +262,4 @@ class JobsPage {
     await this.#look();
     window.scrollTo(0, 0);
   }
-}
-
-/** The techniques of a spec in a few words: `dropout 0.2 · L2 1e−4 · batch norm`. */
-export function cocktail(spec) {
-  const { l1, l2, dropout, batch_norm, early_stopping, ...others } = spec.regularization ?? {};
-  const rates = dropout && [...new Set([dropout.hidden].flat())].map((rate) => number(rate, 2)).join(", ");
-  const words = [
-    l1?.strength && `L1 ${number(l1.strength, 2)}`,
-    l2?.strength && `L2 ${number(l2.strength, 2)}`,
-    dropout && (rates !== "0" ? `dropout ${rates}` : dropout.input ? `input dropout ${number(dropout.input, 2)}` : null),
-    batch_norm && "batch norm",
-    early_stopping && "early stopping",
-    ...Object.keys(others).filter((name) => others[name]).map(plain),
-  ];
-  return words.filter(Boolean).join(" · ") || "no regularization";
 }

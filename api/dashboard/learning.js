@@ -1,12 +1,20 @@
 // How training goes: training and validation laid over each other, and what regularization does beside them.
 
-import { Chart, color, legend } from "./chart.js";
+import { color } from "./bokeh.js";
+import { Chart, legend } from "./chart.js";
 import { indexOfLowest, smoothed } from "./curve.js";
 import { fill, h, scroller } from "./elements.js";
+import { figures, table } from "./table.js";
 import { number, plain } from "./words.js";
 
 const BETWEEN_DRAWINGS = 250; // Milliseconds; epochs come in as often.
-const ASIDES = { penalties: ["penalty_l1", "penalty_l2"], sparsity: ["sparsity"], "weight norm": ["weight_norm"], "learning rate": ["learning_rate"], "seconds an epoch": ["epoch_seconds"] };
+const ASIDES = {
+  penalties: ["penalty_l1", "penalty_l2"],
+  sparsity: ["sparsity"],
+  "weight norm": ["weight_norm"],
+  "learning rate": ["learning_rate"],
+  "seconds an epoch": ["epoch_seconds"],
+};
 
 /** The card of a curve: `show(curve, job)` whenever there is more of it. */
 export class Learning {
@@ -20,14 +28,32 @@ export class Learning {
 
   constructor(signal) {
     this.chart = new Chart({ label: "Learning curve", height: 340, pointed: (epoch) => this.#point(epoch) });
-    this.below = new Chart({ label: "Regularization by epoch", height: 170, pointed: (epoch) => this.#point(epoch) });
+    this.below = new Chart({
+      label: "Regularization by epoch",
+      height: 170,
+      pointed: (epoch) => this.#point(epoch),
+    });
     this.legend = legend([]);
     this.note = h("span", { class: "small muted" });
     this.table = h("details", {}, h("summary", {}, "The numbers"), scroller("The numbers"));
     this.table.addEventListener("toggle", () => this.#tabulate());
-    this.element = h("section", { class: "card" }, h("div", { class: "head" }, h("h2", { class: "grow" }, "Learning curve"), this.#tools()), this.names = h("div"), this.chart.box, this.#slide(), this.asideHead = h("div", { class: "tools" }), this.below.box, this.table);
+    this.element = h(
+      "section",
+      { class: "card" },
+      h("div", { class: "head" }, h("h2", { class: "grow" }, "Learning curve"), this.#tools()),
+      (this.names = h("div")),
+      this.chart.box,
+      this.#slide(),
+      (this.asideHead = h("div", { class: "tools" })),
+      this.below.box,
+      this.table,
+    );
     window.addEventListener("recolored", () => this.#again(), { signal });
-    signal.addEventListener("abort", () => (clearTimeout(this.#due), this.chart.forget(), this.below.forget()), { once: true });
+    signal.addEventListener(
+      "abort",
+      () => (clearTimeout(this.#due), this.chart.forget(), this.below.forget()),
+      { once: true },
+    );
     this.gone = signal;
   }
 
@@ -49,13 +75,32 @@ export class Learning {
     const { epochs } = this.curve;
     const pair = this.#pair();
     const best = this.best();
-    const lines = pair.map(({ name, hue, width }) => ({ x: epochs, y: smoothed(this.curve.values(name), this.#weight), color: color(hue), width }));
-    const faint = this.#weight ? pair.map(({ name, hue }) => ({ x: epochs, y: this.curve.values(name), color: color(hue), width: 1, alpha: 0.25 })) : [];
-    const bands = pair.length === 2 ? [{ x: epochs, low: lines[0].y, high: lines[1].y, color: color("val") }] : [];
+    const lines = pair.map(({ name, hue, width }) => ({
+      x: epochs,
+      y: smoothed(this.curve.values(name), this.#weight),
+      color: color(hue),
+      width,
+    }));
+    const faint = this.#weight
+      ? pair.map(({ name, hue }) => ({
+          x: epochs,
+          y: this.curve.values(name),
+          color: color(hue),
+          width: 1,
+          alpha: 0.25,
+        }))
+      : [];
+    const bands =
+      pair.length === 2 ? [{ x: epochs, low: lines[0].y, high: lines[1].y, color: color("val") }] : [];
     const marks = best ? [{ x: best, label: `best · epoch ${best}` }] : [];
-    if (this.curve.stopped && this.curve.stopped !== best) marks.push({ x: this.curve.stopped, label: `stopped · epoch ${this.curve.stopped}` });
+    if (this.curve.stopped && this.curve.stopped !== best)
+      marks.push({ x: this.curve.stopped, label: `stopped · epoch ${this.curve.stopped}` });
     const place = epochs.indexOf(best);
-    const heights = pair.map(({ name, hue }) => ({ x: best, y: this.curve.values(name)[place], color: color(hue) }));
+    const heights = pair.map(({ name, hue }) => ({
+      x: best,
+      y: this.curve.values(name)[place],
+      color: color(hue),
+    }));
     const points = place < 0 ? [] : heights.filter(({ y }) => y !== null && y !== undefined).slice(-1);
     this.chart.draw({ lines: [...faint, ...lines], bands, marks, points, log: this.#log });
     this.chart.describe(this.#inWords(best));
@@ -67,9 +112,22 @@ export class Learning {
   #drawBelow() {
     const names = (ASIDES[this.#aside] ?? []).filter((name) => this.curve.series.has(name));
     const hues = ["hue-3", "hue-7"];
-    this.below.draw({ lines: names.map((name, at) => ({ x: this.curve.epochs, y: this.curve.values(name), color: color(hues[at]) })) });
-    this.below.describe(`${this.#aside ?? ""}: ${names.map((name) => `${plain(name)} ${number(this.curve.values(name).at(-1))}`).join(", ")}`);
-    fill(this.asideNames, names.map((name, at) => h("span", { class: "entry" }, h("i", { style: { "--hue": `var(--${hues[at]})` } }), plain(name))));
+    this.below.draw({
+      lines: names.map((name, at) => ({
+        x: this.curve.epochs,
+        y: this.curve.values(name),
+        color: color(hues[at]),
+      })),
+    });
+    this.below.describe(
+      `${this.#aside ?? ""}: ${names.map((name) => `${plain(name)} ${number(this.curve.values(name).at(-1))}`).join(", ")}`,
+    );
+    fill(
+      this.asideNames,
+      names.map((name, at) =>
+        h("span", { class: "entry" }, h("i", { style: { "--hue": `var(--${hues[at]})` } }), plain(name)),
+      ),
+    );
   }
 
   #again() {
@@ -80,9 +138,15 @@ export class Learning {
 
   /** The series of the chosen metric: of training, and of validation where there is one. */
   #pair() {
-    if (this.#metric === "objective") return [{ name: "objective", label: "objective", hue: "hue-7", width: 2 }];
-    const both = [["train", "train", 1.8], ["val", "validation", 2.4]].map(([split, label, width]) => ({ name: `${split}_${this.#metric}`, label, hue: split, width }));
-    return both.filter(({ name }) => this.curve.series.has(name) && this.curve.values(name).some((value) => value !== null));
+    if (this.#metric === "objective")
+      return [{ name: "objective", label: "objective", hue: "hue-7", width: 2 }];
+    const both = [
+      ["train", "train", 1.8],
+      ["val", "validation", 2.4],
+    ].map(([split, label, width]) => ({ name: `${split}_${this.#metric}`, label, hue: split, width }));
+    return both.filter(
+      ({ name }) => this.curve.series.has(name) && this.curve.values(name).some((value) => value !== null),
+    );
   }
 
   /** The API's word on which epoch is the best; while training, the lowest validation loss so far. */
@@ -102,18 +166,39 @@ export class Learning {
   #tools() {
     const redraw = () => this.#draw();
     this.metrics = h("select", { onchange: (event) => ((this.#metric = event.target.value), redraw()) });
-    const log = h("input", { type: "checkbox", onchange: (event) => ((this.#log = event.target.checked), redraw()) });
-    const weight = h("input", { type: "range", min: 0, max: 0.98, step: 0.02, value: 0, oninput: (event) => ((this.#weight = Number(event.target.value)), redraw()) });
-    return h("div", { class: "tools" }, h("label", {}, "Metric", this.metrics), h("label", {}, log, "Log axis"), h("label", {}, "Smoothing", weight));
+    const log = h("input", {
+      type: "checkbox",
+      onchange: (event) => ((this.#log = event.target.checked), redraw()),
+    });
+    const weight = h("input", {
+      type: "range",
+      min: 0,
+      max: 0.98,
+      step: 0.02,
+      value: 0,
+      oninput: (event) => ((this.#weight = Number(event.target.value)), redraw()),
+    });
+    return h(
+      "div",
+      { class: "tools" },
+      h("label", {}, "Metric", this.metrics),
+      h("label", {}, log, "Log axis"),
+      h("label", {}, "Smoothing", weight),
+    );
   }
 
   /** Choices follow what the curve has; drawn anew only where that changed. */
   #offer() {
-    const known = this.curve.names.filter((name) => name.startsWith("train_")).map((name) => name.slice("train_".length));
+    const known = this.curve.names
+      .filter((name) => name.startsWith("train_"))
+      .map((name) => name.slice("train_".length));
     const metrics = [...known, ...(this.curve.series.has("objective") ? ["objective"] : [])];
     if (String(metrics) === String(this.offered)) return;
     this.offered = metrics;
-    fill(this.metrics, metrics.map((name) => h("option", { value: name, selected: name === this.#metric }, plain(name))));
+    fill(
+      this.metrics,
+      metrics.map((name) => h("option", { value: name, selected: name === this.#metric }, plain(name))),
+    );
     this.#offerAsides();
     const pair = this.#pair();
     this.#drawLegend(pair);
@@ -123,7 +208,14 @@ export class Learning {
     const telling = (names) => names.some((name) => this.curve.values(name).some((value) => value));
     const found = Object.keys(ASIDES).filter((aside) => telling(ASIDES[aside]));
     this.#aside ??= found[0] ?? "learning rate";
-    const choice = h("select", { "aria-label": "What is shown below", onchange: (event) => ((this.#aside = event.target.value), this.#draw()) }, Object.keys(ASIDES).map((name) => h("option", { value: name, selected: name === this.#aside }, name)));
+    const choice = h(
+      "select",
+      {
+        "aria-label": "What is shown below",
+        onchange: (event) => ((this.#aside = event.target.value), this.#draw()),
+      },
+      Object.keys(ASIDES).map((name) => h("option", { value: name, selected: name === this.#aside }, name)),
+    );
     this.asideNames = h("span", { class: "legend" });
     fill(this.asideHead, choice, this.asideNames);
   }
@@ -131,7 +223,9 @@ export class Learning {
   #drawLegend() {
     this.legend = legend([
       ...this.#pair().map(({ label, hue }) => ({ name: label, color: `var(--${hue})` })),
-      ...(this.#pair().length === 2 ? [{ name: "generalization gap", color: "var(--val)", kind: "band" }] : []),
+      ...(this.#pair().length === 2
+        ? [{ name: "generalization gap", color: "var(--val)", kind: "band" }]
+        : []),
     ]);
     fill(this.names, this.legend.element);
   }
@@ -139,7 +233,14 @@ export class Learning {
   // Reading one epoch -------------------------------------------------------------------------------------
 
   #slide() {
-    this.slider = h("input", { type: "range", min: 1, max: 1, value: 1, "aria-label": "Read the curve at an epoch", oninput: (event) => this.#point(Number(event.target.value)) });
+    this.slider = h("input", {
+      type: "range",
+      min: 1,
+      max: 1,
+      value: 1,
+      "aria-label": "Read the curve at an epoch",
+      oninput: (event) => this.#point(Number(event.target.value)),
+    });
     return h("div", { class: "slide" }, this.slider);
   }
 
@@ -158,7 +259,10 @@ export class Learning {
     if (document.activeElement !== this.slider || this.#at === null) this.slider.value = epochs[at] ?? 1;
     const pair = this.#pair();
     const values = pair.map(({ name }) => this.curve.values(name)[at] ?? null);
-    const gap = values.length === 2 && values.every((value) => value !== null) ? ` · gap ${number(values[1] - values[0], 3)}` : "";
+    const gap =
+      values.length === 2 && values.every((value) => value !== null)
+        ? ` · gap ${number(values[1] - values[0], 3)}`
+        : "";
     const told = pair.map(({ label }, index) => `${label} ${number(values[index])}`).join(" · ");
     if (at >= 0) this.legend.read(`epoch ${epochs[at]} · ${told}${gap}`);
     this.slider.setAttribute("aria-valuetext", this.legend.element.lastChild.textContent);
@@ -168,10 +272,18 @@ export class Learning {
     if (!this.table.open || !this.curve) return;
     const names = this.curve.names;
     const step = Math.ceil(this.curve.epochs.length / 200);
-    const places = this.curve.epochs.map((_, place) => place).filter((place) => place % step === 0 || place === this.curve.epochs.length - 1);
-    fill(this.table.lastChild, h("table", { class: "small" },
-      h("thead", {}, h("tr", {}, ["epoch", ...names].map((name) => h("th", { scope: "col", class: "right" }, plain(name))))),
-      h("tbody", {}, places.map((place) => h("tr", {}, h("th", { scope: "row", class: "right" }, this.curve.epochs[place]), names.map((name) => h("td", { class: "right figure" }, number(this.curve.values(name)[place]))))))));
+    const places = this.curve.epochs
+      .map((_, place) => place)
+      .filter((place) => place % step === 0 || place === this.curve.epochs.length - 1);
+    const { epochs } = this.curve;
+    const cells = places.map((place) => [
+      String(epochs[place]),
+      ...names.map((name) => number(this.curve.values(name)[place])),
+    ]);
+    fill(
+      this.table.lastChild,
+      table("The curve in numbers", ["epoch", ...figures(...names.map(plain))], cells),
+    );
   }
 }
 
@@ -182,5 +294,7 @@ function nearest(epochs, epoch) {
     const middle = (low + high) >> 1;
     epochs[middle] < epoch ? (low = middle) : (high = middle);
   }
-  return high > low && Math.abs(epochs[high] - epoch) < Math.abs(epochs[low] - epoch) ? high : Math.max(low, 0);
+  return high > low && Math.abs(epochs[high] - epoch) < Math.abs(epochs[low] - epoch)
+    ? high
+    : Math.max(low, 0);
 }

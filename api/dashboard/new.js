@@ -26,24 +26,65 @@ async function begun(values, signal) {
 
 /** A full spec without what says nothing: nulls, and empty objects and lists of settings. */
 function bare(spec) {
-  const says = ([name, value]) => value !== null && !(name !== "hidden" && name !== "regularization" && typeof value === "object" && !Array.isArray(value) && !Object.keys(value).length);
-  return Object.fromEntries(Object.entries(spec).filter(says).map(([name, value]) => [name, value && typeof value === "object" && !Array.isArray(value) ? bare(value) : value]));
+  const says = ([name, value]) =>
+    value !== null &&
+    !(
+      name !== "hidden" &&
+      name !== "regularization" &&
+      typeof value === "object" &&
+      !Array.isArray(value) &&
+      !Object.keys(value).length
+    );
+  return Object.fromEntries(
+    Object.entries(spec)
+      .filter(says)
+      .map(([name, value]) => [
+        name,
+        value && typeof value === "object" && !Array.isArray(value) ? bare(value) : value,
+      ]),
+  );
 }
 
 class NewJob {
   constructor(main, catalog, signal) {
-    Object.assign(this, { catalog, signal, spec: {}, full: {}, problems: [], asked: 0, key: crypto.randomUUID() });
+    Object.assign(this, {
+      catalog,
+      signal,
+      spec: {},
+      full: {},
+      problems: [],
+      asked: 0,
+      key: crypto.randomUUID(),
+    });
     const changed = (pointer, value) => this.#set(put(this.spec, pointer, value));
-    this.picker = new DatasetPicker({ signal, chosen: (dataset) => this.#set(put(this.spec, "/dataset", dataset)) });
-    this.techniques = techniques(catalog.techniques, { get: () => this.spec, full: () => this.full, set: (spec) => this.#set(spec) });
-    const section = (name, extra = {}) => new Form({ schema: catalog[name].schema, pointer: `/${name}`, changed, ...extra });
+    this.picker = new DatasetPicker({
+      signal,
+      chosen: (dataset) => this.#set(put(this.spec, "/dataset", dataset)),
+    });
+    this.techniques = techniques(catalog.techniques, {
+      get: () => this.spec,
+      full: () => this.full,
+      set: (spec) => this.#set(spec),
+    });
+    const section = (name, extra = {}) =>
+      new Form({ schema: catalog[name].schema, pointer: `/${name}`, changed, ...extra });
     this.forms = {
-      Network: section("network"), Training: section("training"),
-      Optimizer: new Form({ schema: at(catalog.spec, "/$defs/OptimizerSpec"), pointer: "/optimizer", changed }),
-      Split: section("split"), Preprocessing: section("preprocessing"),
+      Network: section("network"),
+      Training: section("training"),
+      Optimizer: new Form({
+        schema: at(catalog.spec, "/$defs/OptimizerSpec"),
+        pointer: "/optimizer",
+        changed,
+      }),
+      Split: section("split"),
+      Preprocessing: section("preprocessing"),
       Job: new Form({ schema: catalog.spec, pointer: "", changed, only: ["name", "metrics", "priority"] }),
     };
-    fill(main, h("div", { class: "head" }, h("h1", {}, "New job")), h("div", { class: "making" }, this.#main(), this.#side()));
+    fill(
+      main,
+      h("div", { class: "head" }, h("h1", {}, "New job")),
+      h("div", { class: "making" }, this.#main(), this.#side()),
+    );
   }
 
   begin(spec) {
@@ -54,18 +95,51 @@ class NewJob {
   #main() {
     const rest = ["Network", "Training"].map((name) => card(name, this.forms[name].element));
     const folded = ["Optimizer", "Split", "Preprocessing", "Job"].map((name) =>
-      h("details", { class: "card" }, h("summary", {}, h("h2", { style: { display: "inline" } }, name)), this.forms[name].element));
+      h(
+        "details",
+        { class: "card" },
+        h("summary", {}, h("h2", { style: { display: "inline" } }, name)),
+        this.forms[name].element,
+      ),
+    );
     return h("div", { class: "main" }, this.picker.element, this.techniques.element, rest, folded);
   }
 
   #side() {
-    this.text = h("textarea", { class: "mono spec", spellcheck: "false", id: "spec", oninput: () => this.#typed() });
-    [this.wrong, this.warned] = [h("div", { class: "wrong", role: "alert" }), h("ul", { class: "warnings", hidden: true, "aria-label": "Warnings" })];
+    this.text = h("textarea", {
+      class: "mono spec",
+      spellcheck: "false",
+      id: "spec",
+      oninput: () => this.#typed(),
+    });
+    [this.wrong, this.warned] = [
+      h("div", { class: "wrong", role: "alert" }),
+      h("ul", { class: "warnings", hidden: true, "aria-label": "Warnings" }),
+    ];
     this.cost = h("p", { class: "small muted" });
-    this.submit = h("button", { type: "button", class: "primary", disabled: true, onclick: () => this.#submit() }, "Submit");
-    return h("aside", { class: "side", "aria-label": "The spec" },
-      card(null, h("div", { class: "bar" }, h("h2", { class: "grow" }, h("label", { for: "spec" }, "Spec")), this.submit), this.text, this.cost, this.warned, this.wrong,
-        h("p", { class: "small muted" }, "Only what you set is in it; what you leave out follows the data.")));
+    this.submit = h(
+      "button",
+      { type: "button", class: "primary", disabled: true, onclick: () => this.#submit() },
+      "Submit",
+    );
+    return h(
+      "aside",
+      { class: "side", "aria-label": "The spec" },
+      card(
+        null,
+        h(
+          "div",
+          { class: "bar" },
+          h("h2", { class: "grow" }, h("label", { for: "spec" }, "Spec")),
+          this.submit,
+        ),
+        this.text,
+        this.cost,
+        this.warned,
+        this.wrong,
+        h("p", { class: "small muted" }, "Only what you set is in it; what you leave out follows the data."),
+      ),
+    );
   }
 
   // Changing ----------------------------------------------------------------------------------------------
@@ -81,7 +155,8 @@ class NewJob {
   #typed() {
     try {
       const spec = JSON.parse(this.text.value);
-      if (typeof spec !== "object" || spec === null || Array.isArray(spec)) throw new Error("a spec is an object: { … }");
+      if (typeof spec !== "object" || spec === null || Array.isArray(spec))
+        throw new Error("a spec is an object: { … }");
       this.#set(spec);
     } catch (error) {
       this.submit.disabled = true;
@@ -109,8 +184,14 @@ class NewJob {
     this.submit.disabled = false;
     fill(this.wrong);
     this.warned.hidden = warnings.length === 0;
-    fill(this.warned, warnings.map(({ pointer, detail }) => h("li", {}, h("code", {}, pointer), ` ${detail}`)));
-    say(this.cost, `${count(cost.parameters)} parameters · ${cost.features} inputs · at most ${count(cost.steps)} steps · ${bytes(cost.memory_bytes)}`);
+    fill(
+      this.warned,
+      warnings.map(({ pointer, detail }) => h("li", {}, h("code", {}, pointer), ` ${detail}`)),
+    );
+    say(
+      this.cost,
+      `${count(cost.parameters)} parameters · ${cost.features} inputs · at most ${count(cost.steps)} steps · ${bytes(cost.memory_bytes)}`,
+    );
     this.#show();
   }
 
@@ -118,14 +199,29 @@ class NewJob {
     this.problems = errors;
     say(this.cost, "");
     this.warned.hidden = true;
-    fill(this.wrong, errors.length ? h("ul", {}, errors.map((one) => this.#complaint(one))) : message);
+    fill(
+      this.wrong,
+      errors.length
+        ? h(
+            "ul",
+            {},
+            errors.map((one) => this.#complaint(one)),
+          )
+        : message,
+    );
     this.#show();
   }
 
   #complaint({ pointer, detail, suggestion }) {
     const write = () => this.#set(put(this.spec, pointer, readable(suggestion)));
     const canMend = suggestion !== null && suggestion !== undefined && at(this.spec, pointer) !== undefined;
-    return h("li", {}, h("code", {}, pointer), ` ${detail} `, canMend ? h("button", { type: "button", class: "small", onclick: write }, `Write ${suggestion}`) : null);
+    return h(
+      "li",
+      {},
+      h("code", {}, pointer),
+      ` ${detail} `,
+      canMend ? h("button", { type: "button", class: "small", onclick: write }, `Write ${suggestion}`) : null,
+    );
   }
 
   #show() {

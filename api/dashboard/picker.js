@@ -14,13 +14,27 @@ export class DatasetPicker {
     this.list = h("select", { id: "dataset", onchange: () => this.#choose(this.list.value) });
     this.look = h("div", { class: "column" });
     this.upload = new Upload({ signal, done: (dataset) => this.begin(dataset.id, true) });
-    this.element = card("Dataset", h("div", { class: "fields" }, h("div", { class: "field" }, h("label", { for: "dataset" }, "One that is there"), this.list)), this.upload.element, this.look);
+    this.element = card(
+      "Dataset",
+      h(
+        "div",
+        { class: "fields" },
+        h("div", { class: "field" }, h("label", { for: "dataset" }, "One that is there"), this.list),
+      ),
+      this.upload.element,
+      this.look,
+    );
   }
 
   /** Offer what there is, with one of it chosen. */
   async begin(dataset, isNew = false) {
     const { data } = await get(`/v1/datasets?limit=${SHOWN}`, { signal: this.signal });
-    const option = (one) => h("option", { value: one.bundled ? one.name : one.id }, `${one.name} · ${count(one.rows)} rows, ${one.features} columns, ${one.task}`);
+    const option = (one) =>
+      h(
+        "option",
+        { value: one.bundled ? one.name : one.id },
+        `${one.name} · ${count(one.rows)} rows, ${one.features} columns, ${one.task}`,
+      );
     fill(this.list, h("option", { value: "" }, "Choose …"), data.map(option));
     const found = data.find(({ id, name, bundled }) => id === dataset || (bundled && name === dataset));
     if (!found) return;
@@ -35,11 +49,25 @@ export class DatasetPicker {
   }
 
   async #show(id) {
-    const [dataset, rows] = await Promise.all([get(`/v1/datasets/${id}`, { signal: this.signal }), get(`/v1/datasets/${id}/rows?limit=5`, { signal: this.signal })]);
-    fill(this.look,
-      h("p", { class: "small muted" }, `Predicts ${dataset.target}: ${dataset.task}, since ${dataset.task_reason}.`),
+    const [dataset, rows] = await Promise.all([
+      get(`/v1/datasets/${id}`, { signal: this.signal }),
+      get(`/v1/datasets/${id}/rows?limit=5`, { signal: this.signal }),
+    ]);
+    fill(
+      this.look,
+      h(
+        "p",
+        { class: "small muted" },
+        `Predicts ${dataset.target}: ${dataset.task}, since ${dataset.task_reason}.`,
+      ),
       rowsTable(rows, dataset),
-      h("details", {}, h("summary", { class: "small" }, `All ${dataset.features} columns`), columnsTable(dataset)));
+      h(
+        "details",
+        {},
+        h("summary", { class: "small" }, `All ${dataset.features} columns`),
+        columnsTable(dataset),
+      ),
+    );
   }
 }
 
@@ -47,15 +75,39 @@ export class DatasetPicker {
 export class Upload {
   constructor({ signal, done }) {
     Object.assign(this, { signal, done });
-    this.file = h("input", { type: "file", id: "file", accept: ".csv,.gz,.parquet,.npz", class: "unseen", onchange: () => this.#take(this.file.files[0]) });
-    this.drop = h("div", { class: "drop" }, h("label", { for: "file", class: "button" }, "Choose a file"), this.file, " or drop one here: CSV, CSV.gz, Parquet, NPZ");
+    this.file = h("input", {
+      type: "file",
+      id: "file",
+      accept: ".csv,.gz,.parquet,.npz",
+      class: "unseen",
+      onchange: () => this.#take(this.file.files[0]),
+    });
+    this.drop = h(
+      "div",
+      { class: "drop" },
+      h("label", { for: "file", class: "button" }, "Choose a file"),
+      this.file,
+      " or drop one here: CSV, CSV.gz, Parquet, NPZ",
+    );
     const over = (isOver) => (event) => (event.preventDefault(), this.drop.classList.toggle("over", isOver));
-    for (const [name, isOver] of [["dragover", true], ["dragleave", false], ["drop", false]]) this.drop.addEventListener(name, over(isOver));
+    for (const [name, isOver] of [
+      ["dragover", true],
+      ["dragleave", false],
+      ["drop", false],
+    ])
+      this.drop.addEventListener(name, over(isOver));
     this.drop.addEventListener("drop", (event) => this.#take(event.dataTransfer.files[0]));
     this.target = h("input", { type: "text", id: "target", placeholder: "the last column" });
     this.wrong = h("p", { class: "wrong", role: "alert" });
     this.send = h("button", { type: "button", class: "primary", onclick: () => this.#upload() }, "Upload");
-    this.more = h("div", { class: "bar", hidden: true }, this.chosen = h("b"), h("label", { for: "target" }, "Target"), h("span", {}, this.target), this.send);
+    this.more = h(
+      "div",
+      { class: "bar", hidden: true },
+      (this.chosen = h("b")),
+      h("label", { for: "target" }, "Target"),
+      h("span", {}, this.target),
+      this.send,
+    );
     this.element = h("div", { class: "column" }, this.drop, this.more, this.wrong);
   }
 
@@ -72,7 +124,9 @@ export class Upload {
     if (this.target.value.trim()) form.append("target", this.target.value.trim());
     this.send.disabled = true;
     try {
-      const dataset = await (await call("/v1/datasets", { method: "POST", body: form, signal: this.signal })).json();
+      const dataset = await (
+        await call("/v1/datasets", { method: "POST", body: form, signal: this.signal })
+      ).json();
       announce(`${dataset.name} is uploaded.`);
       this.#take(null);
       await this.done(dataset);

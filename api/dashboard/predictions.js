@@ -2,6 +2,7 @@
 
 import { call, get } from "./calls.js";
 import { card, fill, h, save, say, scroller } from "./elements.js";
+import { figures, table } from "./table.js";
 import { number } from "./words.js";
 
 const SAMPLE = 3;
@@ -13,47 +14,91 @@ export async function predictions(job, signal) {
   const { target } = await get(`/v1/datasets/${job.dataset.id}`, { signal });
   const wanted = columns.filter((column) => column !== target && column !== job.spec.split.column);
   const text = [wanted, ...data.map((row) => wanted.map((column) => row[column]))].map(written).join("\n");
-  const input = h("textarea", { class: "mono", rows: SAMPLE + 2, spellcheck: "false", id: "rows", value: text, wrap: "off" });
+  const input = h("textarea", {
+    class: "mono",
+    rows: SAMPLE + 2,
+    spellcheck: "false",
+    id: "rows",
+    value: text,
+    wrap: "off",
+  });
   const [answer, wrong] = [scroller("Predictions"), h("p", { class: "wrong", role: "alert" })];
   const ask = async () => {
     say(wrong, "");
     try {
-      fill(answer, table(await predicted(job, input.value, signal)));
+      fill(answer, answers(await predicted(job, input.value, signal)));
     } catch (error) {
       fill(answer);
       say(wrong, [error.message, ...(error.errors ?? []).slice(1, 4).map(({ detail }) => detail)].join(" "));
     }
   };
-  return card(null,
+  return card(
+    null,
     h("div", { class: "bar" }, h("h2", { class: "grow" }, "Use it"), downloads(job)),
-    h("label", { for: "rows", class: "small muted" }, "Rows as CSV, in the data's own columns and units. These are the dataset's first."),
-    input, h("div", { class: "bar" }, h("button", { type: "button", class: "primary", onclick: ask }, "Predict"), wrong), answer);
+    h(
+      "label",
+      { for: "rows", class: "small muted" },
+      "Rows as CSV, in the data's own columns and units. These are the dataset's first.",
+    ),
+    input,
+    h(
+      "div",
+      { class: "bar" },
+      h("button", { type: "button", class: "primary", onclick: ask }, "Predict"),
+      wrong,
+    ),
+    answer,
+  );
 }
 
 async function predicted(job, text, signal) {
-  const answer = await call(`/v1/jobs/${job.id}/predict`, { method: "POST", body: text, headers: { "Content-Type": "text/csv" }, signal });
+  const answer = await call(`/v1/jobs/${job.id}/predict`, {
+    method: "POST",
+    body: text,
+    headers: { "Content-Type": "text/csv" },
+    signal,
+  });
   return (await answer.json()).predictions;
 }
 
-function table(found) {
+function answers(found) {
   const classes = Object.keys(found[0]?.probabilities ?? {});
-  const heads = classes.length ? ["Row", "Label", ...classes] : ["Row", "Value"];
-  const cells = ({ label, value, probabilities }) => (classes.length ? [label, ...classes.map((name) => number(probabilities[name], 3))] : [number(value)]);
-  return h("table", { class: "small" },
-    h("caption", { class: "unseen" }, "Predictions"),
-    h("thead", {}, h("tr", {}, heads.map((head, at) => h("th", { scope: "col", class: at > 1 ? "right" : null }, head)))),
-    h("tbody", {}, found.map((one, at) => h("tr", {}, h("th", { scope: "row" }, at + 1), cells(one).map((cell, place) => h("td", { class: place ? "right figure" : "figure" }, cell))))));
+  const heads = classes.length ? ["Row", "Label", ...figures(...classes)] : ["Row", ...figures("Value")];
+  const cells = ({ label, value, probabilities }) =>
+    classes.length ? [label, ...classes.map((name) => number(probabilities[name], 3))] : [number(value)];
+  return table(
+    "Predictions",
+    heads,
+    found.map((one, place) => [String(place + 1), ...cells(one)]),
+  );
 }
 
 function downloads(job) {
-  const files = [["ONNX", "model?format=onnx", "onnx"], ["safetensors", "model?format=safetensors", "safetensors"], ["Model card", "card?format=md", "md"]];
-  return files.map(([label, path, ending]) => h("button", { type: "button", class: "small", onclick: async () => save(await (await call(`/v1/jobs/${job.id}/${path}`)).blob(), `${job.id}.${ending}`) }, label));
+  const files = [
+    ["ONNX", "model?format=onnx", "onnx"],
+    ["safetensors", "model?format=safetensors", "safetensors"],
+    ["Model card", "card?format=md", "md"],
+  ];
+  return files.map(([label, path, ending]) =>
+    h(
+      "button",
+      {
+        type: "button",
+        class: "small",
+        onclick: async () =>
+          save(await (await call(`/v1/jobs/${job.id}/${path}`)).blob(), `${job.id}.${ending}`),
+      },
+      label,
+    ),
+  );
 }
 
 /** A line of CSV (RFC 4180). */
 function written(cells) {
-  return cells.map((cell) => {
-    const text = cell === null ? "" : String(cell);
-    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  }).join(",");
+  return cells
+    .map((cell) => {
+      const text = cell === null ? "" : String(cell);
+      return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+    })
+    .join(",");
 }

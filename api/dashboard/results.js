@@ -1,6 +1,7 @@
 // How good the network is: the splits side by side.
 
 import { card, h, scroller } from "./elements.js";
+import { figures, table } from "./table.js";
 import { number, plain } from "./words.js";
 
 const SPLITS = ["train", "validation", "test"];
@@ -9,15 +10,20 @@ const SPLITS = ["train", "validation", "test"];
 export function results(job) {
   const { result } = job;
   const splits = SPLITS.filter((split) => result[split]);
-  const metrics = [...new Set(splits.flatMap((split) => Object.keys(result[split])))].filter((name) => name !== "nonfinite");
+  const metrics = new Set(splits.flatMap((split) => Object.keys(result[split])));
+  metrics.delete("nonfinite");
   const told = (split, metric) => result[split].nonfinite?.[metric] ?? number(result[split][metric]);
-  const table = h("table", {},
-    h("caption", { class: "unseen" }, "Loss and metrics of each split at the restored weights"),
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, h("span", { class: "unseen" }, "Metric")), splits.map((split) => h("th", { scope: "col", class: "right" }, split)))),
-    h("tbody", {}, metrics.map((metric) => h("tr", {}, h("th", { scope: "row" }, plain(metric)), splits.map((split) => h("td", { class: "right figure" }, told(split, metric)))))));
-  const gap = result.generalization_gap;
-  return card("Result", scroller("Result", table), h("p", { class: "small muted" },
-    `The weights of epoch ${result.restored_epoch ?? result.best_epoch} of ${result.last_epoch}. `,
-    gap === null || gap === undefined ? "" : `Generalization gap ${number(gap, 3)} (validation loss minus training loss). `,
-    result.test ? "The test rows were looked at once, with these weights." : ""));
+  const rows = [...metrics].map((metric) => [plain(metric), ...splits.map((split) => told(split, metric))]);
+  const caption = "Loss and metrics of each split at the restored weights";
+  const splitsTable = table(caption, [{ text: "Metric", unseen: true }, ...figures(...splits)], rows);
+  return card("Result", scroller("Result", splitsTable), h("p", { class: "small muted" }, inWords(result)));
+}
+
+function inWords({ restored_epoch, best_epoch, last_epoch, generalization_gap: gap, test }) {
+  const parts = [
+    `The weights of epoch ${restored_epoch ?? best_epoch} of ${last_epoch}.`,
+    (gap ?? null) !== null && `Generalization gap ${number(gap, 3)} (validation loss minus training loss).`,
+    test && "The test rows were looked at once, with these weights.",
+  ];
+  return parts.filter(Boolean).join(" ");
 }

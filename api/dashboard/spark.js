@@ -6,16 +6,27 @@ const [WIDTH, HEIGHT, MARGIN] = [112, 28, 2];
 
 /** An SVG of the two losses, and a dot at the best epoch; empty where there is nothing to draw yet. */
 export function spark() {
-  const picture = s("svg", { class: "spark", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: WIDTH, height: HEIGHT, "aria-hidden": "true" });
+  const picture = s("svg", {
+    class: "spark",
+    viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+    width: WIDTH,
+    height: HEIGHT,
+    "aria-hidden": "true",
+  });
   return { element: picture, show: (curve) => fill(picture, ...drawn(curve)) };
 }
 
 function drawn(curve) {
   if (!curve || curve.epochs.length < 2) return [];
   const lists = [curve.values("train_loss"), curve.values("val_loss")];
-  const place = scale(curve.epochs, lists.flat().filter((value) => value !== null));
+  const place = scale(
+    curve.epochs,
+    lists.flat().filter((value) => value !== null),
+  );
   if (!place) return [];
-  const lines = lists.map((list, index) => s("path", { class: index ? "val" : "train", d: path(curve.epochs, list, place) }));
+  const lines = lists.map((list, index) =>
+    s("path", { class: index ? "val" : "train", d: path(curve.epochs, list, place) }),
+  );
   const at = curve.epochs.indexOf(curve.best);
   const best = at < 0 ? null : (lists[1][at] ?? lists[0][at]);
   const dot = best === null || best === undefined ? [] : [place(curve.best, best)];
@@ -38,11 +49,13 @@ function scale(epochs, values) {
 
 function path(epochs, list, place) {
   let pen = "M";
-  return list.map((value, index) => {
-    if (value === null) return (pen = "M"), "";
-    const [x, y] = place(epochs[index], value);
-    const step = `${pen}${x.toFixed(1)} ${y.toFixed(1)}`;
-    pen = "L";
-    return step;
-  }).join("");
+  return list
+    .map((value, index) => {
+      if (value === null) return ((pen = "M"), "");
+      const [x, y] = place(epochs[index], value);
+      const step = `${pen}${x.toFixed(1)} ${y.toFixed(1)}`;
+      pen = "L";
+      return step;
+    })
+    .join("");
 }

@@ -2,9 +2,15 @@
 
 import { card, h, prose } from "./elements.js";
 import { Form, at, put } from "./form.js";
-import { plain } from "./words.js";
+import { title } from "./words.js";
 
-const FIRST = { l1: { strength: 0.0001 }, l2: { strength: 0.0001 }, dropout: { hidden: 0.3 }, batch_norm: true, early_stopping: true };
+const FIRST = {
+  l1: { strength: 0.0001 },
+  l2: { strength: 0.0001 },
+  dropout: { hidden: 0.3 },
+  batch_norm: true,
+  early_stopping: true,
+};
 
 /**
  * The card of all techniques over a spec (`get`, `full` with its defaults, `set`). While the spec says nothing
@@ -15,7 +21,16 @@ export function techniques(list, spec) {
   const [auto, own] = [radio("auto", "What suits the data"), radio("own", "My own cocktail")];
   auto.input.addEventListener("change", () => spec.set(put(spec.get(), "/regularization", undefined)));
   own.input.addEventListener("change", () => spec.set(put(spec.get(), "/regularization", mine(spec))));
-  const element = card("Regularization", h("div", { class: "choice", role: "radiogroup", "aria-label": "Which regularization" }, auto.element, own.element), parts.map((part) => part.element));
+  const element = card(
+    "Regularization",
+    h(
+      "div",
+      { class: "choice", role: "radiogroup", "aria-label": "Which regularization" },
+      auto.element,
+      own.element,
+    ),
+    parts.map((part) => part.element),
+  );
   const show = (state) => {
     const isOwn = state.spec.regularization !== undefined;
     [auto.input.checked, own.input.checked] = [!isOwn, isOwn];
@@ -47,25 +62,42 @@ class Technique {
     const changed = (pointer, value) => {
       const own = put(spec.get(), "/regularization", mine(spec));
       const settings = at(own, this.pointer);
-      const whole = settings && typeof settings === "object" && !Array.isArray(settings) ? settings : (at(spec.full(), this.pointer) ?? {});
+      const whole =
+        settings && typeof settings === "object" && !Array.isArray(settings)
+          ? settings
+          : (at(spec.full(), this.pointer) ?? {});
       spec.set(put(put(own, this.pointer, whole), pointer, value));
     };
     this.form = new Form({ schema, pointer: this.pointer, changed });
     this.body = h("div", { class: "column" }, this.form.element);
-    this.element = h("section", { class: "technique" },
-      h("header", {}, this.toggle, h("label", { for: `technique-${name}` }, title(name)), h("span", { class: "small muted" }, good_for)),
-      h("details", {}, h("summary", { class: "small" }, "What it does, and the usual range"), h("p", {}, prose(summary)), h("p", {}, h("b", {}, "Usual: "), prose(usual)), h("p", { class: "muted" }, source)),
-      this.body);
+    this.element = h(
+      "section",
+      { class: "technique" },
+      h(
+        "header",
+        {},
+        this.toggle,
+        h("label", { for: `technique-${name}` }, title(name)),
+        h("span", { class: "small muted" }, good_for),
+      ),
+      h(
+        "details",
+        {},
+        h("summary", { class: "small" }, "What it does, and the usual range"),
+        h("p", {}, prose(summary)),
+        h("p", {}, h("b", {}, "Usual: "), prose(usual)),
+        h("p", { class: "muted" }, source),
+      ),
+      this.body,
+    );
   }
 
   show(state) {
-    const settings = state.spec.regularization === undefined ? at(state.full, this.pointer) : at(state.spec, this.pointer);
+    const settings =
+      state.spec.regularization === undefined ? at(state.full, this.pointer) : at(state.spec, this.pointer);
     const isOn = Boolean(settings) || settings === 0;
     this.toggle.checked = isOn;
     this.body.hidden = !isOn;
     this.form.show(state);
   }
 }
-
-const NAMES = { l1: "L1", l2: "L2" };
-const title = (name) => NAMES[name] ?? plain(name).replace(/^./, (letter) => letter.toUpperCase());

@@ -2,7 +2,8 @@
 
 import { get } from "./calls.js";
 import { card, h } from "./elements.js";
-import { number, plain } from "./words.js";
+import { figures, table } from "./table.js";
+import { number, plain, title } from "./words.js";
 
 const KINDS = { good_fit: "good", overfitting: "bad", diverged: "bad", too_short: "", still_improving: "" };
 
@@ -10,11 +11,19 @@ const KINDS = { good_fit: "good", overfitting: "bad", diverged: "bad", too_short
 export async function verdict(job, signal) {
   const found = await get(`/v1/jobs/${job.id}/diagnosis`, { signal });
   const kind = KINDS[found.verdict] ?? "warn";
-  const section = card(null,
+  const section = card(
+    null,
     h("h2", {}, "Diagnosis", h("span", { class: "pill", "data-kind": kind }, plain(found.verdict))),
     h("p", {}, found.summary),
-    found.suggestions.length ? h("ul", { class: "suggestions", "aria-label": "What to try next" }, found.suggestions.map((one) => suggestion(job, one))) : null,
-    h("details", {}, h("summary", {}, "What this is read from"), evidence(found.evidence)));
+    found.suggestions.length
+      ? h(
+          "ul",
+          { class: "suggestions", "aria-label": "What to try next" },
+          found.suggestions.map((one) => suggestion(job, one)),
+        )
+      : null,
+    h("details", {}, h("summary", {}, "What this is read from"), evidence(found.evidence)),
+  );
   section.classList.add("verdict");
   section.dataset.kind = kind;
   return section;
@@ -22,10 +31,16 @@ export async function verdict(job, signal) {
 
 function suggestion(job, { technique, detail, patch }) {
   const href = `#/new?from=${job.id}&patch=${encodeURIComponent(JSON.stringify(patch))}`;
-  return h("li", {}, h("b", {}, plain(technique)), h("p", { class: "small grow" }, detail), h("a", { class: "button small", href }, "Try this"));
+  return h(
+    "li",
+    {},
+    h("b", {}, title(technique)),
+    h("p", { class: "small grow" }, detail),
+    h("a", { class: "button small", href }, "Try this"),
+  );
 }
 
 function evidence(list) {
-  return h("table", { class: "small" }, h("tbody", {}, list.map(({ name, value, detail }) =>
-    h("tr", {}, h("th", { scope: "row" }, plain(name)), h("td", { class: "right figure" }, number(value)), h("td", {}, detail)))));
+  const rows = list.map(({ name, value, detail }) => [plain(name), number(value), detail]);
+  return table("Evidence", ["Measured", ...figures("Value"), "In words"], rows);
 }

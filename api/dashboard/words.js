@@ -7,8 +7,14 @@ export function number(value, digits = 4) {
   if (value === null || value === undefined || Number.isNaN(value)) return "—";
   const size = Math.abs(value);
   if (value === 0) return "0";
-  if (size < 1e-4 || size >= 1e7) return value.toExponential(digits - 2).replace("e-", "e" + MINUS).replace("e+", "e");
-  const text = Number.isInteger(value) ? value.toLocaleString("en") : String(Number(value.toPrecision(digits)));
+  if (size < 1e-4 || size >= 1e7)
+    return value
+      .toExponential(digits - 2)
+      .replace("e-", "e" + MINUS)
+      .replace("e+", "e");
+  const text = Number.isInteger(value)
+    ? value.toLocaleString("en")
+    : String(Number(value.toPrecision(digits)));
   return text.replace(/^-/, MINUS);
 }
 
@@ -51,6 +57,11 @@ export const moment = (time) => (time ? new Date(time).toLocaleString() : "—")
 
 /** `early_stopping` → `early stopping`. */
 export const plain = (word) => (word ?? "").replaceAll("_", " ");
+
+const NAMES = { l1: "L1", l2: "L2" };
+
+/** `batch_norm` → `Batch norm`, `l1` → `L1`. */
+export const title = (name) => NAMES[name] ?? plain(name).replace(/^./, (letter) => letter.toUpperCase());
 
 /** What a job is called: by its name, or the end of its id. */
 export const called = (job) => job.name || `job …${job.id.slice(-8)}`;

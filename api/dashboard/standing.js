@@ -1,0 +1,60 @@
+// How a job stands, in a word, a bar or a line.
+
+import { h, say } from "./elements.js";
+import { count, duration, number, plain } from "./words.js";
+
+/** The statuses that a job never leaves. */
+export const FINAL = ["succeeded", "failed", "cancelled"];
+
+/** A status in its colour, said in words too. */
+export function pill(status) {
+  const element = h("span", { class: "pill" });
+  const update = (job) => {
+    const asked = job.requested_action ? `, ${job.requested_action} asked` : "";
+    element.dataset.status = job.status;
+    say(element, plain(job.status) + asked);
+  };
+  if (status) update({ status });
+  return { element, update };
+}
+
+/** How far a job is, and how long it will take at most. */
+export function progressBar() {
+  const bar = h("progress", { max: 1, value: 0, "aria-label": "Progress" });
+  const told = h("span", { class: "small muted" });
+  const update = ({ status, progress }) => {
+    bar.value = progress.fraction;
+    bar.hidden = FINAL.includes(status) || status === "queued";
+    say(told, inWords(FINAL.includes(status), progress));
+  };
+  return { element: h("div", { class: "progress" }, bar, told), update };
+}
+
+function inWords(isOver, { epoch, max_epochs, eta_seconds }) {
+  if (!epoch) return "";
+  if (isOver) return `${count(epoch)} epochs`;
+  const eta = eta_seconds === null ? "" : ` · ≤ ${duration(eta_seconds)}`; // Early stopping may come sooner.
+  return `${count(epoch)} / ${count(max_epochs)}${eta}`;
+}
+
+/** The techniques of a spec in a few words: `dropout 0.2 · L2 1e−4 · batch norm`. */
+export function cocktail(spec) {
+  const { l1, l2, dropout, batch_norm, early_stopping, ...others } = spec.regularization ?? {};
+  const words = [
+    l1?.strength && `L1 ${number(l1.strength, 2)}`,
+    l2?.strength && `L2 ${number(l2.strength, 2)}`,
+    dropout && rates(dropout),
+    batch_norm && "batch norm",
+    early_stopping && "early stopping",
+    ...Object.keys(others)
+      .filter((name) => others[name])
+      .map(plain),
+  ];
+  return words.filter(Boolean).join(" · ") || "no regularization";
+}
+
+function rates({ input, hidden }) {
+  const told = [...new Set([hidden].flat())].map((rate) => number(rate, 2)).join(", ");
+  if (told && told !== "0") return `dropout ${told}`;
+  return input ? `input dropout ${number(input, 2)}` : null;
+}
