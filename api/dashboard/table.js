@@ -25,7 +25,7 @@ export function table(caption, heads, rows) {
 export const figures = (...words) => words.map((text) => ({ text, right: true }));
 
 /** One row by itself, for bodies that change. */
-export function tableRow(columns, cells) {
+function tableRow(columns, cells) {
   const cell = (content, place) => {
     const { right, wide } = columns[place] ?? {};
     return place
