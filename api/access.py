@@ -45,6 +45,9 @@ TRUSTED_SECONDS: Final = 0.5
 _MOST_TRUSTED: Final = 10_000
 NOTED_SECONDS: Final = 60.0
 """How often it is written down which keys have been used."""
+PASSED_OVER_BYTES: Final = 64 * 1024
+PASSED_OVER_SECONDS: Final = 1.0
+"""Of a body whose sender is refused: what is let arrive, and how long."""
 
 log = structlog.get_logger(__name__)
 
@@ -220,6 +223,7 @@ class Guard:
         try:
             told = await self._let_in(scope, need)
         except (errors.WebError, StoreError) as error:
+            await _let_arrive(scope, receive)
             await respond(_said(error, scope), scope)(scope, receive, send)
             return
         await self.app(scope, receive, _telling(send, told))
@@ -258,6 +262,23 @@ def _said(error: Exception, scope: Scope) -> Report:
     if sent.get("content-length", "0") == "0" and "transfer-encoding" not in sent:
         return report
     return report.with_headers({"Connection": "close"})
+
+
+async def _let_arrive(scope: Scope, receive: Receive) -> None:
+    """Pass over a body that is on its way, if it is small: closing on it may cost its sender the answer.
+
+    What arrives at a closed connection is answered with a reset, which throws away what was sent before
+    (RFC 9112, 9.6). Who asks before sending (`Expect: 100-continue`) is told no without it.
+    """
+    if "expect" in Headers(scope=scope):
+        return
+    passed_over, more = 0, True
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PASSED_OVER_SECONDS):
+            while more and passed_over < PASSED_OVER_BYTES:
+                message = await receive()
+                passed_over += len(message.get("body", b""))
+                more = message.get("more_body", False)
 
 
 def _telling(send: Send, told: Mapping[str, str]) -> Send:

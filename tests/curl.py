@@ -21,7 +21,7 @@ def on_path(folder: Path) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do as curl does, with `-s -S -f -F -H -d --json -o -X`."""
+    """Do as curl does, with `-s -S -N -f --fail-with-body -F -H -d --json -o -X`."""
     options = _parser().parse_args(arguments)
     url = options.url if "://" in options.url else f"http://{options.url}"
     headers = dict(line.split(": ", 1) for line in options.header)
@@ -53,7 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     for flags, name in (
         (("-s", "--silent"), "silent"),
         (("-S", "--show-error"), "show"),
-        (("-f", "--fail"), "fail"),
+        (("-N", "--no-buffer"), "unbuffered"),
+        (("-f", "--fail", "--fail-with-body"), "fail"),
     ):
         parser.add_argument(*flags, dest=name, action="store_true")
     for flags, name in ((("-F", "--form"), "form"), (("-H", "--header"), "header")):

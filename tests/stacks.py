@@ -80,6 +80,15 @@ def by_hand(folder: Path, *, database_url: str, broker_url: str, **chosen: objec
 
 
 @contextmanager
+def second_api(stack: Stack, folder: Path, **chosen: object) -> Iterator[str]:
+    """Another API on the database and broker of a stack, by settings of its own; its address."""
+    settings = with_free_port(stack.settings.model_copy(update={"port": 0, **chosen}))
+    with _running(settings, ("api",), folder) as child, Client(address_of(settings)) as client:
+        _eventually(lambda: _is_ready(client), lambda: child.last_words(20))
+        yield client.server
+
+
+@contextmanager
 def _running(settings: Settings, command: tuple[str, ...], folder: Path) -> Iterator[Child]:
     log = folder / f"{command[0]}.log"
     child = Child(Program(command[0], [*room("cli"), *command], settings.environment(), log=log), print)

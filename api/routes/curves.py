@@ -45,9 +45,11 @@ Lines = Annotated[int, Query(ge=12, le=400, description="`txt` only: lines of th
 
 def _forms(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
     """What a route says of its answer in each of the forms."""
-    others: dict[str, Any] = {kind: {} for kind in MEDIA_TYPES.values() if kind != "application/json"}
+    # JSON comes first, where whoever generates a client looks for the answer's type.
+    content = {kind: {"schema": {"type": "string"}} for kind in MEDIA_TYPES.values()}
+    content |= {"application/json": {}, "image/png": {"schema": {"type": "string", "format": "binary"}}}
     description = "The curve, in the form that `format` or `Accept` asks for."
-    return {200: {"model": model, "description": description, "content": others}}
+    return {200: {"model": model, "description": description, "content": content}}
 
 
 @router.get(

@@ -15,7 +15,7 @@ router = APIRouter(tags=["curves"], dependencies=[ANSWERS_JSON])
 
 
 @router.get("/v1/jobs/{job_id}/diagnosis", responses=documented())
-def show(job_id: str, caller: CallerDep, server: ServerDep) -> DiagnosisAnswer:
+def read_diagnosis(job_id: str, caller: CallerDep, server: ServerDep) -> DiagnosisAnswer:
     """A verdict on a job's curve so far, the evidence for it, and suggestions as merge patches of its spec.
 
     404 before the first epoch. While the job runs, the verdict is that of the epochs so far.

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, Response
 from fastapi.concurrency import run_in_threadpool
@@ -89,7 +89,15 @@ def _worker(server: Server) -> str:
     return f"{len(alive)} heard of, the last one {alive[0].quiet_seconds:.1f} seconds ago"
 
 
-@router.get("/metrics", responses=documented(), response_class=Response)
+_TEXT: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "Prometheus' text format.",
+        "content": {"text/plain": {"schema": {"type": "string"}}},
+    }
+}
+
+
+@router.get("/metrics", responses=documented() | _TEXT, response_class=Response)
 def read_metrics(server: ServerDep) -> Response:
     """Counters in Prometheus' text format."""
     return Response(server.meter.text(), media_type=CONTENT_TYPE_LATEST)

@@ -5,6 +5,7 @@
 Where the server asks for a key, RIDGELINE_KEY holds one.
 """
 
+# ruff: noqa: T201 - it talks to whoever runs it
 from __future__ import annotations
 
 import json

@@ -73,6 +73,17 @@ def test_no_parameter_may_be_null(document: dict[str, Any]) -> None:
     assert [schema for schema in schemas if "null" in str(schema.get("anyOf", schema.get("type")))] == []
 
 
+def test_every_answer_has_a_type_and_json_comes_first(document: dict[str, Any]) -> None:
+    """A generator takes the first media type that it understands, and loses an answer that has no schema."""
+    for operation in operations(document):
+        for status, answer in operation["responses"].items():
+            content = answer.get("content", {})
+            told = f"{operation['operationId']} {status}"
+            assert all(each.get("schema") for each in content.values()), told
+            assert "application/json" not in list(content)[1:], told
+            assert content or status == "204", told
+
+
 def test_what_goes_wrong_is_a_problem_on_every_operation(document: dict[str, Any]) -> None:
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for operation in operations(document):

@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from tests import browsers
+
 ROOT = Path(__file__).resolve().parents[2]
 
 PYPROJECT = """
@@ -212,6 +214,96 @@ def test_a_name_that_leads_nowhere_is_no_python(tmp_path: Path) -> None:
     assert script.ask(str(shim)) is None
     assert script.ask(str(tmp_path / "missing")) is None
     assert script.ask(sys.executable).version == sys.version_info[:2]
+
+
+DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\n'
+UBUNTU = "ID=ubuntu\nID_LIKE=debian\n"
+MINT = 'ID=linuxmint\nID_LIKE="ubuntu debian"\n'
+KALI = "ID=kali\nID_LIKE=debian\n"
+FEDORA = "ID=fedora\n"
+
+
+@pytest.mark.parametrize(
+    ("release", "packaged"), [(DEBIAN, True), (KALI, True), (UBUNTU, False), (MINT, False), (FEDORA, False)]
+)
+def test_it_knows_where_chromium_is_a_package(release: str, packaged: bool, tmp_path: Path) -> None:
+    (tmp_path / "os-release").write_text(release)
+    assert the_script().has_chromium_packaged(tmp_path / "os-release") is packaged
+    assert the_script().has_chromium_packaged(tmp_path / "missing") is False
+
+
+def tools(folder: Path, **scripts: str) -> str:
+    """A PATH that leads to these programs and to nothing else."""
+    for name, script in scripts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    return str(folder)
+
+
+APT = 'echo "$@" >> "{folder}/asked"; exit {code}'
+
+
+def asked_of_apt(folder: Path) -> list[str]:
+    return (folder / "asked").read_text().splitlines() if (folder / "asked").exists() else []
+
+
+def test_a_browser_that_is_there_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    apt = {"apt-get": APT.format(folder=tmp_path, code=0)}
+    monkeypatch.setenv("PATH", tools(tmp_path, **{"google-chrome": "", **apt}))
+    assert the_script().browser([]) == 0
+    assert capsys.readouterr().err == f"The tests use {tmp_path}/google-chrome.\n"
+    assert asked_of_apt(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("user", "code", "result", "asked", "word"),
+    [
+        (0, 0, 0, ["-qq update", "-qq install -y chromium"], ""),
+        (0, 1, 1, ["-qq update"], "This failed, and there is still no Chromium: apt-get -qq update"),
+        (1000, 0, 1, [], "sudo apt-get install -y chromium"),
+    ],
+    ids=["root", "root offline", "somebody"],
+)
+def test_on_debian_root_installs_one_and_others_are_told_how(
+    user: int,
+    code: int,
+    result: int,
+    asked: list[str],
+    word: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PATH", tools(tmp_path, **{"apt-get": APT.format(folder=tmp_path, code=code)}))
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    script = the_script()
+    script.has_chromium_packaged = lambda: True
+    assert script.browser([]) == result
+    assert asked_of_apt(tmp_path) == asked
+    assert word in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("apt", "more"), [({}, []), ({"apt-get": "exit 1"}, ["--with-deps"])])
+def test_elsewhere_playwright_fetches_one(
+    apt: dict[str, str], more: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", tools(tmp_path, **apt))
+    script, became = the_script(), []
+
+    def become(*command: str) -> None:
+        became.append(command)
+        raise SystemExit
+
+    script.has_chromium_packaged, script.become = lambda: False, become
+    with pytest.raises(SystemExit):
+        script.browser([])
+    assert became == [("-m", "playwright", "install", "chromium", *more)]
+
+
+def test_the_script_and_the_tests_look_for_the_same_browsers() -> None:
+    assert the_script().BROWSERS == browsers.NAMES
 
 
 def test_it_is_executable() -> None:
