@@ -95,6 +95,14 @@ class _Standing(Collector):
             {queue: waiting.oldest_seconds for queue, waiting in now.waiting.items()},
             "queue",
         )
+        ended = GaugeMetricFamily(
+            "ridgeline_jobs_ended",
+            "Jobs that ended in the last five minutes, by status and stop reason.",
+            labels=["status", "stop_reason"],
+        )
+        for how, number in now.ended.items():
+            ended.add_metric(how, number)
+        yield ended
         yield _gauge("ridgeline_epochs_per_second", "Of all running jobs together.", now.epochs_per_second)
         yield _gauge("ridgeline_workers", "Worker processes heard of lately.", now.workers, "state")
         yield _gauge(

@@ -19,6 +19,8 @@ from store.tables import deliveries, workers
 from store.tables import jobs as running
 
 OPEN: Final[tuple[Status, ...]] = ("queued", "running", "paused")
+LATELY_SECONDS: Final = 300.0
+"""For as long what has ended is told: a window that every scrape sees several times, whatever it missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class Gauges:
 
     unfinished: dict[str, int]
     """Jobs that are queued, running or paused, by status."""
+    ended: dict[tuple[str, str], int]
+    """Jobs that ended within the last five minutes, by status and stop reason."""
     epochs_per_second: float
     """Of all running jobs together, as they last told."""
     waiting: dict[str, Waiting]
@@ -47,6 +51,7 @@ def read(tx: Connection, *, alive_seconds: float) -> Gauges:
     told, oldest = _deliveries(tx)
     return Gauges(
         unfinished={status: counted.get(status, 0) for status in OPEN},
+        ended=_ended(tx),
         epochs_per_second=_epochs_per_second(tx),
         waiting=jobs.waiting(tx),
         workers=_workers(tx, alive_seconds),
@@ -54,6 +59,14 @@ def read(tx: Connection, *, alive_seconds: float) -> Gauges:
         oldest_delivery_seconds=oldest,
         counted=counters.read(tx),
     )
+
+
+def _ended(tx: Connection) -> dict[tuple[str, str], int]:
+    how = (running.c.status, running.c.stop_reason)
+    lately = sa.select(*how, sa.func.count()).where(running.c.finished_at > now(-LATELY_SECONDS))
+    return {
+        (status, reason or status): number for status, reason, number in tx.execute(lately.group_by(*how))
+    }
 
 
 def _epochs_per_second(tx: Connection) -> float:

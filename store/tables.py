@@ -132,15 +132,15 @@ jobs = sa.Table(
     sa.Index("ix_jobs_dataset", "dataset_id", "created_at", "id"),
     sa.Index("ix_jobs_study", "study_id", "created_at", "id"),
 )
-sa.Index(
-    "ix_jobs_turn", jobs.c.project_id, jobs.c.status, jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id
-)
-_QUEUED = jobs.c.status == "queued"
+_IN_TURN = (jobs.c.status, jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id)
+sa.Index("ix_jobs_turn", jobs.c.project_id, *_IN_TURN)
+sa.Index("ix_jobs_next", *_IN_TURN)
+_QUEUED, _OPEN = jobs.c.status == "queued", jobs.c.finished_at.is_(None)
 sa.Index("ix_jobs_waiting", jobs.c.queue, jobs.c.due_at, sqlite_where=_QUEUED, postgresql_where=_QUEUED)
 _ALIKE = ("dataset_id", "stack_key", "priority", "attempt", "status", "created_at", "id")
-_OPEN = jobs.c.finished_at.is_(None)
 sa.Index("ix_jobs_stack", *(jobs.c[name] for name in _ALIKE), sqlite_where=_OPEN, postgresql_where=_OPEN)
-sa.Index("ix_jobs_next", jobs.c.status, jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id)
+_ENDED, _HOW = jobs.c.finished_at.is_not(None), ("finished_at", "status", "stop_reason")
+sa.Index("ix_jobs_ended", *(jobs.c[name] for name in _HOW), sqlite_where=_ENDED, postgresql_where=_ENDED)
 
 
 def _job_id(**options: object) -> sa.Column[str]:

@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ def read(database: Database) -> gauges.Gauges:
 def test_an_empty_service(database: Database) -> None:
     found = read(database)
     assert found.unfinished == {"queued": 0, "running": 0, "paused": 0}
+    assert found.ended == {}
     assert (found.epochs_per_second, found.waiting, found.counted) == (0.0, {}, {})
     assert found.workers == {"busy": 0, "idle": 0}
     assert (found.deliveries, found.oldest_delivery_seconds) == ({"pending": 0, "dead": 0}, 0.0)
@@ -46,6 +48,19 @@ def test_jobs_by_what_they_do(database: Database) -> None:
     assert found.epochs_per_second == 12.5
     assert {queue: waiting.jobs for queue, waiting in found.waiting.items()} == {"cpu": 2, "gpu": 1}
     assert found.waiting["cpu"].oldest_seconds == pytest.approx(100, abs=5)
+
+
+def test_jobs_that_ended_lately_by_how(database: Database) -> None:
+    for status, reason, ago in (
+        *(("succeeded", "early_stopping", 1), ("succeeded", "early_stopping", 290)),
+        *(("failed", "diverged", 2), ("cancelled", "cancelled", 3), ("succeeded", "max_epochs", 310)),
+    ):
+        _change(database, add_job(database).id, status=status, stop_reason=reason, finished_at=now(-ago))
+    assert read(database).ended == {
+        ("succeeded", "early_stopping"): 2,
+        ("failed", "diverged"): 1,
+        ("cancelled", "cancelled"): 1,
+    }
 
 
 def _change(database: Database, job_id: str, **values: Any) -> None:
@@ -82,6 +97,7 @@ def test_what_has_ended_costs_nothing(database: Database) -> None:
     with database.writing() as tx:
         values = tx.execute(sa.select(rows).where(rows.c.id == job.id)).mappings().one()
         ended = {**values, "status": "failed", "stop_reason": "worker_lost"}
+        ended["finished_at"] = values["created_at"] - timedelta(hours=1)
         tx.execute(rows.insert(), [{**ended, "id": ids.new("job")} for _ in range(3000)])
         if database.dialect == "postgresql":
             tx.execute(sa.text("ANALYZE jobs"))
