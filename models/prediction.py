@@ -33,6 +33,20 @@ class Predictions:
     values: NDArray[Any] | None
     """(rows,) in the target's own units; None for classification."""
 
+    @property
+    def numbers(self) -> NDArray[Any]:
+        """The probabilities, or the values."""
+        found = self.values if self.probabilities is None else self.probabilities
+        assert found is not None  # noqa: S101 - one of them is there
+        return found
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every number is one; those of a network that diverged are not."""
+        import numpy as np
+
+        return bool(np.isfinite(self.numbers).all())
+
 
 class Predictor:
     """A network that is ready to be asked, by several threads at once if they like."""
