@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import hashlib
 import ipaddress
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ _OPERATORS: Final = ("/metrics",)
 _ADMINS: Final = ("/v1/keys", "/v1/projects", "/v1/webhooks")
 _READS: Final = frozenset({("POST", "/v1/jobs/validate"), ("GET", "/v1/projects/current")})
 """What only reads, although its method or its place says otherwise."""
+PREDICT: Final = re.compile(r"/v1/jobs/[^/]+/predict")
+"""The same with a job's id in its path; to be matched from end to end, newlines included."""
 
 TRUSTED_SECONDS: Final = 0.5
 """A key that was valid so long ago is taken for valid: revoking one works within a second."""
@@ -57,7 +60,7 @@ def needed(method: str, path: str) -> Need:
     method = "GET" if method == "HEAD" else method
     if path in _OPEN or path.startswith(_OPEN_BELOW):
         return "nothing"
-    if (method, path) in _READS:
+    if (method, path) in _READS or (method == "POST" and PREDICT.fullmatch(path)):
         return "read"
     if path.startswith(_OPERATORS):
         return "operator"

@@ -16,8 +16,8 @@ from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.telemetry import TelemetryConfig
 
-from api import errors, openapi
-from api.access import Access, Guard
+from api import errors, openapi, uploads
+from api.access import PREDICT, Access, Guard
 from api.bundles import Bundles
 from api.conditional import ConditionalAnswers
 from api.deps import Server, known_queries_only
@@ -25,13 +25,15 @@ from api.describing import Describer
 from api.heads import HeadLimits
 from api.hosts import LoopbackHostsOnly
 from api.keeping import sweep_workspaces
-from api.limits import BodyLimits
+from api.limits import FORM_BYTES, BodyLimits
 from api.metering import Meter, Metered
+from api.networks import Networks
 from api.origins import Preflights, ReadableAnswers
 from api.queue import Nudges
 from api.quotas import Counted, Quotas
 from api.requests import RequestIdentity
 from api.routes import (
+    cards,
     catalog,
     curves,
     dashboard,
@@ -40,12 +42,14 @@ from api.routes import (
     events,
     keys,
     operation,
+    predictions,
     projects,
     webhooks,
     weights,
     workers,
 )
 from api.routes import jobs as job_routes
+from api.routes import models as model_routes
 from api.routes.workers import alive_seconds
 from store import gauges, migrate
 from store.errors import DatabaseUnavailable, StoreError
@@ -73,6 +77,8 @@ _TAGS = [
     {"name": "curves", "description": "How training went, epoch by epoch."},
     {"name": "events", "description": "What happened to a job, live."},
     {"name": "weights", "description": "What a network learned."},
+    {"name": "predictions", "description": "A trained network in use."},
+    {"name": "models", "description": "A trained network to take away, and what it is."},
     {"name": "catalog", "description": "What may be written into a spec."},
     {"name": "webhooks", "description": "Being told, instead of asking."},
     {"name": "projects", "description": "What belongs together, and how much of it there may be."},
@@ -108,7 +114,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     # They are tried in this order: what is asked for most comes first.
     for routes in (
         *(job_routes, curves, diagnosis, events, datasets, weights, catalog),
-        *(workers, webhooks, projects, keys, operation, dashboard),
+        *(predictions, model_routes, cards, workers, webhooks, projects, keys, operation, dashboard),
     ):
         app.include_router(routes.router)
     openapi.install(app)
@@ -143,6 +149,7 @@ def _server(settings: Settings, tracing: Tracing) -> Server:
         meter=Meter(),
         describer=describer,
         bundles=Bundles(settings, database, files, describer),
+        networks=Networks(settings, files, operation.ridgeline_version()),
         tracing=tracing,
         stopping=asyncio.Event(),
     )
@@ -154,8 +161,10 @@ def _wrap(app: FastAPI, server: Server) -> None:
     app.add_middleware(
         BodyLimits,
         body_bytes=settings.max_body_bytes,
-        upload_bytes=settings.max_upload_bytes,
-        upload_path="/v1/datasets",
+        larger={
+            uploads.PATH: settings.max_upload_bytes + FORM_BYTES,
+            PREDICT: settings.max_predict_bytes,
+        },
     )
     app.add_middleware(Guard, access=server.access, quotas=server.quotas)
     app.add_middleware(HeadLimits)

@@ -1,7 +1,7 @@
 """HEAD, and GET with `ETag`: an answer that the client already has is not sent again.
 
 The tag is a hash of the bytes, so it says truthfully whether anything changed, for JSON and for pictures
-alike. What comes in several pieces (an event stream) passes as it is.
+alike; a route that knows its own may send it along. What comes in several pieces passes as it is.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
@@ -57,8 +58,8 @@ class _Tagged:
         """Give a whole answer its tag; the message that goes on, emptied for a 304."""
         if start["status"] != 200 or message.get("more_body"):
             return message
-        tag = f'"{hashlib.sha256(message.get("body", b"")).hexdigest()[:32]}"'
         headers = MutableHeaders(scope=start)
+        tag = headers.get("ETag") or f'"{hashlib.sha256(message.get("body", b"")).hexdigest()[:32]}"'
         headers["ETag"] = tag
         headers.setdefault("Cache-Control", "no-cache")
         if not _matches(self._known, tag):
@@ -66,6 +67,11 @@ class _Tagged:
         start["status"] = 304
         del headers["Content-Length"]
         return {**message, "body": b""}
+
+
+def is_known(request: Request, tag: str) -> bool:
+    """Whether the client has what this tag is of: for routes that would go to some length to send it."""
+    return _matches(request.headers.get("if-none-match", ""), tag)
 
 
 def _matches(known: str, tag: str) -> bool:

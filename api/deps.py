@@ -14,6 +14,7 @@ from api.bundles import Bundles
 from api.describing import Describer
 from api.errors import InvalidInputError, UnauthorizedError
 from api.metering import Meter
+from api.networks import Networks
 from api.queue import Nudges
 from api.quotas import Quotas
 from store.files import Files
@@ -36,6 +37,7 @@ class Server:
     meter: Meter
     describer: Describer
     bundles: Bundles
+    networks: Networks
     tracing: Tracing
     stopping: asyncio.Event
     """Set when the server is told to stop: open streams and long polls end then."""

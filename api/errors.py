@@ -147,6 +147,7 @@ STATUSES: Final[dict[type[Exception], int]] = {
     memory.TooManyWebhooks: 409,
     memory.WebhookDisabled: 409,
     BundledDatasetError: 409,
+    science.WeightsError: 409,
     memory.IdempotencyInFlight: 409,
     BodyTooLargeError: 413,
     AddressTooLongError: 414,
@@ -160,6 +161,7 @@ STATUSES: Final[dict[type[Exception], int]] = {
     science.TooExpensiveError: 422,
     science.DatasetError: 422,
     science.DataError: 422,
+    science.RowsError: 422,
     InvalidInputError: 422,
     TooManyFailuresError: 429,
     QuotaExceededError: 429,
@@ -217,7 +219,7 @@ def _input_errors(error: Exception) -> Sequence[Complaint]:
     match error:
         case WebError():
             return error.errors
-        case science.SpecError():
+        case science.SpecError() | science.RowsError():
             return error.complaints
         case science.DatasetError():
             return [Complaint(error.pointer, str(error), suggestion=error.suggestion)]

@@ -83,6 +83,45 @@ SPECS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     ),
 }
 
+ROWS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    "iris": (
+        "One flower, of a network on `iris`",
+        {
+            "rows": [
+                {
+                    "sepal length (cm)": 5.1,
+                    "sepal width (cm)": 3.5,
+                    "petal length (cm)": 1.4,
+                    "petal width (cm)": 0.2,
+                }
+            ]
+        },
+    ),
+    "missing": (
+        "Two of them; of the second not all was measured",
+        {
+            "rows": [
+                {
+                    "sepal length (cm)": 6.3,
+                    "sepal width (cm)": 3.3,
+                    "petal length (cm)": 6.0,
+                    "petal width (cm)": 2.5,
+                },
+                {
+                    "sepal length (cm)": 5.7,
+                    "sepal width (cm)": None,
+                    "petal length (cm)": 4.2,
+                    "petal width (cm)": None,
+                },
+            ]
+        },
+    ),
+}
+"""Rows for a network that was trained on iris."""
+ROWS_AS_CSV: Final = (
+    "sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)\n5.1,3.5,1.4,0.2\n6.3,,6.0,2.5\n"
+)
+
 _SCHEMA = {"schema": {"$ref": "#/components/schemas/JobSpec"}}
 _EXAMPLES = {name: {"summary": summary, "value": spec} for name, (summary, spec) in SPECS.items()}
 

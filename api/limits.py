@@ -7,6 +7,8 @@ Content-Length changes nothing, and nobody can hold a connection open by sending
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import Mapping
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,21 +29,24 @@ FORM_BYTES = 64 * 1024
 class BodyLimits:
     """Hands the application a `receive` that counts and keeps time."""
 
-    def __init__(self, app: ASGIApp, *, body_bytes: int, upload_bytes: int, upload_path: str) -> None:
+    def __init__(self, app: ASGIApp, *, body_bytes: int, larger: Mapping[re.Pattern[str], int]) -> None:
+        """`larger` are the limits of paths that may be sent more."""
         self.app = app
         self.body_bytes = body_bytes
-        self.upload_bytes = upload_bytes + FORM_BYTES
-        self.upload_path = upload_path
+        self.larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        limit = self.upload_bytes if scope["path"] == self.upload_path else self.body_bytes
+        limit = self._limit(scope["path"])
         if announced_bytes(scope) > limit:
             await respond(report(_too_large(limit)), scope)(scope, receive, send)
             return
         await self.app(scope, _Counted(receive, limit).receive, send)
+
+    def _limit(self, path: str) -> int:
+        return next((most for where, most in self.larger.items() if where.fullmatch(path)), self.body_bytes)
 
 
 def announced_bytes(scope: Scope) -> int:

@@ -11,20 +11,21 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.requests import Request
 
 from api import errors
 from api.access import needed
 from api.problems import Problem
 from api.schemas.keys import KeyRequest
+from api.schemas.predictions import PredictionRequest
 from api.schemas.projects import ProjectChanges, ProjectRequest
 from api.schemas.webhooks import WebhookChanges, WebhookRequest
 from models.spec import JobSpec
 
 _BODIES: Final = (
     *(JobSpec, Problem, WebhookRequest, WebhookChanges),
-    *(KeyRequest, ProjectRequest, ProjectChanges),
+    *(KeyRequest, ProjectRequest, ProjectChanges, PredictionRequest),
 )
 """What the routes read themselves, or answer by themselves."""
 ADDRESS: Final = "/v1/openapi.json"
@@ -74,10 +75,11 @@ def _document(app: FastAPI) -> dict[str, Any]:
             routes=app.routes,
             tags=app.openapi_tags,
         )
+        _keep_nulls(app, document)
         schemas = document["components"]["schemas"]
         for model in _BODIES:
             schemas |= _schemas(model)
-        for answer in ("JobAnswer", "Validation"):
+        for answer in ("JobAnswer", "ModelCard", "Validation"):
             schemas[answer]["properties"]["spec"]["$ref"] = _REFERENCE.format(model="JobSpec")
         # What FastAPI says of its own 422 is not what is answered here.
         for name in ("HTTPValidationError", "ValidationError"):
@@ -96,6 +98,14 @@ def _leave_null_out_of_parameters(document: dict[str, Any]) -> None:
         schema = parameter["schema"]
         said = [option for option in schema.pop("anyOf", ()) if option.get("type") != "null"]
         parameter["schema"] = {**schema, **said[0]} if len(said) == 1 else schema
+
+
+def _keep_nulls(app: FastAPI, document: dict[str, Any]) -> None:
+    """FastAPI drops every null of a route's own request body; in an example it is a value like any other."""
+    for route in iter_route_contexts(app.routes):
+        said = getattr(route, "openapi_extra", None) or {}
+        for method in route.methods or () if "requestBody" in said else ():
+            document["paths"][route.path_format][method.lower()]["requestBody"] = said["requestBody"]
 
 
 def _say_who_may(document: dict[str, Any]) -> None:

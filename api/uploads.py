@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ from store.errors import FilesFull
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
+PATH = re.compile(r"/v1/datasets")
 FIELD_BYTES = 8192
 MOST_PARTS = 20
 _BATCH = 256 * 1024

@@ -57,7 +57,7 @@ def complaints(error: ValidationError, model: type[BaseModel], given: object) ->
 
 def pointer(path: Sequence[str | int]) -> str:
     """A JSON Pointer (RFC 6901) that any answer can carry, whatever the names in it."""
-    return "".join("/" + _printable(str(part)).replace("~", "~0").replace("/", "~1") for part in path)
+    return "".join("/" + printable(str(part)).replace("~", "~0").replace("/", "~1") for part in path)
 
 
 def _path(error: _Error, given: object) -> _Path:
@@ -109,16 +109,16 @@ def _complaint(schema: allowed.Node, path: _Path, errors: list[_Error]) -> Compl
         detail = f"{_label(path)} is required: {allowed.phrase(here)}"
         return Complaint(pointer(path), detail, None, suggestions.nearest(here, None))
     here = here if _is_about_kind(error) else allowed.of_kind(here, given)
-    detail = f"{_label(path)} must be {allowed.phrase(here)}, not {_said(given)}"
-    return Complaint(pointer(path), detail, _shown(given), suggestions.nearest(here, given))
+    detail = f"{_label(path)} must be {allowed.phrase(here)}, not {said(given)}"
+    return Complaint(pointer(path), detail, shown(given), suggestions.nearest(here, given))
 
 
 def _bad_name(schema: allowed.Node, path: _Path, error: _Error) -> Complaint:
     """Of an object whose names are the asker's own."""
     here = allowed.place(schema, [*error["loc"][:-2], "[key]"])
-    detail = f"a name in {_label(path[:-1])} must be {allowed.phrase(here)}, not {_said(error.get('input'))}"
+    detail = f"a name in {_label(path[:-1])} must be {allowed.phrase(here)}, not {said(error.get('input'))}"
     return Complaint(
-        pointer(path), detail, _shown(error.get("input")), "a shorter name" if path[-1] else "a name"
+        pointer(path), detail, shown(error.get("input")), "a shorter name" if path[-1] else "a name"
     )
 
 
@@ -131,20 +131,20 @@ def _unknown_name(schema: allowed.Node, path: _Path, error: _Error) -> Complaint
         or suggestions.elsewhere(schema, here, name, likeness=0.75)
     )
     place = f" in {_label(path[:-1])}" if len(path) > 1 else ""
-    detail = f"there is no field {_printable(name)!r}{place}; known are {', '.join(known)}"
-    return Complaint(pointer(path), detail, _shown(error.get("input")), suggestion)
+    detail = f"there is no field {printable(name)!r}{place}; known are {', '.join(known)}"
+    return Complaint(pointer(path), detail, shown(error.get("input")), suggestion)
 
 
 def _own_words(path: _Path, error: _Error) -> Complaint:
     """A validator of ours has said it; where it lists the choices, the nearest of them is the suggestion."""
     given, detail = error.get("input"), str(error["ctx"]["error"])
     if isinstance(given, str):
-        detail = detail.replace(repr(given), repr(_printable(given)))
+        detail = detail.replace(repr(given), repr(printable(given)))
     choices = re.search(r"choose from (.+)$", detail)
     suggestion = None
     if choices and isinstance(given, str):
         suggestion = suggestions.near_name(given, choices[1].split(", "), likeness=0.3)
-    return Complaint(pointer(path), detail, _shown(given), suggestion)
+    return Complaint(pointer(path), detail, shown(given), suggestion)
 
 
 def _label(path: Sequence[str | int]) -> str:
@@ -153,14 +153,14 @@ def _label(path: Sequence[str | int]) -> str:
     if not names:
         return "the document"
     first, *positions = path[names[-1] :]
-    return _printable(str(first)) + "".join(f"[{position}]" for position in positions)
+    return printable(str(first)) + "".join(f"[{position}]" for position in positions)
 
 
-def _said(given: Any) -> str:
+def said(given: Any) -> str:
     """What was given, in words where it cannot be shown."""
-    shown = _shown(given)
-    if shown is not None or given is None:
-        return json.dumps(shown, ensure_ascii=False)
+    value = shown(given)
+    if value is not None or given is None:
+        return json.dumps(value, ensure_ascii=False)
     if isinstance(given, str):
         return f"text of {len(given)} characters"
     if isinstance(given, list | dict):
@@ -171,7 +171,7 @@ def _said(given: Any) -> str:
     return str(given) if isinstance(given, float) else "a value of another kind"
 
 
-def _shown(given: Any) -> str | int | float | bool | None:
+def shown(given: Any) -> str | int | float | bool | None:
     """What was given, where an answer can carry it and a person would want to read it."""
     if isinstance(given, str):
         return given if len(given) <= _SHOWN and given.isprintable() else None
@@ -182,7 +182,7 @@ def _shown(given: Any) -> str | int | float | bool | None:
     return given if isinstance(given, float) and math.isfinite(given) else None
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Without what UTF-8, a log line or a reader cannot take."""
     safe = "".join(character if character.isprintable() else "\ufffd" for character in text[:_SHOWN])
     return safe if len(text) <= _SHOWN else safe + "…"

@@ -23,7 +23,7 @@ MAX_LEVELS = 1000
 """Levels of a column with inputs of their own; the most frequent ones are kept."""
 
 _KNOTS = 1000
-_REACH = 1e300
+REACH = 1e300
 """Larger numbers are taken for this, so that differences of two stay finite."""
 _SCALED_LIMIT = 1e6
 _UNSCALED_LIMIT = 1e18
@@ -132,7 +132,7 @@ def fit_numeric(name: str, values: NDArray[Any], spec: PreprocessingSpec) -> Num
     """Learn how to fill and to scale; the scale is that of the filled column."""
     import numpy as np
 
-    present = np.clip(values[np.isfinite(values)], -_REACH, _REACH)
+    present = np.clip(values[np.isfinite(values)], -REACH, REACH)
     fill = _middle(present, spec.missing)
     filled = _filled(values, fill)
     knots, scores = _normal_scores(filled) if spec.numeric == "quantile" else (None, None)
@@ -182,7 +182,7 @@ def most_inputs(spec: PreprocessingSpec, *, categorical: bool, rows: int, levels
 def _filled(values: NDArray[Any], fill: float) -> NDArray[np.float64]:
     import numpy as np
 
-    return np.clip(np.where(np.isfinite(values), values, fill), -_REACH, _REACH)
+    return np.clip(np.where(np.isfinite(values), values, fill), -REACH, REACH)
 
 
 def _middle(present: NDArray[np.float64], how: Literal["median", "mean", "zero"]) -> float:

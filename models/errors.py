@@ -56,6 +56,14 @@ class DatasetError(RidgelineError):
         self.suggestion = suggestion
 
 
+class RowsError(RidgelineError):
+    """The rows are not ones that this network can be asked about."""
+
+    def __init__(self, complaints: list[Complaint]) -> None:
+        super().__init__("; ".join(complaint.detail for complaint in complaints[:3]))
+        self.complaints = complaints
+
+
 class DataError(RidgelineError):
     """The dataset does not fit the job: nothing to train on after the split, or a column that is gone."""
 

@@ -37,6 +37,14 @@ def split_rows(split: SplitSpec, table: Table) -> Split:
     return dealt
 
 
+def sizes(split: SplitSpec, rows: int) -> dict[str, int] | None:
+    """How many rows each split gets of so many; None where a column of the data tells."""
+    if split.column is not None:
+        return None
+    validation, test = _share(split.validation, rows), _share(split.test, rows)
+    return {"train": rows - validation - test, "validation": validation, "test": test}
+
+
 def _by_fractions(split: SplitSpec, table: Table) -> Split:
     validation, test = _share(split.validation, table.rows), _share(split.test, table.rows)
     order = _shuffled(split.seed or 0, table.rows)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -21,11 +20,10 @@ from models.datasets import Description
 from models.encoding import Feature
 from models.errors import WeightsError
 from models.network import Network, build
-from models.preprocessing import Preprocessor, task_of
+from models.preprocessing import Preprocessor
 from models.spec import JobSpec
 from models.tensors import write
-
-FORMAT = "ridgeline-1"
+from models.trained import DAMAGED, About
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +49,7 @@ def save(
     tensors = {
         name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in network_state.items()
     }
-    metadata = {
-        "format": FORMAT,
-        "spec": spec.model_dump_json(),
-        "preprocessor": preprocessor.to_json(),
-        "description": description.model_dump_json(),
-    }
-    write(path, tensors, metadata)
+    write(path, tensors, About(spec, preprocessor, description).metadata())
 
 
 def load(path: Path) -> Trained:
@@ -67,16 +59,9 @@ def load(path: Path) -> Trained:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, OSError) as error:
-        raise WeightsError("the weights file is damaged, or is no weights file") from error
-    if metadata.get("format") != FORMAT:
-        raise WeightsError("the weights file was not written by this program")
-    try:
-        spec = JobSpec.model_validate_json(metadata["spec"])
-        preprocessor = Preprocessor.from_json(metadata["preprocessor"])
-        description = Description.model_validate_json(metadata["description"])
-    except (KeyError, ValidationError) as error:
-        raise WeightsError("what the weights file says of its network is damaged") from error
-    return Trained(_rebuilt(spec, preprocessor, description, tensors), spec, preprocessor, description)
+        raise WeightsError(DAMAGED) from error
+    about = About.of(metadata)
+    return Trained(_rebuilt(about, tensors), about.spec, about.preprocessor, about.description)
 
 
 def summarize(network: Network, spec: JobSpec, preprocessor: Preprocessor) -> dict[str, Any]:
@@ -90,19 +75,12 @@ def summarize(network: Network, spec: JobSpec, preprocessor: Preprocessor) -> di
     }
 
 
-def _rebuilt(
-    spec: JobSpec, preprocessor: Preprocessor, description: Description, tensors: dict[str, Tensor]
-) -> Network:
+def _rebuilt(about: About, tensors: dict[str, Tensor]) -> Network:
     """A network of the spec's shape with the file's tensors, after a look that the two agree."""
-    task = task_of(description)
-    outputs = len(description.classes or ()) if task == "multiclass" else 1
-    features, hidden = len(preprocessor.features), spec.network.hidden or []
-    names = [*(f"hidden_{index + 1}.weight" for index in range(len(hidden))), "output.weight"]
-    shapes = list(zip([*hidden, outputs], [features, *hidden], strict=True))
-    # Compared before anything is built: a damaged width must not ask for more memory than the file has.
-    if [tuple(tensors[name].shape) if name in tensors else None for name in names] != shapes:
-        raise WeightsError("the weights do not have the shapes that the spec gives them")
-    network = build(spec, features, outputs, spec.training.seed).to(dtype=tensors["output.weight"].dtype)
+    about.require_shapes({name: tuple(tensor.shape) for name, tensor in tensors.items()})
+    spec, features = about.spec, len(about.preprocessor.features)
+    network = build(spec, features, about.outputs, spec.training.seed)
+    network.to(dtype=tensors["output.weight"].dtype)
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:

@@ -97,11 +97,28 @@ class Files:
                     digest.update(chunk)
                     target.write(chunk)
             if digest.hexdigest() != sha256:
-                raise FileDamaged(f"file {key} is damaged: its sha256 is not the one that was stored")
+                raise _damaged(key)
             with _faults_named():
                 return partial.replace(to)
         finally:
             partial.unlink(missing_ok=True)
+
+    def read(self, key: str, *, sha256: str) -> Iterator[bytes]:
+        """The bytes of a file, some at a time.
+
+        The last ones are given only if all were those that were stored, else `FileDamaged`: whoever passes
+        them on under a length that was told before passes on a whole file or none.
+        """
+        digest, held = hashlib.sha256(), b""
+        with _faults_named():
+            for chunk in self._place.read(_checked(key)):
+                digest.update(chunk)
+                if held:
+                    yield held
+                held = chunk
+        if digest.hexdigest() != sha256:
+            raise _damaged(key)
+        yield held
 
     def exists(self, key: str) -> bool:
         """Whether there is a file under this key."""
@@ -131,6 +148,10 @@ class Files:
 
 
 _DRIVES = "abcdefghijklmnopqrstuvwxyz"
+
+
+def _damaged(key: str) -> FileDamaged:
+    return FileDamaged(f"file {key} is damaged: its sha256 is not the one that was stored")
 
 
 class Folder:

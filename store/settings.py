@@ -148,6 +148,16 @@ class Settings(BaseSettings):
 
     max_body_bytes: Positive = 1024**2
     """Largest body of a request that is not an upload."""
+    max_predict_bytes: Positive = 8 * 1024**2
+    """Largest body of a request for predictions."""
+    max_predict_rows: Positive = 10_000
+    """Most rows of a request for predictions."""
+    max_predict_cells: Positive = 1_000_000
+    """Most rows times columns of a request for predictions."""
+    ready_networks: Positive = 64
+    """Networks that each API process keeps ready for predictions; those asked least lately go first."""
+    ready_bytes: Positive = 512 * 1024**2
+    """Memory that those may take together, as estimated from their weights."""
     max_upload_bytes: Positive = 1024**3
     """Largest dataset file."""
     max_rows: Positive = 5_000_000

@@ -14,7 +14,7 @@ from store.errors import NotFound
 from store.fences import held
 from store.files import Stored
 from store.nonfinite import finite
-from store.projects import only
+from store.projects import here, only, own
 from store.session import Connection
 from store.tables import jobs, weights
 
@@ -60,6 +60,22 @@ def get(tx: Connection, job_id: str) -> Weights:
     if row is None:
         raise NotFound("weights of job", job_id)
     return Weights(**row._mapping)
+
+
+_FILE = (
+    sa.select(weights.c.key, weights.c.sha256, weights.c.bytes)
+    .join(jobs, jobs.c.id == weights.c.job_id)
+    .where(weights.c.job_id == sa.bindparam("job_id"), own(jobs))
+)
+
+
+def file(tx: Connection, job_id: str) -> Stored:
+    """Where a job's weights lie, without what they say; `NotFound` where there are none, or no such job."""
+    asked = {"job_id": job_id, **here(tx)}
+    row = tx.execute(_FILE, asked).one_or_none() if ids.possible(job_id) else None
+    if row is None:
+        raise NotFound("weights of job", job_id)
+    return Stored(*row)
 
 
 def known(tx: Connection, keys: Iterable[str]) -> set[str]:

@@ -73,6 +73,8 @@ ONLY_HERE = {
     "obstore": ("store/bucket.py",),
     "torch safetensors": ("models/", "worker/child.py", "worker/devices.py"),
     "numpy polars": ("models/", "api/charts/"),
+    "onnx": ("models/graphs/",),
+    "onnxruntime": ("models/prediction.py",),
     "sklearn": ("models/datasets/bundles.py",),
     "matplotlib": ("api/charts/",),
     "limits": ("api/quotas.py",),
@@ -127,6 +129,7 @@ WITHOUT_TORCH = {
     "specs and what is said of them": [
         f"models.{name}" for name in ("catalog", "complaints", "cost", "defaults", "diagnosis")
     ],
+    "networks in use": ["models.graphs", "models.prediction", "models.datasets.rows"],
 }
 
 

@@ -7,11 +7,11 @@ from typing import Literal
 from fastapi import APIRouter
 
 from api.deps import CallerDep
-from api.errors import NoWeightsError
 from api.negotiation import ANSWERS_JSON
+from api.networks import no_weights
 from api.problems import documented
 from api.schemas import WeightsAnswer
-from store import jobs, weights
+from store import weights
 from store.errors import NotFound
 
 router = APIRouter(tags=["weights"], dependencies=[ANSWERS_JSON])
@@ -26,11 +26,10 @@ def read_weights(
     Coefficients are in the space that was trained in (after preprocessing), or in the data's own units.
     """
     with caller.database.reading() as tx:
-        job = jobs.glance(tx, job_id)
         try:
             said = weights.get(tx, job_id).summary
         except NotFound:
-            raise NoWeightsError(_why_none(job.status)) from None
+            raise no_weights(tx, job_id) from None
     linear = said["linear"] or {}
     coefficients = linear.get(space)
     return WeightsAnswer(
@@ -40,9 +39,3 @@ def read_weights(
         linear=coefficients,
         reason=None if coefficients else linear.get("reason"),
     )
-
-
-def _why_none(status: str) -> str:
-    if status in jobs.FINAL:
-        return f"this job ended as {status} before there were weights to keep"
-    return f"this job is {status}; its weights come when it ends"

@@ -16,6 +16,7 @@ from api.schemas.jobs import (
     Validation,
 )
 from api.schemas.operation import Check, Health, Readiness, WorkerAnswer
+from api.schemas.predictions import PredictionAnswer, PredictionRequest
 from api.schemas.shapes import Answer, Listing
 
 __all__ = [
@@ -35,6 +36,8 @@ __all__ = [
     "LoggedEvent",
     "Marker",
     "Overlay",
+    "PredictionAnswer",
+    "PredictionRequest",
     "Readiness",
     "Rows",
     "Sampling",

@@ -176,7 +176,8 @@ def _duration(job: Job) -> float | None:
 
 def _links(job: Job) -> dict[str, str]:
     address = f"/v1/jobs/{job.id}"
-    nouns, verbs = ("curves", "diagnosis", "events", "weights"), ("pause", "resume", "finish", "cancel")
+    nouns = ("curves", "diagnosis", "events", "weights", "model", "card")
+    verbs = ("predict", "pause", "resume", "finish", "cancel")
     parts = {name: f"{address}/{name}" for name in (*nouns, *verbs)}
     return {"self": address, **parts, "dataset": f"/v1/datasets/{job.dataset_id}"}
 

@@ -6,33 +6,17 @@ import unicodedata
 
 import polars as pl
 
+from models.datasets.cells import (
+    DATES,
+    DECIMAL_COMMA,
+    LOOKS_LIKE_A_DATE,
+    MAX_TEXT,
+    MISSING,
+    month_first_note,
+)
 from models.errors import DatasetError
 
-MISSING = ("", "na", "n/a", "#n/a", "nan", "null", "?")
-"""Cells, in any case, that hold no value; `None` does so too, while `none` may well be a level."""
-
 MAX_NAME = 200
-MAX_TEXT = 200
-
-_DATES = (
-    "%Y-%m-%d",
-    "%Y-%m-%d %H:%M:%S%.f",
-    "%Y-%m-%dT%H:%M:%S%.f",
-    "%Y-%m-%d %H:%M",
-    "%Y-%m-%dT%H:%M",
-    "%+",
-    "%Y/%m/%d",
-    "%Y/%m/%d %H:%M:%S",
-    "%d.%m.%Y",
-    "%d.%m.%Y %H:%M:%S",
-    "%m/%d/%Y",
-    "%m/%d/%Y %H:%M:%S",
-    "%d/%m/%Y",
-    "%d/%m/%Y %H:%M:%S",
-)
-"""In the order they are tried; `%+` is ISO 8601 with a time zone."""
-
-_LOOKS_LIKE_A_DATE = r"^(\d{4}[-/]\d{1,2}[-/]\d{1,2}|\d{1,2}[./]\d{1,2}[./]\d{4})([ T]\d|$)"
 
 
 def check_names(names: list[str]) -> None:
@@ -109,7 +93,7 @@ def _numbers(text: pl.Series) -> pl.Series | None:
 
 
 def _decimal_commas(text: pl.Series) -> pl.Series | None:
-    if not text.drop_nulls().str.contains(r"^[+-]?\d*(,\d+)?([eE][+-]?\d+)?$").all():
+    if not text.drop_nulls().str.contains(DECIMAL_COMMA).all():
         return None
     return _cast(text.str.replace(",", ".", literal=True), pl.Float64())
 
@@ -129,13 +113,13 @@ def _booleans(text: pl.Series) -> pl.Series | None:
 def _dates(text: pl.Series, notes: list[str]) -> pl.Series:
     """The dates that a column of text holds throughout, else the text."""
     present = text.drop_nulls()
-    if not len(present) or not present.str.contains(_LOOKS_LIKE_A_DATE).all():
+    if not len(present) or not present.str.contains(LOOKS_LIKE_A_DATE).all():
         return text
-    for form in _DATES:
+    for form in DATES:
         dates = text.str.to_datetime(form, strict=False, time_unit="us")
         if dates.null_count() == text.null_count():
             if form.startswith("%m/%d"):
-                notes.append(f"column {text.name!r}: dates are read as month/day/year")
+                notes.append(month_first_note(text.name))
             return without_zone(dates)
     return text
 

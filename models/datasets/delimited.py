@@ -4,30 +4,17 @@ from __future__ import annotations
 
 import codecs
 import csv
-import io
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import polars as pl
 
 from models.datasets.columns import check_names, index_of_rows, typed
+from models.datasets.layout import DELIMITERS, Layout, layout
 from models.datasets.limits import ReadLimits
 from models.errors import DatasetError
 
-DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-
 _CHUNK = 2**20
 _SAMPLE = 2**20
-_SAMPLED_LINES = 100
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """What the first lines tell."""
-
-    delimiter: str
-    names: list[str]
 
 
 def read(path: Path, limits: ReadLimits, notes: list[str]) -> pl.DataFrame:
@@ -35,16 +22,16 @@ def read(path: Path, limits: ReadLimits, notes: list[str]) -> pl.DataFrame:
     lines = _looked_over(path, limits)
     # Python's own reader, which judges the layout, would stop at cells of 128 KiB.
     csv.field_size_limit(max(limits.max_line_bytes, csv.field_size_limit()))
-    layout = _layout(path)
-    _affordable(len(layout.names), lines, limits)
-    text = _text(path, layout)
-    names, text = _named(layout.names, text, notes)
+    found = _layout(path)
+    _affordable(len(found.names), lines, limits)
+    text = _text(path, found)
+    names, text = _named(found.names, text, notes)
     check_names(names)
     text.columns = names
-    comma = layout.delimiter != ","
+    comma = found.delimiter != ","
     columns = [typed(column, notes, decimal_comma=comma) for column in text]
-    if layout.delimiter != ",":
-        notes.append(f"columns are separated by {DELIMITERS[layout.delimiter]}")
+    if comma:
+        notes.append(f"columns are separated by {DELIMITERS[found.delimiter]}")
     return pl.DataFrame(columns)
 
 
@@ -90,65 +77,12 @@ def _open_line(chunk: bytes, length: int, limits: ReadLimits) -> int:
     return others[-1] if others else length + first
 
 
-def _layout(path: Path) -> _Layout:
-    """Find the delimiter that cuts the first lines most evenly, and the names of the columns."""
+def _layout(path: Path) -> Layout:
+    """What the first lines of a file tell."""
     with path.open("rb") as file:
         start = file.readline() + file.read(_SAMPLE)
         whole = not file.read(1)
-    text = start.decode("utf-8-sig", errors="ignore")
-    if not text.strip():
-        raise DatasetError(
-            "the file is empty", suggestion="send a first line of column names, then a row a line"
-        )
-    if "\r" in text and "\n" not in text:
-        raise DatasetError(
-            "lines end with a bare carriage return", suggestion="save it with ordinary line ends"
-        )
-    cuts = {delimiter: _cut(text, delimiter, whole=whole) for delimiter in DELIMITERS}
-    delimiter = max(cuts, key=lambda one: _evenness(cuts[one]))
-    names = [name.strip() for name in cuts[delimiter][0]]
-    _names_not_values(names)
-    return _Layout(delimiter, names)
-
-
-def _cut(text: str, delimiter: str, *, whole: bool) -> list[list[str]]:
-    """The first lines' cells; a sample's last line may be torn and does not count."""
-    try:
-        rows = [
-            row
-            for row in islice(csv.reader(io.StringIO(text), delimiter=delimiter), _SAMPLED_LINES + 1)
-            if row
-        ]
-    except csv.Error:
-        return [[text.split("\n", 1)[0]]]
-    return rows if whole or len(rows) < 2 else rows[:-1]
-
-
-def _evenness(rows: list[list[str]]) -> tuple[float, int]:
-    width = len(rows[0])
-    even = sum(len(row) == width for row in rows) / len(rows)
-    return (round(even, 1) if width > 1 else 0.0, width)
-
-
-def _names_not_values(names: list[str]) -> None:
-    """A first line of numbers is a row, unless it counts the columns as programs do for want of names."""
-    if not all(_is_number(name) for name in names):
-        return
-    if names in ([str(i) for i in range(len(names))], [str(i + 1) for i in range(len(names))]):
-        return
-    raise DatasetError(
-        "the first line holds numbers only, so the columns have no names",
-        suggestion="add a first line such as "
-        + ",".join([f"x{i}" for i in range(1, min(len(names), 4))] + ["y"]),
-    )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return layout(start.decode("utf-8-sig", errors="ignore"), whole=whole)
 
 
 def _affordable(columns: int, lines: int, limits: ReadLimits) -> None:
@@ -163,17 +97,17 @@ def _affordable(columns: int, lines: int, limits: ReadLimits) -> None:
         raise DatasetError("the file has column names but no rows")
 
 
-def _text(path: Path, layout: _Layout) -> pl.DataFrame:
+def _text(path: Path, found: Layout) -> pl.DataFrame:
     """Every cell as text; lines without a single value are no rows."""
-    width = len(layout.names)
+    width = len(found.names)
     try:
-        frame = pl.read_csv(path, separator=layout.delimiter, infer_schema=False, glob=False)
+        frame = pl.read_csv(path, separator=found.delimiter, infer_schema=False, glob=False)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise _irregular(path, layout) or DatasetError("the file is not regular delimited text") from error
+        raise _irregular(path, found) or DatasetError("the file is not regular delimited text") from error
     if frame.width != width:
         raise DatasetError(f"the first line has {width} names where {frame.width} are expected")
     # A line that ends early is read as if its last cells were empty: only then is it worth another pass.
-    if frame[:, -1].null_count() and (complaint := _irregular(path, layout)):
+    if frame[:, -1].null_count() and (complaint := _irregular(path, found)):
         raise complaint
     frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))
     if frame.is_empty():
@@ -181,11 +115,11 @@ def _text(path: Path, layout: _Layout) -> pl.DataFrame:
     return frame
 
 
-def _irregular(path: Path, layout: _Layout) -> DatasetError | None:
+def _irregular(path: Path, found: Layout) -> DatasetError | None:
     """Find the line that does not have as many cells as there are names."""
-    width = len(layout.names)
+    width = len(found.names)
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=layout.delimiter, strict=True)
+        reader = csv.reader(file, delimiter=found.delimiter, strict=True)
         try:
             for row in reader:
                 if len(row) not in (0, width):

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from models.datasets.cells import MICROSECONDS_A_DAY
 from models.datasets.description import Description, Kind
 from models.errors import DataError
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _METADATA_KEY = "ridgeline"
-_MICROSECONDS_A_DAY = 86_400_000_000
 
 
 class Table:
@@ -77,7 +77,7 @@ def as_array(series: pl.Series, kind: Kind) -> NDArray[Any]:
     if kind == "categorical":
         return series.to_numpy()
     if kind == "datetime":
-        series = series.dt.epoch("us").cast(pl.Float64) / _MICROSECONDS_A_DAY
+        series = series.dt.epoch("us").cast(pl.Float64) / MICROSECONDS_A_DAY
     return series.cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
 

@@ -38,12 +38,10 @@ NEEDS: dict[str, set[Route]] = {
         *(("GET", "/v1/datasets/{dataset_id}/rows"), ("GET", "/v1/catalog"), ("GET", "/v1/workers")),
         *(("POST", "/v1/jobs/validate"), ("GET", "/v1/jobs"), ("GET", "/v1/jobs/{job_id}")),
         *(("GET", "/v1/jobs/{job_id}/curves"), ("GET", "/v1/jobs/{job_id}/events")),
-        *(
-            ("GET", "/v1/jobs/{job_id}/weights"),
-            ("GET", "/v1/jobs/{job_id}/diagnosis"),
-            ("GET", "/v1/curves"),
-            ("GET", "/v1/projects/current"),
-        ),
+        *(("GET", "/v1/jobs/{job_id}/weights"), ("GET", "/v1/jobs/{job_id}/diagnosis")),
+        *(("GET", "/v1/curves"), ("GET", "/v1/projects/current")),
+        *(("GET", "/v1/jobs/{job_id}/model"), ("GET", "/v1/jobs/{job_id}/card")),
+        ("POST", "/v1/jobs/{job_id}/predict"),
     },
     "write": {
         *(("POST", "/v1/datasets"), ("DELETE", "/v1/datasets/{dataset_id}"), ("POST", "/v1/jobs")),
@@ -196,6 +194,21 @@ def test_without_a_valid_key(route: Route, client: TestClient, server: Server) -
 )
 def test_what_is_not_there_is_not_told_to_strangers(method: str, path: str, client: TestClient) -> None:
     assert client.request(method, f"{HOME}{path}").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/v1/jobs/predict", "/v1/jobs/a/b/predict", "/v1/jobs/a/predict%0A", "/v1/jobs/a/predict/"),
+        *("/v1/jobs//predict", "/v1/jobs/a%2Fb/predict", "/v2/jobs/a/predict", "/v1/jobs/a/predicted"),
+    ],
+)
+def test_only_predictions_are_read_by_posting(path: str, mine: Party) -> None:
+    """Whoever may only read is let in to one address, and to nothing that looks like it."""
+    assert mine.send("POST", path, scope="read").status_code == 403
+    job = "/v1/jobs/" + UNKNOWN["job_id"] + "/predict"
+    assert mine.send("POST", job, scope="read", json={"rows": []}).status_code == 404
+    assert mine.send("DELETE", job, scope="read").status_code == 403
 
 
 TRICKS = ("/v1/keys%0A", "/v1/keys/", "/v1/projects%0A", "/v1/keys%2F", "/metrics%0A", "/v1/webhooks%0a")

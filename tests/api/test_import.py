@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = ("torch", "numpy", "polars", "matplotlib", "sklearn", "scipy", "pandas", "pyarrow", "plotext")
+HEAVY = (
+    *("torch", "numpy", "polars", "matplotlib", "sklearn", "scipy", "pandas", "pyarrow", "plotext"),
+    *("onnx", "onnxruntime", "safetensors"),
+)
 PROGRAM = f"""
 import socket, sys, sqlite3
 def refuse(*_, **__): raise AssertionError("opened at import")

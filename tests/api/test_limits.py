@@ -10,8 +10,10 @@ from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
 from api import limits
+from api.access import PREDICT
 from api.errors import BodyTimeoutError, BodyTooLargeError
 from api.limits import BodyLimits
+from api.uploads import PATH
 
 
 async def reading(scope: Scope, receive: Receive, send: Send) -> None:
@@ -26,7 +28,8 @@ def read(receive: Callable[[], Awaitable[Message]], path: str = "/v1/jobs") -> b
         pass
 
     scope: Scope = {"type": "http", "method": "POST", "path": path, "headers": []}
-    limited = BodyLimits(reading, body_bytes=100, upload_bytes=1000, upload_path="/v1/datasets")
+    larger = {PATH: 1000 + limits.FORM_BYTES, PREDICT: 300}
+    limited = BodyLimits(reading, body_bytes=100, larger=larger)
     asyncio.run(limited(scope, receive, send))
     body: bytes = scope["read"]
     return body
@@ -58,6 +61,13 @@ def test_uploads_may_be_larger() -> None:
     assert len(read(pieces(b"a" * 60, b"b" * 900), "/v1/datasets")) == 960
     with pytest.raises(BodyTooLargeError):
         read(pieces(b"a" * (limits.FORM_BYTES + 1001)), "/v1/datasets")
+
+
+def test_rows_to_predict_may_be_larger() -> None:
+    assert len(read(pieces(b"a" * 300), "/v1/jobs/job_1/predict")) == 300
+    for path in ("/v1/jobs/job_1/predict", "/v1/jobs/predict", "/v1/jobs/job_1/predict\n"):
+        with pytest.raises(BodyTooLargeError):
+            read(pieces(b"a" * 301), path)
 
 
 def test_a_client_that_falls_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,15 @@ def test_an_example_works_when_sent(client: TestClient, name: str) -> None:
     assert client.post("/v1/jobs", content=yaml.safe_dump(spec), headers=headers).status_code == 202
 
 
+def test_what_an_example_leaves_empty_on_purpose_is_in_the_document(client: TestClient) -> None:
+    """`"regularization": null` asks for none at all, which leaving it out does not."""
+    body = client.get("/v1/openapi.json").json()["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]
+    for kind in ("application/json", "application/yaml"):
+        assert {name: each["value"] for name, each in body[kind]["examples"].items()} == {
+            name: spec for name, (_, spec) in SPECS.items()
+        }
+
+
 def test_examples_are_valid_by_the_schema_beside_them(client: TestClient) -> None:
     from jsonschema import Draft202012Validator
 

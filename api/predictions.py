@@ -1,0 +1,100 @@
+"""From the body of a request for predictions to its answer, in JSON or as CSV: no row becomes a model."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from api import bodies
+from api.errors import InvalidInputError, MalformedRequestError
+from api.networks import Ready
+from models.complaints import pointer, printable
+from models.datasets.rows import Rows
+from models.errors import Complaint
+from store import nonfinite
+
+if TYPE_CHECKING:
+    from models.prediction import Predictions
+
+JSON: Final = "application/json"
+CSV: Final = "text/csv"
+
+
+def answered(ready: Ready, job_id: str, content: bytes, *, sent: str, wanted: str) -> bytes:
+    """The predictions for a body of media type `sent`, written as `wanted`.
+
+    `RowsError` where the rows are not the network's, `WeightsError` where it cannot be run.
+    """
+    rows = ready.reader.delimited(content) if sent == CSV else ready.reader.objects(_rows(content))
+    return (_as_csv if wanted == CSV else _as_json)(ready, job_id, rows)
+
+
+def _rows(content: bytes) -> Any:
+    """What `rows` is in a JSON body that has nothing else."""
+    given = bodies.parse_json(content)
+    if not isinstance(given, dict):
+        raise MalformedRequestError('the body must be an object, `{"rows": [{column: value}]}`')
+    strange = next((name for name in given if name != "rows"), None)
+    if strange is not None:
+        detail = f"there is no field {printable(strange)!r}; there is rows"
+        raise InvalidInputError(errors=[Complaint(pointer([strange]), detail, suggestion="rows")])
+    if "rows" not in given:
+        raise InvalidInputError(errors=[Complaint("/rows", "rows is missing; it is a list of objects")])
+    return given["rows"]
+
+
+def _as_json(ready: Ready, job_id: str, rows: Rows) -> bytes:
+    about = ready.predictor.about.description
+    classes = None if about.classes is None else [one.label for one in about.classes]
+    document = {
+        "job_id": job_id,
+        "task": about.task,
+        "target": about.target.name,
+        "classes": classes,
+        "predictions": _written(ready.predictor.predict(rows.columns), classes) if rows.count else [],
+    }
+    # Single precision is written with as many digits as it has.
+    return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _written(found: Predictions, classes: list[str] | None) -> list[dict[str, Any]]:
+    if not found.is_finite:
+        return list(_broken(found, classes))
+    if classes is None or found.labels is None:
+        return [{"value": value} for value in found.numbers.tolist()]
+    told = zip(found.labels, found.numbers, strict=True)
+    return [
+        {"label": label, "probabilities": dict(zip(classes, chances, strict=True))} for label, chances in told
+    ]
+
+
+def _broken(found: Predictions, classes: list[str] | None) -> Iterator[dict[str, Any]]:
+    """What a network says that diverged: what is no number is null, and beside it which kind it was."""
+    for place, numbers in enumerate(found.numbers.tolist()):
+        values = {"value": numbers} if classes is None else dict(zip(classes, numbers, strict=True))
+        clean, kinds = nonfinite.split(values)
+        told = {"nonfinite": kinds} if kinds else {}
+        if classes is None or found.labels is None:
+            yield {**clean, **told}
+        else:
+            yield {"label": None if kinds else found.labels[place], "probabilities": clean, **told}
+
+
+def _as_csv(ready: Ready, _: str, rows: Rows) -> bytes:
+    """`value`; or `label` and a `probability of …` each class. What is no number is `nan`, `inf`, `-inf`."""
+    classes = [one.label for one in ready.predictor.about.description.classes or ()]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["label", *(f"probability of {each}" for each in classes)] if classes else ["value"])
+    if rows.count:
+        found = ready.predictor.predict(rows.columns)
+        if found.labels is None:
+            writer.writerows([value] for value in found.numbers.tolist())
+        else:
+            lines = zip(found.labels, found.numbers.astype(str).tolist(), strict=True)
+            writer.writerows(["" if "nan" in told else label, *told] for label, told in lines)
+    return text.getvalue().encode()

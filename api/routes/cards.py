@@ -1,0 +1,74 @@
+"""The model card of a trained network."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from fastapi import APIRouter, Request, Response
+
+from api import negotiation
+from api.cards import Sources, card, to_markdown
+from api.cards.contents import SERIES
+from api.deps import CallerDep, ServerDep
+from api.networks import no_weights
+from api.problems import documented
+from api.schemas.cards import ModelCard
+from store import curves, datasets, jobs, weights
+from store.curves import Packed
+from store.errors import NotFound
+from store.files import Stored
+from store.jobs import Job
+
+router = APIRouter(tags=["models"])
+
+Form = Literal["json", "md"]
+MEDIA_TYPES: Final[dict[str, Form]] = {"application/json": "json", "text/markdown": "md"}
+
+_FORMS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "model": ModelCard,
+        "description": "The card, in the form that `format` or `Accept` asks for.",
+        "content": {"text/markdown": {"schema": {"type": "string"}}},
+    }
+}
+
+
+@router.get(
+    "/v1/jobs/{job_id}/card",
+    response_model=ModelCard,
+    responses=documented(409) | _FORMS,
+    response_class=Response,
+)
+def show(
+    request: Request,
+    job_id: str,
+    caller: CallerDep,
+    server: ServerDep,
+    format: Form | None = None,  # noqa: A002 - the contract's word
+) -> Response:
+    """What a trained network is: its data, spec, curve, metrics, sparsity, files, and how to load it.
+
+    404 until there are weights. `format=md`, or `Accept: text/markdown`, gives it to be read.
+    """
+    accepted = negotiation.chosen(request.headers.get("accept", ""), list(MEDIA_TYPES)) if not format else ""
+    with caller.database.reading() as tx:
+        job = jobs.get(tx, job_id)
+        try:
+            kept = weights.get(tx, job_id)
+        except NotFound:
+            raise no_weights(tx, job_id) from None
+        dataset = datasets.get(tx, job.dataset_id)
+        packed = curves.packed(tx, job_id, series=list(SERIES))
+    curve = packed.curve(_rows(job, packed))
+    exported = server.networks.told(job, Stored(kept.key, kept.sha256, kept.bytes))
+    made = card(Sources(job, dataset, kept, curve, exported))
+    headers = {"Vary": "Accept"}
+    if (format or MEDIA_TYPES[accepted]) == "md":
+        return Response(to_markdown(made), media_type="text/markdown", headers=headers)
+    return Response(made.model_dump_json(), media_type="application/json", headers=headers)
+
+
+def _rows(job: Job, packed: Packed) -> list[int]:
+    """Of a curve that may be long: its first epoch, the best, the last."""
+    best = (job.result or {}).get("best_epoch") or packed.first
+    return sorted(row for row in {0, best - packed.first, packed.length - 1} if 0 <= row < packed.length)

@@ -1,0 +1,250 @@
+"""Rows that come with a request, as the columns of a dataset that is known: read as its file was.
+
+Cells may be JSON values or text; text means what it means in a file. Every column that a network was trained
+on must be named in every row, as `null` where there is no value: a name left out is more often forgotten than
+missing. What else was in the file (the target, the column that told the splits) may come along and is not
+looked at; a name that was not in it is refused. No polars: a web server reads these.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from models.complaints import MOST, pointer, printable, said, shown
+from models.datasets import cells
+from models.datasets.description import Description, Kind
+from models.datasets.layout import layout
+from models.errors import Complaint, DatasetError, RowsError
+from models.suggestions import near_name
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MISSING_TEXT: Final = ""
+"""Says that there is no value: no reader leaves a level that is empty."""
+
+_FEW = 5
+_WANTED: Final[dict[Kind, tuple[str, str]]] = {
+    "numeric": ("numbers", "a number, or null where there is none"),
+    "boolean": ("true or false", "true, false or null"),
+    "datetime": ("dates", "a date such as 2026-01-31, or null"),
+    "categorical": ("text", "text, or null where there is none"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows that were read: their columns by name, (n,) each."""
+
+    columns: dict[str, NDArray[Any]]
+    """float64 with NaN for missing, or objects: text, `""` for missing."""
+    count: int
+
+
+class Reader:
+    """Reads rows for one network."""
+
+    def __init__(
+        self, description: Description, names: Sequence[str], *, most_rows: int, most_cells: int
+    ) -> None:
+        """`names` are the columns that the network was trained on."""
+        self._kinds: dict[str, Kind] = {
+            column.name: column.kind for column in description.columns if column.name in set(names)
+        }
+        self._idle = {column.name for column in (*description.columns, description.target)} - set(self._kinds)
+        self._month_first = {name for name in names if cells.month_first_note(name) in description.notes}
+        self._most_rows = max(1, min(most_rows, most_cells // max(len(names), 1)))
+        self._limit = "rows" if self._most_rows == most_rows else "cells"
+
+    def objects(self, rows: Any) -> Rows:
+        """Of JSON: a list of objects, column → value. `RowsError` says of each cell what is wrong."""
+        if not isinstance(rows, list):
+            raise RowsError(
+                [Complaint("/rows", f"rows must be a list of objects, not {said(rows)}", shown(rows))]
+            )
+        self._affordable(len(rows))
+        complaints: list[Complaint] = []
+        for number, row in enumerate(rows):
+            complaints += self._row(number, row)
+            if len(complaints) > MOST:
+                break
+        if complaints:
+            raise RowsError(_few(complaints))
+        given = {name: [row[name] for row in rows] for name in self._kinds}
+        return self._read(given, len(rows), decimal_comma=False)
+
+    def delimited(self, content: bytes) -> Rows:
+        """Of delimited text with a header line; a column without a name is passed over: row numbers."""
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise RowsError([Complaint("", "the body is not UTF-8 text")]) from None
+        try:
+            found = layout(text)
+        except DatasetError as error:
+            detail = str(error).replace("the file", "the body")
+            raise RowsError([Complaint("", detail, suggestion=error.suggestion)]) from None
+        if complaints := self._header(found.names):
+            raise RowsError(_few(complaints))
+        lines = self._lines(text, found.delimiter, len(found.names))
+        columns = dict(zip(found.names, zip(*lines, strict=True), strict=True)) if lines else {}
+        given = {name: columns.get(name, ()) for name in self._kinds}
+        return self._read(given, len(lines), decimal_comma=found.delimiter != ",")
+
+    # ── names ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _row(self, number: int, row: Any) -> list[Complaint]:
+        if not isinstance(row, dict):
+            detail = f"a row must be an object of columns, not {said(row)}"
+            return [Complaint(pointer(["rows", number]), detail, shown(row))]
+        if row.keys() == self._kinds.keys():
+            return []
+        unknown = [name for name in row if name not in self._kinds and name not in self._idle]
+        return [self._unknown(number, name) for name in unknown[:MOST]] + self._absent(number, row)
+
+    def _header(self, names: list[str]) -> list[Complaint]:
+        counted = Counter(name for name in names if name)
+        twice = [name for name, times in counted.items() if times > 1][:MOST]
+        unknown = [name for name in counted if name not in self._kinds and name not in self._idle][: MOST + 1]
+        return [
+            *(
+                Complaint(pointer(["rows", 0, name]), f"two columns are called {printable(name)!r}")
+                for name in twice
+            ),
+            *(self._unknown(0, name) for name in unknown),
+            *self._absent(0, counted),
+        ]
+
+    def _unknown(self, number: int, name: str) -> Complaint:
+        near = near_name(name, self._kinds)
+        detail = f"the data have no column {printable(name)!r}"
+        return Complaint(pointer(["rows", number, name]), detail, shown(name), near)
+
+    def _absent(self, number: int, row: Mapping[str, Any]) -> list[Complaint]:
+        absent = [name for name in self._kinds if name not in row]
+        if not absent:
+            return []
+        shown_names = ", ".join(repr(printable(name)) for name in absent[:_FEW])
+        more = f" and {len(absent) - _FEW} more" if len(absent) > _FEW else ""
+        detail = (
+            f"the row does not name {shown_names}{more}; a value that is missing is null, or an empty cell"
+        )
+        return [Complaint(pointer(["rows", number]), detail)]
+
+    # ── cells ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _lines(self, text: str, delimiter: str, width: int) -> list[list[str]]:
+        lines: list[list[str]] = []
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        try:
+            next(reader)
+            for line in reader:
+                if not line:
+                    continue
+                if len(line) != width:
+                    detail = f"line {reader.line_num} has {len(line)} cells where there are {width} columns"
+                    raise RowsError([Complaint(pointer(["rows", len(lines)]), detail)])
+                lines.append(line)
+                self._affordable(len(lines))
+        except csv.Error as error:
+            detail = f"line {reader.line_num} cannot be read: {error}"
+            raise RowsError([Complaint(pointer(["rows", len(lines)]), detail)]) from None
+        return lines
+
+    def _affordable(self, rows: int) -> None:
+        if rows > self._most_rows:
+            which = f"of {self._limit}, RIDGELINE_MAX_PREDICT_{self._limit.upper()}"
+            detail = (
+                f"at most {self._most_rows:,} rows of this network are taken at once, by the limit {which}"
+            )
+            raise RowsError([Complaint("/rows", detail, suggestion="send them in several requests")])
+
+    def _read(self, given: Mapping[str, Sequence[Any]], count: int, *, decimal_comma: bool) -> Rows:
+        complaints: list[Complaint] = []
+        columns = {}
+        for name, values in given.items():
+            columns[name] = self._column(name, values, complaints, decimal_comma=decimal_comma)
+            if len(complaints) > MOST:
+                break
+        if complaints:
+            raise RowsError(_few(sorted(complaints, key=_row_of)))
+        return Rows(columns, count)
+
+    def _column(
+        self, name: str, values: Sequence[Any], complaints: list[Complaint], *, decimal_comma: bool
+    ) -> NDArray[Any]:
+        import numpy as np
+
+        kind = self._kinds[name]
+        # Most columns of most requests are numbers and nothing else: those need no look at each.
+        if kind == "numeric" and set(map(type, values)) <= _PLAIN_NUMBERS:
+            return np.array(values, dtype=np.float64)
+        read = self._cell_reader(name, kind, decimal_comma=decimal_comma)
+        found = [read(value) for value in values]
+        for number, value in enumerate(found):
+            if value is None:
+                complaints.append(_wrong(number, name, kind, values[number]))
+                if len(complaints) > MOST:
+                    break
+        if kind == "categorical":
+            texts = np.empty(len(found), dtype=object)
+            texts[:] = found
+            return texts
+        return np.array(found, dtype=np.float64)
+
+    def _cell_reader(self, name: str, kind: Kind, *, decimal_comma: bool) -> Callable[[Any], Any]:
+        """A function from a cell to what it holds; None where that does not fit the column."""
+        if kind == "categorical":
+            return _text
+        month_first = name in self._month_first
+        by_text: Mapping[Kind, Callable[[str], float | None]] = {
+            "numeric": lambda cell: cells.number(cell, decimal_comma=decimal_comma),
+            "boolean": cells.truth,
+            "datetime": lambda cell: cells.days(cell, month_first=month_first),
+        }
+        return lambda value: _number(value, kind, by_text[kind])
+
+
+_PLAIN_NUMBERS: Final = {int, float}
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return MISSING_TEXT
+    # A level that looks like a number is written as one by many who send it.
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    return (cells.text(value) or MISSING_TEXT) if isinstance(value, str) else None
+
+
+def _number(value: Any, kind: Kind, by_text: Callable[[str], float | None]) -> float | None:
+    if value is None:
+        return float("nan")
+    if isinstance(value, str):
+        told = cells.text(value)
+        return float("nan") if told is None else by_text(told)
+    if isinstance(value, bool):
+        return float(value) if kind == "boolean" else None
+    fits = kind == "numeric" or (kind == "boolean" and value in (0, 1))
+    return float(value) if fits and isinstance(value, int | float) else None
+
+
+def _wrong(number: int, name: str, kind: Kind, value: Any) -> Complaint:
+    holds, write = _WANTED[kind]
+    detail = f"column {printable(name)!r} holds {holds}, not {said(value)}"
+    return Complaint(pointer(["rows", number, name]), detail, shown(value), write)
+
+
+def _row_of(complaint: Complaint) -> int:
+    return int(complaint.pointer.split("/")[2])
+
+
+def _few(complaints: list[Complaint]) -> list[Complaint]:
+    if len(complaints) <= MOST:
+        return complaints
+    return [*complaints[:MOST], Complaint("/rows", f"there is more: these are the first {MOST}")]

@@ -1,0 +1,116 @@
+"""The trained network as a file: what comes, under which name and digest, once and not again."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from safetensors.numpy import load as load_tensors
+from starlette.testclient import TestClient
+
+from api.deps import Server
+from models.datasets import bundled
+from store import files, weights
+from store.errors import FileDamaged
+from tests.api.acting import pointers, problem, submit
+from tests.api.trained import trained
+from tests.models.networks import by_torch
+
+FORMATS = ("onnx", "safetensors")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="module")
+def job(client: TestClient, server: Server, folder: Path) -> str:
+    return trained(client, server, folder, name='wild "name"\n.exe', dataset="iris")
+
+
+def test_onnx_is_what_comes_unless_something_else_is_asked_for(
+    client: TestClient, job: str, folder: Path
+) -> None:
+    response = client.get(f"/v1/jobs/{job}/model")
+    assert response.content == client.get(f"/v1/jobs/{job}/model?format=onnx").content
+    model = onnx.load_from_string(response.content)
+    onnx.checker.check_model(model, full_check=True)
+    said = {prop.key: prop.value for prop in model.metadata_props}
+    dataset = client.get("/v1/datasets/iris").json()
+    assert said["job_id"] == job
+    assert json.loads(said["dataset"]) == {"name": "iris", "sha256": dataset["sha256"]}
+    assert said["ridgeline"] == client.get("/v1/openapi.json").json()["info"]["version"]
+    columns = bundled("iris").columns
+    session = onnxruntime.InferenceSession(response.content)
+    labels, found = session.run(None, {name: values[:, None] for name, values in columns.items()})
+    expected, _ = by_torch(folder / "w.safetensors", columns)
+    np.testing.assert_allclose(found, np.asarray(expected.probabilities), atol=1e-5)
+    assert set(labels) <= set(json.loads(said["classes"]))
+
+
+def test_safetensors_are_the_stored_bytes(client: TestClient, server: Server, job: str) -> None:
+    response = client.get(f"/v1/jobs/{job}/model?format=safetensors")
+    with server.database.of("default").reading() as tx:
+        kept = weights.file(tx, job)
+    assert hashlib.sha256(response.content).hexdigest() == kept.sha256
+    assert int(response.headers["content-length"]) == kept.bytes == len(response.content)
+    assert "output.weight" in load_tensors(response.content)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_file_tells_its_name_and_its_sha256(client: TestClient, job: str, form: str) -> None:
+    response = client.get(f"/v1/jobs/{job}/model?format={form}")
+    digest = hashlib.sha256(response.content)
+    assert response.headers["content-disposition"] == f'attachment; filename="{job}.{form}"'
+    assert response.headers["content-type"] == "application/octet-stream"
+    assert response.headers["etag"] == f'"{digest.hexdigest()}"'
+    assert response.headers["repr-digest"] == f"sha-256=:{base64.b64encode(digest.digest()).decode()}:"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_file_that_the_client_has_is_not_sent_again(client: TestClient, job: str, form: str) -> None:
+    address = f"/v1/jobs/{job}/model?format={form}"
+    tag = client.get(address).headers["etag"]
+    again = client.get(address, headers={"If-None-Match": f'"other", {tag}'})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    assert client.get(address, headers={"If-None-Match": '"other"'}).status_code == 200
+    head = client.head(address)
+    assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", tag)
+
+
+def test_what_cannot_be_asked_for_is_said(client: TestClient, job: str) -> None:
+    document = problem(client.get(f"/v1/jobs/{job}/model?format=pickle"), 422)
+    assert pointers(document) == ["/query/format"]
+    problem(client.get(f"/v1/jobs/{job}/model", headers={"Accept": "application/json"}), 406)
+    waiting = submit(client)["id"]
+    assert problem(client.get(f"/v1/jobs/{waiting}/model"), 404)["type"].endswith("#no-weights")
+
+
+def test_a_jobs_links_lead_to_what_there_is(client: TestClient, job: str) -> None:
+    links = client.get(f"/v1/jobs/{job}").json()["links"]
+    for name in ("weights", "model", "card"):
+        assert client.get(links[name]).status_code == 200, name
+    assert client.post(links["predict"], json={"rows": []}).status_code == 200
+
+
+def test_a_file_of_many_pieces_that_is_damaged_is_cut_short(
+    client: TestClient, server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last piece is held back until the digest is known, so nobody takes it for a whole one."""
+    monkeypatch.setattr(files, "CHUNK", 100)
+    (folder / "large").write_bytes(b"a" * 950)
+    stored = server.files.put("weights/large.safetensors", folder / "large")
+    assert b"".join(server.files.read(stored.key, sha256=stored.sha256)) == b"a" * 950
+    (folder / "large").write_bytes(b"a" * 949 + b"b")
+    server.files.put("weights/large.safetensors", folder / "large")
+    pieces = server.files.read(stored.key, sha256=stored.sha256)
+    assert sum(len(next(pieces)) for _ in range(9)) == 900
+    with pytest.raises(FileDamaged):
+        next(pieces)
