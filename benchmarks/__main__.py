@@ -28,6 +28,7 @@ GROUPS = {
     "memory": "of the processes at rest, and of a stack against its estimate",
 }
 ASKED_FOR = {
+    "dashboard": "the page in a Chromium: opening, and twenty live curves for ten minutes",
     "h2o": "the same work through our service and through H2O-3's; needs Java",
     "growth": "time and memory over members, rows, columns, epochs and jobs stored; draws docs/growth.svg",
 }

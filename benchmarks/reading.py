@@ -42,7 +42,7 @@ def measure() -> Iterator[Row]:
         yield _latency("GET /v1/jobs/{id}", stack.address, f"/v1/jobs/{job}")
         yield _latency("a 500-point curve", stack.address, f"/v1/jobs/{job}/curves")
         yield _long(stack.address, _lengthen(stack.settings.database, job))
-        _multiply(stack.settings.database, job)
+        multiply(stack.settings.database, job, JOBS)
         yield _pages(client)
 
 
@@ -123,11 +123,11 @@ def _pages(client: Client) -> Row:
     )
 
 
-def _multiply(database_url: str, job_id: str) -> None:
-    """Copies of a finished job, each with an id of its own and a second of its own."""
+def multiply(database_url: str, job_id: str, many: int) -> None:
+    """So many copies of a finished job, each with an id of its own and a second of its own."""
     with Database(database_url) as database, database.writing() as tx:
         row = dict(tx.execute(sa.select(jobs).where(jobs.c.id == job_id)).mappings().one())
-        for start in range(0, JOBS, 5_000):
+        for start in range(0, many, 5_000):
             tx.execute(sa.insert(jobs), [row | _own(number, row) for number in range(start, start + 5_000)])
 
 

@@ -250,9 +250,16 @@ def test_what_is_wrong_stands_at_its_field_and_can_be_mended(opened: Opened) -> 
     assert page.get_by_label("Batch size").input_value() == "8"
 
 
-def test_a_job_again_with_changes(site: Site, opened: Opened) -> None:
+def test_a_network_at_work_and_again_with_changes(site: Site, opened: Opened) -> None:
     job = site.finished(QUICK, name="first", regularization={"dropout": 0.2})
     page = opened(f"#/jobs/{job}")
+    page.get_by_role("button", name="Predict").click()
+    answered = page.get_by_role("table", name="Predictions")
+    answered.get_by_role("columnheader", name="virginica").wait_for()
+    assert answered.locator("tbody tr").count() == 3
+    with page.expect_download() as model:
+        page.get_by_role("button", name="ONNX").click()
+    assert model.value.path().read_bytes() == site.client.read(f"/v1/jobs/{job}/model")
     page.get_by_role("link", name="Again with changes").click()
     page.get_by_text("parameters ·").wait_for()
     page.get_by_label("L1", exact=True).check()
