@@ -341,7 +341,8 @@ def test_an_example_is_a_spec_that_can_be_carried_out(path: Path) -> None:
 
 
 def test_every_example_has_its_line() -> None:
-    there = {path.name for path in (ROOT / "examples").iterdir()} - {"README.md"}
+    folder = ROOT / "examples"
+    there = {path.name for path in (*folder.iterdir(), *(folder / "clients").iterdir())} - {"README.md"}
     assert quoted(page("examples/README.md").text) >= there
 
 
@@ -391,7 +392,7 @@ def test_this_version_is_in_the_changelog() -> None:
 
 # ── nobody's machine ────────────────────────────────────────────────────────────────────────────────────────
 
-TEXT = {".py", ".md", ".toml", ".txt", ".json", ".yaml", ".yml", ".html", ".js", ".css", ".mako", ""}
+TEXT = {".py", ".md", ".toml", ".txt", ".json", ".yaml", ".yml", ".html", ".js", ".mjs", ".css", ".sh", ".mako", ""}
 HIDDEN = {
     ".git",
     ".venv",

@@ -3,7 +3,8 @@
 #
 #   examples/clients/with_curl.sh [http://127.0.0.1:8000]
 #
-# Where the server asks for a key, RIDGELINE_KEY holds one.
+# Where the server asks for a key, RIDGELINE_KEY holds one. (Arguments can be read by everybody on this machine;
+# where others work too, write the header into a file and say -H @FILE.)
 set -eu
 api=${1:-${RIDGELINE_SERVER:-http://127.0.0.1:8000}}/v1
 data=$(dirname "$0")/../wine.csv
