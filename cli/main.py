@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from pydantic import ValidationError
 
-from cli import datasets, demo, jobs, keys, projects, servers, upkeep, webhooks, workers
+from cli import datasets, demo, jobs, keys, networks, projects, servers, upkeep, webhooks, workers
 from cli.client import RefusedError, RidgelineError, UnreachableError
 from cli.exits import Exit
 from cli.occupancy import OccupiedError
@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
         jobs.cancel,
         jobs.finish,
     ),
+    "Networks": (networks.predict, networks.model, networks.card),
     "Data": (datasets.upload, datasets.datasets, datasets.delete, datasets.catalog),
     "Upkeep": (workers.workers, upkeep.backup, upkeep.restore, upkeep.prune),
 }
