@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 import uuid
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -100,6 +102,38 @@ class Client:
         """Post a body that makes something; repeated where the answer is lost, and still made only once."""
         headers = {"Content-Type": media_type, "Idempotency-Key": str(uuid.uuid4())}
         return self._send("POST", path, params=_given(query) or None, content=body, headers=headers).json()
+
+    def ask(self, path: str, body: bytes, media_type: str, *, accept: str) -> bytes:
+        """Post a body that is answered and makes nothing."""
+        headers = {"Content-Type": media_type, "Accept": accept}
+        return self._send("POST", path, content=body, headers=headers).content
+
+    def download(self, path: str, to: Path, **query: Any) -> int:
+        """Write what lies at a path into a file, wholly or not at all; its size in bytes.
+
+        It is held against the digest that the server told; a file that is there stays as it is till then.
+        """
+        digest = hashlib.sha256()
+        partial = to.with_name(f".{to.name[:100]}.{uuid.uuid4().hex}.partial")
+        try:
+            with (
+                self._http.stream("GET", path, params=_given(query) or None) as response,
+                partial.open("xb") as target,
+            ):
+                for chunk in _checked(response).iter_bytes():
+                    digest.update(chunk)
+                    target.write(chunk)
+            if response.headers.get("repr-digest") != f"sha-256=:{b64encode(digest.digest()).decode()}:":
+                raise RidgelineError("what arrived is not what the server has; nothing was written")
+            size = partial.stat().st_size
+            partial.replace(to)
+        except httpx2.TransportError as error:
+            raise UnreachableError(self.server, str(error) or type(error).__name__) from error
+        except OSError as error:
+            raise RidgelineError(f"{to} cannot be written: {error.strerror}") from error
+        finally:
+            partial.unlink(missing_ok=True)
+        return size
 
     def upload(self, file: Path, **fields: str | None) -> Any:
         """Send a dataset; it is read from the disk as it goes out."""

@@ -9,7 +9,20 @@ from typing import Any
 import typer
 from pydantic import ValidationError
 
-from cli import datasets, demo, diagnosis, exporting, jobs, keys, projects, servers, upkeep, webhooks, workers
+from cli import (
+    datasets,
+    demo,
+    diagnosis,
+    exporting,
+    jobs,
+    keys,
+    networks,
+    projects,
+    servers,
+    upkeep,
+    webhooks,
+    workers,
+)
 from cli.client import RefusedError, RidgelineError, UnreachableError
 from cli.exits import Exit
 from cli.occupancy import OccupiedError
@@ -32,6 +45,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
         jobs.cancel,
         jobs.finish,
     ),
+    "Networks": (networks.predict, networks.model, networks.card),
     "Data": (datasets.upload, datasets.datasets, datasets.delete, datasets.catalog),
     "Upkeep": (workers.workers, upkeep.backup, upkeep.restore, upkeep.prune),
 }

@@ -30,6 +30,7 @@ class Answer:
     media_type: str = "application/json"
     cut: bool = False
     """Promise more than is sent, and hang up."""
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -77,6 +78,8 @@ def scripted() -> Iterator[Script]:
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.media_type)
             self.send_header("Content-Length", str(len(answer.body) + answer.cut))
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(answer.body)
             self.close_connection = answer.cut
