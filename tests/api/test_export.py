@@ -55,6 +55,14 @@ RESULT = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def leave_home_alone() -> Iterator[None]:
+    """MLflow's import would write an id into it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        yield
+
+
 @pytest.fixture(scope="module")
 def job(client: TestClient, worker: Worker) -> str:
     """A job that succeeded after twelve epochs."""
