@@ -392,7 +392,22 @@ def test_this_version_is_in_the_changelog() -> None:
 
 # ── nobody's machine ────────────────────────────────────────────────────────────────────────────────────────
 
-TEXT = {".py", ".md", ".toml", ".txt", ".json", ".yaml", ".yml", ".html", ".js", ".mjs", ".css", ".sh", ".mako", ""}
+TEXT = {
+    ".py",
+    ".md",
+    ".toml",
+    ".txt",
+    ".json",
+    ".yaml",
+    ".yml",
+    ".html",
+    ".js",
+    ".mjs",
+    ".css",
+    ".sh",
+    ".mako",
+    "",
+}
 HIDDEN = {
     ".git",
     ".venv",
