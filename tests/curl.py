@@ -21,11 +21,11 @@ def on_path(folder: Path) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do as curl does, with `-s -S -N -f --fail-with-body -F -H -d --json -o -X`."""
+    """Do as curl does, with `-s -S -N -f --fail-with-body -F -H -d --data-binary --json -o -X`."""
     options = _parser().parse_args(arguments)
     url = options.url if "://" in options.url else f"http://{options.url}"
     headers = dict(line.split(": ", 1) for line in options.header)
-    body = options.json or options.data
+    body = sys.stdin.read() if options.data_binary == "@-" else options.json or options.data
     if options.json:
         headers |= {"Content-Type": "application/json", "Accept": "application/json"}
     files, fields = _form(options.form)
@@ -65,7 +65,8 @@ def _parser() -> argparse.ArgumentParser:
         (("-X", "--request"), "method"),
     ):
         parser.add_argument(*flags, dest=name)
-    parser.add_argument("--json")
+    for name in ("--json", "--data-binary"):
+        parser.add_argument(name)
     parser.add_argument("url")
     return parser
 

@@ -126,12 +126,14 @@ def model(name: str) -> Any:
     return getattr(importlib.import_module("made_client.models"), name)
 
 
-def test_the_generator_complains_of_nothing_but_yaml(generated: Generated) -> None:
-    """A body may also be YAML, which it leaves out; JSON stays."""
+def test_the_generator_complains_of_nothing_but_other_bodies(generated: Generated) -> None:
+    """A body may also be YAML, rows also CSV, which it leaves out; JSON stays."""
     complaints = [
         block.split("\n\n")[1] for block in re.split(r"^WARNING parsing ", generated[1], flags=re.M)[1:]
     ]
-    assert set(complaints) == {"Unsupported content type application/yaml"}
+    assert set(complaints) == {
+        f"Unsupported content type {kind}" for kind in ("application/yaml", "text/csv")
+    }
     assert not re.search(r"^ERROR", generated[1], re.M)
 
 
@@ -145,7 +147,7 @@ def test_no_operation_and_no_model_is_lost(generated: Generated, stack: Stack) -
     assert named - {name.lower() for name in models} == set()
 
 
-def test_it_submits_waits_and_reads_a_curve(client: Any) -> None:
+def test_it_submits_waits_reads_a_curve_and_predicts(client: Any) -> None:
     job = made_job(client, dataset=uploaded(client).id)
     while job.status not in ("succeeded", "failed", "cancelled"):
         job = operation("get_job").sync(job.id, client=client, wait=20)
@@ -157,6 +159,7 @@ def test_it_submits_waits_and_reads_a_curve(client: Any) -> None:
     assert {marker.kind for marker in curve.markers} == {"best", "stopped"}
     events = operation("read_events").sync(job.id, client=client)
     assert [event.data["status"] for event in events.data if event.event == "end"] == ["succeeded"]
+    assert predicted(client, job) == "class_0"
 
 
 def uploaded(client: Any) -> Any:
@@ -164,6 +167,17 @@ def uploaded(client: Any) -> Any:
     with WINE.open("rb") as content:
         body = model("UploadDatasetBody")(file=file(content, WINE.name), target="target")
         return operation("upload_dataset").sync(client=client, body=body)
+
+
+def predicted(client: Any, job: Any) -> str:
+    """What the network says of the first wine."""
+    row = operation("read_rows").sync(job.dataset.id, client=client, limit=1).data[0].to_dict()
+    body = model("PredictionRequest")(rows=[model("PredictionRequestRowsItem").from_dict(row)])
+    answer = operation("predict_rows").sync(job.id, client=client, body=body)
+    (prediction,) = answer.predictions
+    assert answer.classes == ["class_0", "class_1", "class_2"]
+    assert sum(prediction.probabilities.additional_properties.values()) == pytest.approx(1)
+    return str(prediction.label)
 
 
 def made_job(client: Any, dataset: str) -> Any:
@@ -187,6 +201,8 @@ NOTHING_LOST = (
     ("/v1/jobs/{job}", "JobAnswer"),
     ("/v1/jobs/{job}/curves", "CurveAnswer"),
     ("/v1/jobs/{job}/weights", "WeightsAnswer"),
+    ("/v1/jobs/{job}/card", "ModelCard"),
+    ("/v1/jobs/{job}/diagnosis", "DiagnosisAnswer"),
     ("/v1/jobs/{job}/events", "ListingLoggedEvent"),
     ("/v1/jobs", "ListingJobAnswer"),
     ("/v1/datasets/{dataset}", "DatasetDetail"),
@@ -239,6 +255,7 @@ def test_what_is_refused_is_a_typed_problem(client: Any, generated: Generated, a
 # ── those that are shown ────────────────────────────────────────────────────────────────────────────────────
 
 CURVE = r"best epoch (\d+)"
+FIRST_WINE = "class_0"
 LIVE = r"^epoch +\d+  0\.\d+  0\.\d+$"
 
 
@@ -291,7 +308,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize(("way", "name"), [(way, name) for way, names in WAYS.items() for name in names])
-def test_an_example_trains_follows_and_reads_the_curve(
+def test_an_example_trains_follows_and_reads_the_curve_and_predicts(
     way: str, name: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     done = run(COMMANDS[name], tmp_path, request.getfixturevalue(way))
@@ -300,6 +317,7 @@ def test_an_example_trains_follows_and_reads_the_curve(
     best = re.findall(CURVE, done.said)
     assert best, done.said
     assert len(seen) == int(best[-1]) + 10, "ten epochs of patience behind the best, each of them seen"
+    assert FIRST_WINE in done.said.splitlines()[-1]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -328,6 +346,7 @@ def test_the_stand_in_for_curl_does_as_curl_does(asking: Served, tmp_path: Path)
     done = run(["env", f"PATH={tmp_path}:{os.environ['PATH']}", *COMMANDS["curl"]], tmp_path, asking)
     assert done.code == 0, done.said
     assert re.findall(CURVE, done.said)
+    assert FIRST_WINE in done.said.splitlines()[-1]
 
 
 IN_A_PAGE = """
@@ -336,8 +355,9 @@ async ([server, key]) => {
     const csv = await (await fetch("/wine.csv")).text();
     const lines = [];
     try {
-        const { job, curve } = await train({ server, key, csv, tell: (line) => lines.push(line) });
-        return { lines, best: job.result.best_epoch, epochs: curve.epochs };
+        const tell = (line) => lines.push(line);
+        const { job, curve, prediction } = await train({ server, key, csv, tell });
+        return { lines, best: job.result.best_epoch, epochs: curve.epochs, label: prediction.label };
     } catch (error) {
         return { error: error.message };
     }
@@ -366,6 +386,7 @@ def test_the_example_for_browsers_works_in_one(
     done = page.evaluate(IN_A_PAGE, [served.address, served.key])
     assert len([line for line in done["lines"] if re.match(LIVE, line)]) == done["best"] + 10
     assert done["epochs"] == list(range(1, done["best"] + 11))
+    assert done["label"] == FIRST_WINE
     streams = [
         one.resource_type for one in asked if f"{served.address}/v1/jobs/" in one.url if "/events" in one.url
     ]

@@ -28,7 +28,7 @@ _FORMS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "model": ModelCard,
         "description": "The card, in the form that `format` or `Accept` asks for.",
-        "content": {"text/markdown": {"schema": {"type": "string"}}},
+        "content": {"application/json": {}, "text/markdown": {"schema": {"type": "string"}}},
     }
 }
 
@@ -39,7 +39,7 @@ _FORMS: Final[dict[int | str, dict[str, Any]]] = {
     responses=documented(409) | _FORMS,
     response_class=Response,
 )
-def show(
+def read_card(
     request: Request,
     job_id: str,
     caller: CallerDep,

@@ -33,7 +33,7 @@ _FILE: Final[dict[int | str, dict[str, Any]]] = {
 
 
 @router.get("/v1/jobs/{job_id}/model", responses=documented(409) | _FILE, response_class=Response)
-def download(
+def download_model(
     request: Request,
     job_id: str,
     caller: CallerDep,

@@ -43,7 +43,7 @@ _FORMS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "model": PredictionAnswer,
         "description": "The predictions, in the form that `Accept` asks for.",
-        "content": {CSV: {"schema": {"type": "string"}}},
+        "content": {JSON: {}, CSV: {"schema": {"type": "string"}}},
     }
 }
 
@@ -55,7 +55,7 @@ _FORMS: Final[dict[int | str, dict[str, Any]]] = {
     openapi_extra=_BODY,
     response_class=Response,
 )
-async def predict(request: Request, job_id: str, caller: CallerDep, server: ServerDep) -> Response:
+async def predict_rows(request: Request, job_id: str, caller: CallerDep, server: ServerDep) -> Response:
     """Ask a job's network about rows in the data's own columns and units; 404 until it has weights.
 
     JSON, `{"rows": [{column: value}]}`, or CSV with a header line. Every column that the network was trained

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Trains a network on wine.csv, follows it live and reads its curve: with curl (7.82 or later) alone.
+# Trains a network on wine.csv, follows it live, reads its curve and predicts: with curl (7.82 or later) alone.
 #
 #   examples/clients/with_curl.sh [http://127.0.0.1:8000]
 #
@@ -40,3 +40,6 @@ call -N -H 'Accept: text/event-stream' "$api/jobs/$job/events" | sed -n \
 answer=$(call "$api/jobs/$job?wait=60") || fail "$answer"
 echo "$answer" | grep -q '"status": *"succeeded"' || fail "$answer"
 call "$api/jobs/$job/curves?format=txt"
+
+# What the network says of the first wine, in the file's own columns and units. Rows may be JSON as well.
+head -2 "$data" | call -H 'Content-Type: text/csv' -H 'Accept: text/csv' --data-binary @- "$api/jobs/$job/predict"

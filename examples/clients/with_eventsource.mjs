@@ -1,7 +1,7 @@
-// Trains a network on wine.csv, follows it live and reads its curve: in a browser, or in Node 22 or later.
+// Trains a network on wine.csv, follows it live, reads its curve and predicts: in a browser, or in Node 22+.
 //
 //     import { train } from "./with_eventsource.mjs";
-//     const { job, curve } = await train({ server: "http://127.0.0.1:8000", csv, key, tell });
+//     const { job, curve, prediction } = await train({ server: "http://127.0.0.1:8000", csv, key, tell });
 //
 //     node examples/clients/with_eventsource.mjs [http://127.0.0.1:8000]
 //
@@ -42,7 +42,18 @@ export async function train({ server, csv, key, tell = console.log }) {
   const curve = await ask(`/jobs/${job.id}/curves?series=train_loss,val_loss`);
   const best = job.result.best_epoch;
   tell(`best epoch ${best}: val_loss ${curve.series.val_loss[curve.epochs.indexOf(best)]}`);
-  return { job, curve };
+
+  // A row names the file's own columns, in the file's own units; the target may come along.
+  const { data: rows } = await ask(`/datasets/${dataset.id}/rows?limit=1`);
+  const {
+    predictions: [prediction],
+  } = await ask(`/jobs/${job.id}/predict`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ rows }),
+  });
+  tell(`the first wine: ${prediction.label}, ${JSON.stringify(prediction.probabilities)}`);
+  return { job, curve, prediction };
 }
 
 /** Hears a job's events as they happen, each by the listener of its kind; returns when the job has ended. */

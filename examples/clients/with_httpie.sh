@@ -1,5 +1,5 @@
 #!/bin/sh
-# Trains a network on wine.csv, follows it live and reads its curve: with HTTPie (pip install httpie).
+# Trains a network on wine.csv, follows it live, reads its curve and predicts: with HTTPie (pip install httpie).
 #
 #   examples/clients/with_httpie.sh [http://127.0.0.1:8000]
 #
@@ -41,3 +41,6 @@ call --stream GET "$api/jobs/$job/events" Accept:text/event-stream | sed -n \
 answer=$(call GET "$api/jobs/$job" wait==60) || fail "$answer"
 echo "$answer" | grep -q '"status": *"succeeded"' || fail "$answer"
 call GET "$api/jobs/$job/curves" format==txt
+
+# What the network says of the first wine, in the file's own columns and units. Rows may be JSON as well.
+call POST "$api/jobs/$job/predict" Content-Type:text/csv Accept:text/csv --raw="$(head -2 "$data")"

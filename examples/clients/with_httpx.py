@@ -1,4 +1,4 @@
-"""Trains a network on wine.csv, follows it live and reads its curve: with httpx (pip install httpx).
+"""Trains a network on wine.csv, follows it live, reads its curve and predicts: with httpx.
 
     python examples/clients/with_httpx.py [http://127.0.0.1:8000]
 
@@ -45,6 +45,10 @@ def main(server: str, key: str | None) -> None:
         losses = dict(zip(curve["epochs"], curve["series"]["val_loss"], strict=True))
         best = job["result"]["best_epoch"]
         print(f"best epoch {best}: val_loss {losses[best]:.4f}, test {job['result']['test']}")
+        # A row names the file's own columns, in the file's own units; the target may come along.
+        rows = said(client.get(f"/datasets/{dataset_id}/rows", params={"limit": 1}))["data"]
+        told = said(client.post(f"/jobs/{job_id}/predict", json={"rows": rows}))["predictions"][0]
+        print(f"the first wine: {told['label']}, {told['probabilities']}")
 
 
 def upload(client: httpx.Client) -> str:
