@@ -67,6 +67,7 @@ Send a job spec, get a trained, regularized network and its learning curve.
    `diabetes`.
 2. `POST /v1/jobs` a spec; only `dataset` is required.
 3. Watch `GET /v1/jobs/{id}/events`, read `GET /v1/jobs/{id}`, draw `GET /v1/jobs/{id}/curves?format=png`.
+4. Ask the network: `POST /v1/jobs/{id}/predict`; or take it away: `GET /v1/jobs/{id}/model`.
 
 Errors are problem documents (RFC 9457) that point to what is wrong and say what to write instead.
 """

@@ -24,6 +24,7 @@ GROUPS = {
     "stacks": "sixteen jobs that differ in regularization",
     "jobs": "the way through the service: overhead, throughput, a grid",
     "reading": "what a busy dashboard asks",
+    "predictions": "trained networks being asked, and taken away",
     "loaded": "the API while both cores train, and what it takes in",
     "memory": "of the processes at rest, and of a stack against its estimate",
 }

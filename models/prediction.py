@@ -98,7 +98,7 @@ class Predictor:
         import numpy as np
 
         feeds = {
-            name: np.column_stack([columns[column][rows] for column in names])
+            name: np.ascontiguousarray(np.array([columns[column][rows] for column in names]).T)
             for name, names in ((NUMBERS, self._numbers), (TEXTS, self._texts))
             if names
         }

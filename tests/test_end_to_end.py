@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import subprocess
 import time
@@ -138,6 +139,36 @@ class Service:
         assert weights["layers"][0]["zeros"] > 0, "the L1 penalty makes exact zeros"
         assert weights["linear"] is None
 
+    def test_its_predictions_are_as_good_as_its_result_says(
+        self, stack: Stack, seed_job: dict[str, Any], tmp_path: Path
+    ) -> None:
+        """All rows of the data, sent as the file they are in: right as often as the splits' metrics tell."""
+        bundled_csv("digits", tmp_path / "digits.csv")
+        path = f"/v1/jobs/{seed_job['id']}"
+        content = (tmp_path / "digits.csv").read_bytes()
+        answer = json.loads(
+            stack.client.ask(f"{path}/predict", content, "text/csv", accept="application/json")
+        )
+        with (tmp_path / "digits.csv").open() as file:
+            truth = [row[answer["target"]] for row in csv.DictReader(file)]
+        right = sum(said["label"] == label for said, label in zip(answer["predictions"], truth, strict=True))
+        card, result = stack.client.get(f"{path}/card"), seed_job["result"]
+        splits = card["data"]["splits"]
+        assert right == round(sum(result[split]["accuracy"] * rows for split, rows in splits.items()))
+
+    def test_its_network_can_be_taken_away(
+        self, stack: Stack, seed_job: dict[str, Any], tmp_path: Path
+    ) -> None:
+        for form in ("onnx", "safetensors"):
+            size = stack.client.download(
+                f"/v1/jobs/{seed_job['id']}/model", tmp_path / f"network.{form}", format=form
+            )
+            assert (
+                size == (tmp_path / f"network.{form}").stat().st_size > 4 * seed_job["result"]["parameters"]
+            )
+        text = stack.client.read(f"/v1/jobs/{seed_job['id']}/card", format="md").decode()
+        assert "early stopping on val_loss (patience 3)" in text
+
     def test_a_job_that_names_only_its_dataset_is_a_good_one(self, stack: Stack) -> None:
         job = finished(stack, submit(stack, {"dataset": "iris"}))
         assert job["status"] == "succeeded", job
@@ -218,7 +249,7 @@ class Service:
         found = stack.client.get("/v1/jobs", **{"metadata.team": "risk", "status": "succeeded"})
         assert [job["id"] for job in found["data"]] == [job_id]
         stack.client.delete(f"/v1/jobs/{job_id}")
-        for path in ("", "/curves", "/events", "/weights"):
+        for path in ("", "/curves", "/events", "/weights", "/model", "/card"):
             with pytest.raises(RefusedError) as gone:
                 stack.client.get(f"/v1/jobs/{job_id}{path}")
             assert gone.value.status == 404

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 from api.cards import words
@@ -148,7 +148,7 @@ def _sparsity(summary: Mapping[str, Any]) -> CardSparsity:
 
 def _onnx(address: str, exported: Exported) -> CardOnnx:
     inputs, outputs = (
-        [CardPort(**asdict(port)) for port in ports] for ports in (exported.inputs, exported.outputs)
+        [CardPort(**port.told()) for port in ports] for ports in (exported.inputs, exported.outputs)
     )
     told = {"sha256": exported.sha256, "bytes": exported.bytes}
     return CardOnnx(address=f"{address}/model?format=onnx", inputs=inputs, outputs=outputs, **told)

@@ -17,7 +17,8 @@ from models.complaints import printable
 
 Lines = Iterator[str]
 
-_MARKUP: Final = re.compile(r"([\\`*_\[\]<>|~&#@$])")
+_MARKUP: Final = re.compile(r"([\\`*\[\]<>|~&#@$]|(?<!\w)_|_(?!\w))")
+"""An underscore within a word is no markup."""
 _LINKS: Final = re.compile(r"(https?|ftp|www)([:.])", re.IGNORECASE)
 _MOST_COLUMNS: Final = 100
 """Rows of a table of columns; wider data are told in numbers, and in full as JSON."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
@@ -58,6 +58,10 @@ class Port:
     kind: str | None = None
     """An input's kind of column; None for an output."""
 
+    def told(self) -> dict[str, Any]:
+        """As JSON."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
 
 _ELEMENTS: Final = {"float64": "DOUBLE", "float32": "FLOAT", "string": "STRING"}
 
@@ -71,10 +75,9 @@ _READ_AS: Final = {
 
 def inputs(about: About) -> list[Port]:
     """One a column of the network, of its very name, in the order of the file."""
-    ports = []
+    ports, kinds = [], {column.name: column.kind for column in about.description.columns}
     for column in about.preprocessor.columns:
-        known = about.description.column(column.name)
-        kind = known.kind if known else column.kind
+        kind = kinds.get(column.name, column.kind)
         type_ = "string" if column.kind == "categorical" else "float64"
         ports.append(Port(column.name, type_, ["rows", 1], f"{column.name}: {_READ_AS[kind]}", kind))
     return ports
@@ -195,8 +198,8 @@ def _metadata(stored: Stored, origin: Origin) -> dict[str, str]:
         "task": about.task,
         "target": about.description.target.name,
         "classes": None if classes is None else [one.label for one in classes],
-        "inputs": [asdict(port) for port in inputs(about)],
-        "outputs": [asdict(port) for port in outputs(about, floating(stored))],
+        "inputs": [port.told() for port in inputs(about)],
+        "outputs": [port.told() for port in outputs(about, floating(stored))],
         "missing": {"float64": "NaN", "string": MISSING_TEXT},
         "spec": about.spec.model_dump(mode="json"),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ class Sheet:
         self._prefix = "network/"
         while any(name.startswith(self._prefix) for name in taken):
             self._prefix += "/"
-        self._given: set[str] = set()
+        self._times: Counter[str] = Counter()
 
     def constant(self, values: NDArray[Any], name: str) -> str:
         """A tensor that the file holds; its full name."""
@@ -64,9 +65,6 @@ class Sheet:
         self.written.append(node)
 
     def _named(self, name: str) -> str:
-        full, number = self._prefix + name, 1
-        while full in self._given:
-            number += 1
-            full = f"{self._prefix}{name}_{number}"
-        self._given.add(full)
-        return full
+        self._times[name] += 1
+        number = self._times[name]
+        return f"{self._prefix}{name}" if number == 1 else f"{self._prefix}{name}:{number}"

@@ -18,7 +18,7 @@ from models.encoding import MAX_LEVELS
 from models.errors import DataError
 from models.preprocessing import Preprocessor, fit, most_features, prepare
 from models.spec import JobSpec, PreprocessingSpec, SplitSpec
-from models.splits import split_rows
+from models.splits import sizes, split_rows
 
 WAYS = ("standardize", "robust", "quantile", "none")
 
@@ -337,6 +337,14 @@ def test_every_row_is_dealt_once_by_the_seed(stratify: bool) -> None:
     assert [len(rows) for rows in dealt.values()] == [106, 36, 36]
     assert split(table, stratify=stratify) == dealt
     assert split(table, stratify=stratify, seed=1) != dealt
+
+
+@pytest.mark.parametrize(("validation", "test"), [(0.2, 0.2), (0, 0.3), (0.001, 0), (0.33, 0.33)])
+def test_how_many_rows_a_split_gets_is_known_without_the_data(validation: float, test: float) -> None:
+    dealt = split(bundled("wine"), validation=validation, test=test)
+    asked = SplitSpec(validation=float(validation), test=float(test))
+    assert sizes(asked, 178) == {name: len(rows) for name, rows in dealt.items()}
+    assert sizes(SplitSpec(column="fold"), 178) is None
 
 
 @pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "digits"])

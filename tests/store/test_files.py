@@ -76,6 +76,31 @@ def test_what_is_put_is_fetched(files: Files, tmp_path: Path, size: int) -> None
     assert list(fetched.parent.iterdir()) == [fetched]
 
 
+@pytest.mark.parametrize("size", [0, 1, CHUNK, 2 * CHUNK + 17])
+def test_what_is_put_is_read_in_pieces(files: Files, tmp_path: Path, size: int) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(size))
+    stored = files.put(KEY, source)
+    assert b"".join(files.read(KEY, sha256=stored.sha256)) == source.read_bytes()
+
+
+def test_what_is_read_is_whole_or_lacks_its_last_piece(files: Files, tmp_path: Path) -> None:
+    """Damage is told before the last piece is given, in a small file before anything is."""
+    source = tmp_path / "source"
+    for size in (12, 2 * CHUNK + 17):
+        source.write_bytes(b"a" * size)
+        stored = files.put(KEY, source)
+        source.write_bytes(b"a" * (size - 1) + b"b")
+        files.put(KEY, source)
+        given: list[bytes] = []
+        with pytest.raises(FileDamaged):
+            given.extend(files.read(KEY, sha256=stored.sha256))
+        assert sum(map(len, given)) < size
+        assert given or size < CHUNK
+    with pytest.raises(FileMissing):
+        next(files.read("weights/none", sha256=""))
+
+
 def test_what_is_put_again_replaces(files: Files, source: Path, tmp_path: Path) -> None:
     old = files.put(KEY, source)
     source.write_bytes(b"four layers")

@@ -21,8 +21,12 @@ def test_weights_come_back_with_their_summary(database: Database) -> None:
     with database.reading() as tx:
         found = weights.get(tx, job.id)
         assert weights.known(tx, [stored.key, "weights/orphan"]) == {stored.key}
-        with elsewhere(tx), pytest.raises(NotFound):
-            weights.get(tx, job.id)
+        assert weights.file(tx, job.id) == stored
+        for look in (weights.get, weights.file):
+            with elsewhere(tx), pytest.raises(NotFound):
+                look(tx, job.id)
+            with pytest.raises(NotFound):
+                look(tx, "nothing")
     assert Stored(found.key, found.sha256, found.bytes) == stored
     assert found.summary["layers"] == [{"name": "output", "max_abs": None, "nonfinite": {"max_abs": "inf"}}]
 
