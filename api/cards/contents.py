@@ -23,8 +23,11 @@ from api.schemas.cards import (
     ModelCard,
 )
 from api.schemas.datasets import description_of
+from api.schemas.diagnosis import DiagnosisAnswer
 from api.schemas.jobs import SpecWarning
+from models.complaints import printable
 from models.datasets import Description
+from models.diagnosis import Diagnosis
 from models.spec import SplitSpec
 from models.splits import SPLITS, sizes
 from store.curves import Curve
@@ -49,6 +52,7 @@ class Sources:
     curve: Curve
     """Of the job's losses."""
     exported: Exported
+    diagnosis: Diagnosis | None
 
 
 def card(sources: Sources) -> ModelCard:
@@ -66,6 +70,7 @@ def card(sources: Sources) -> ModelCard:
         ],
         curve=_curve(sources, address),
         result=_result(job.result or {}),
+        diagnosis=DiagnosisAnswer.of(job, sources.diagnosis) if sources.diagnosis else None,
         sparsity=_sparsity(sources.weights.summary),
         warnings=[SpecWarning(**warning) for warning in job.warnings],
         weights=CardFile(
@@ -82,7 +87,8 @@ def _purpose(about: Description, exported: Exported) -> str:
     what = "the class" if about.classes else "the value"
     count = len(exported.inputs)
     columns = "one column" if count == 1 else f"{count} columns"
-    return f"Predicts {what} of {about.target.name!r} from {columns}, for rows like those of the data."
+    target = printable(about.target.name)
+    return f"Predicts {what} of {target!r} from {columns}, for rows like those of the data."
 
 
 def _limits(job: Job) -> Iterator[str]:

@@ -30,21 +30,29 @@ def to_markdown(card: ModelCard) -> str:
 
 
 def escaped(text: object) -> str:
-    """Text as one line that is nothing but text, wherever in Markdown it stands."""
-    line = _MARKUP.sub(r"\\\1", printable(str(text)))
-    return _LINKS.sub(r"\1\\\2", line)
+    """A name as one line that is nothing but text, wherever in Markdown it stands; a long one is cut."""
+    return _text(printable(str(text)))
+
+
+def sentence(words: str) -> str:
+    """Our own words, whole; there may be a name of somebody's in them."""
+    return _text("".join(one if one.isprintable() else "\ufffd" for one in words))
+
+
+def _text(line: str) -> str:
+    return _LINKS.sub(r"\1\\\2", _MARKUP.sub(r"\\\1", line))
 
 
 def _title(card: ModelCard) -> Lines:
     yield f"# Model card: {escaped(card.name or card.job_id)}"
     yield ""
-    yield f"{escaped(card.purpose)} Job `{card.job_id}`, {card.status}: {escaped(card.stop_detail or '')}"
+    yield f"{sentence(card.purpose)} Job `{card.job_id}`, {card.status}: {sentence(card.stop_detail or '')}"
 
 
 def _limits(card: ModelCard) -> Lines:
     yield "## What it is not for"
     yield ""
-    yield from (f"- {escaped(limit)}" for limit in card.limits)
+    yield from (f"- {sentence(limit)}" for limit in card.limits)
 
 
 def _data(card: ModelCard) -> Lines:
@@ -83,7 +91,7 @@ def _training(card: ModelCard) -> Lines:
     shape = f"{'-'.join(map(str, widths))} units, {network['activation']}" if widths else "a linear model"
     yield f"Hidden layers: {shape}. Optimizer: {optimizer['kind']}."
     yield ""
-    yield from ([f"- {escaped(one.words)}" for one in card.techniques] or ["No regularization."])
+    yield from ([f"- {sentence(one.words)}" for one in card.techniques] or ["No regularization."])
     yield ""
     yield from _fenced("json", json.dumps(card.spec, indent=2))
 
@@ -111,6 +119,22 @@ def _result(card: ModelCard) -> Lines:
     yield from _table(("metric", *splits), rows)
     yield ""
     yield f"Generalization gap (validation loss − training loss): {_number(card.result.generalization_gap)}."
+
+
+def _diagnosis(card: ModelCard) -> Lines:
+    yield "## Diagnosis"
+    yield ""
+    if card.diagnosis is None:
+        yield "There is no curve to judge."
+        return
+    yield f"**{card.diagnosis.verdict.replace('_', ' ')}**: {sentence(card.diagnosis.summary)}"
+    yield ""
+    yield from (f"- {sentence(one.detail)}" for one in card.diagnosis.evidence)
+    if card.diagnosis.suggestions:
+        yield ""
+        yield "To try next:"
+        yield ""
+        yield from (f"- {one.technique}: {sentence(one.detail)}" for one in card.diagnosis.suggestions)
 
 
 def _sparsity(card: ModelCard) -> Lines:
@@ -166,7 +190,7 @@ def _environment(card: ModelCard) -> Lines:
 
 
 _SECTIONS: Final[tuple[Callable[[ModelCard], Lines], ...]] = (
-    *(_title, _limits, _data, _training, _curve, _result, _sparsity),
+    *(_title, _limits, _data, _training, _curve, _result, _diagnosis, _sparsity),
     *(_warnings, _files, _environment),
 )
 

@@ -10,14 +10,19 @@ from api import negotiation
 from api.cards import Sources, card, to_markdown
 from api.cards.contents import SERIES
 from api.deps import CallerDep, ServerDep
+from api.diagnosing import diagnosis_of
+from api.errors import NoDiagnosisError
 from api.networks import no_weights
 from api.problems import documented
 from api.schemas.cards import ModelCard
+from models.diagnosis import Diagnosis
 from store import curves, datasets, jobs, weights
 from store.curves import Packed
 from store.errors import NotFound
 from store.files import Stored
 from store.jobs import Job
+from store.session import Connection
+from store.settings import Settings
 
 router = APIRouter(tags=["models"])
 
@@ -59,13 +64,21 @@ def read_card(
             raise no_weights(tx, job_id) from None
         dataset = datasets.get(tx, job.dataset_id)
         packed = curves.packed(tx, job_id, series=list(SERIES))
+        diagnosis = _diagnosis(tx, job, server.settings)
     curve = packed.curve(_rows(job, packed))
     exported = server.networks.told(job, Stored(kept.key, kept.sha256, kept.bytes))
-    made = card(Sources(job, dataset, kept, curve, exported))
+    made = card(Sources(job, dataset, kept, curve, exported, diagnosis))
     headers = {"Vary": "Accept"}
     if (format or MEDIA_TYPES[accepted]) == "md":
         return Response(to_markdown(made), media_type="text/markdown", headers=headers)
     return Response(made.model_dump_json(), media_type="application/json", headers=headers)
+
+
+def _diagnosis(tx: Connection, job: Job, settings: Settings) -> Diagnosis | None:
+    try:
+        return diagnosis_of(tx, job, settings)
+    except NoDiagnosisError:
+        return None
 
 
 def _rows(job: Job, packed: Packed) -> list[int]:

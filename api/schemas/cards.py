@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
+from api.schemas.diagnosis import DiagnosisAnswer
 from api.schemas.jobs import FullSpec, SpecWarning, Status, StopReason
 from api.schemas.shapes import Answer
 from models.datasets import ClassCount
@@ -124,6 +125,8 @@ class ModelCard(Answer):
     techniques: list[CardTechnique]
     curve: CardCurve
     result: CardResult
+    diagnosis: DiagnosisAnswer | None
+    """What its curve says, and what to try next; null where it was broken off before its first epoch."""
     sparsity: CardSparsity
     warnings: list[SpecWarning]
     environment: dict[str, Any] | None

@@ -103,6 +103,17 @@ def test_a_card_tells_what_is_stored(client: TestClient, job: str) -> None:
     assert [one["name"] for one in told["techniques"]] == list(COCKTAIL)
 
 
+def test_a_card_holds_the_diagnosis_and_whole_sentences(client: TestClient, job: str) -> None:
+    told = card(client, job)
+    assert told["diagnosis"] == client.get(f"/v1/jobs/{job}/diagnosis").json()
+    text = client.get(f"/v1/jobs/{job}/card?format=md").text
+    verdict = told["diagnosis"]["verdict"].replace("_", " ")
+    assert f"## Diagnosis\n\n**{verdict}**" in text
+    plain = text.replace("\\", "")
+    assert all(f"- {limit}\n" in plain for limit in told["limits"])
+    assert all(f"- {each['detail']}" in plain for each in told["diagnosis"]["evidence"])
+
+
 def test_its_files_are_those_that_may_be_taken(client: TestClient, job: str) -> None:
     told = card(client, job)
     for file in (told["onnx"], told["weights"]):
