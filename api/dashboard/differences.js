@@ -2,7 +2,7 @@
 
 import { card, h, scroller } from "./elements.js";
 import { at } from "./form.js";
-import { deviation, differing, mean } from "./groups.js";
+import { HEADLINES, deviation, differing, mean } from "./groups.js";
 import { pill } from "./standing.js";
 import { stroke } from "./strokes.js";
 import { figures, table } from "./table.js";
@@ -65,7 +65,9 @@ const leaf = (path) => plain(path.replace(/^regularization\./, "")).replaceAll("
 function setting(spec, path) {
   const found = at(spec, `/${path.replaceAll(".", "/")}`);
   const isTechnique = found && typeof found === "object" && !Array.isArray(found);
-  return written(isTechnique ? (found.strength ?? found.hidden ?? "on") : found);
+  if (!isTechnique) return written(found);
+  const headline = HEADLINES.find((name) => name in found);
+  return headline ? written(found[headline]) : "on";
 }
 
 function written(value) {

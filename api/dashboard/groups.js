@@ -1,6 +1,7 @@
 // Several jobs side by side: in what their specs differ, and which are the same but for their seeds.
 
 const NAMES = ["name", "metadata", "priority"]; // What tells jobs apart without training them differently.
+export const HEADLINES = ["strength", "hidden"]; // The setting that says most of a technique.
 const SEEDS = ["training.seed", "split.seed"];
 
 /** `{"network.hidden": [64, 32], …}`: each leaf of a spec under its path. */
@@ -27,6 +28,7 @@ export function differing(specs) {
   );
   const varies = (path) => {
     const technique = off.find((one) => path.startsWith(`${one}.`));
+    if (HEADLINES.some((name) => path === `${technique}.${name}`)) return false; // It stands for the technique.
     const asked = technique ? flats.filter((one) => one.get(technique) !== null) : flats;
     return new Set(asked.map((one) => JSON.stringify(one.get(path)))).size > 1;
   };
