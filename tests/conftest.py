@@ -42,6 +42,7 @@ def _temporary_files_in_memory() -> None:
 _temporary_files_in_memory()
 
 LONGEST = (
+    "tests/test_clients.py",
     "tests/worker/test_processes.py",
     "tests/store/test_arrows.py",
     "tests/test_end_to_end.py",

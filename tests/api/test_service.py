@@ -80,7 +80,7 @@ def test_an_address_says_what_it_answers(client: TestClient, path: str, methods:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v2/jobs", "/v1/jobs/", "/v1/job", "/docs/nothing", "//", "/%00", "/é"]
+    "path", ["/nothing", "/v1", "/v2/jobs", "/v1/jobs/", "/v1/job", "/docs/nothing", "/%00", "/é"]
 )
 def test_where_there_is_nothing_a_problem_says_so(client: TestClient, path: str) -> None:
     response = client.get(path)
