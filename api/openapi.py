@@ -76,6 +76,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
             tags=app.openapi_tags,
         )
         _keep_nulls(app, document)
+        _json_first(document)
         schemas = document["components"]["schemas"]
         for model in _BODIES:
             schemas |= _schemas(model)
@@ -106,6 +107,15 @@ def _keep_nulls(app: FastAPI, document: dict[str, Any]) -> None:
         said = getattr(route, "openapi_extra", None) or {}
         for method in route.methods or () if "requestBody" in said else ():
             document["paths"][route.path_format][method.lower()]["requestBody"] = said["requestBody"]
+
+
+def _json_first(document: dict[str, Any]) -> None:
+    """Clients that are generated take the first form of an answer that they know for the only one."""
+    operations = (each for methods in document["paths"].values() for each in methods.values())
+    for answer in (answer for each in operations for answer in each["responses"].values()):
+        content = answer.get("content", {})
+        if "application/json" in content:
+            answer["content"] = {"application/json": content["application/json"], **content}
 
 
 def _say_who_may(document: dict[str, Any]) -> None:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from api.charts.lettering import number
+from api.problems import printable
 from api.schemas.cards import CardPort, ModelCard
-from models.complaints import printable
 
 Lines = Iterator[str]
 

@@ -40,7 +40,7 @@ def _strength(settings: Settings) -> str:
 def _dropout(settings: Settings) -> str:
     hidden = settings["hidden"]
     rates = ", ".join(f"{rate:g}" for rate in (hidden if isinstance(hidden, list) else [hidden]))
-    return f"dropout, rate {settings['input']:g} on the input and {rates} on hidden layers; none in use"
+    return f"dropout, rate {settings['input']:g} on the input and {rates} on hidden layers; in training only"
 
 
 def _batch_norm(settings: Settings) -> str:

@@ -79,7 +79,7 @@ def inputs(about: About) -> list[Port]:
     for column in about.preprocessor.columns:
         kind = kinds.get(column.name, column.kind)
         type_ = "string" if column.kind == "categorical" else "float64"
-        ports.append(Port(column.name, type_, ["rows", 1], f"{column.name}: {_READ_AS[kind]}", kind))
+        ports.append(Port(column.name, type_, ["rows", 1], _READ_AS[kind], kind))
     return ports
 
 
@@ -92,7 +92,7 @@ def outputs(about: About, floating: str) -> list[Port]:
     classes, target = about.description.classes, about.description.target.name
     if classes is None:
         return [Port(_free("value", taken), "float64", ["rows"], f"{target}, in its own units")]
-    order = "probabilities of the classes, in the order of the metadata's `classes`"
+    order = "the probability of each class, in the order of the classes in the metadata"
     return [
         Port(_free("label", taken), "string", ["rows"], f"{target}: the most probable class"),
         Port(_free("probabilities", taken), floating, ["rows", len(classes)], order),

@@ -29,6 +29,19 @@ def test_what_an_example_leaves_empty_on_purpose_is_in_the_document(client: Test
         }
 
 
+def test_json_is_the_first_form_of_every_answer_that_has_it(client: TestClient) -> None:
+    paths = client.get("/v1/openapi.json").json()["paths"]
+    contents = [
+        list(answer["content"])
+        for methods in paths.values()
+        for operation in methods.values()
+        for answer in operation["responses"].values()
+        if "application/json" in answer.get("content", {})
+    ]
+    assert {kinds[0] for kinds in contents} == {"application/json"}
+    assert ["application/json", "text/csv"] in contents
+
+
 def test_examples_are_valid_by_the_schema_beside_them(client: TestClient) -> None:
     from jsonschema import Draft202012Validator
 
