@@ -146,6 +146,13 @@ SLIDER = "Number(document.querySelector('.slide input')?.max ?? 0)"
 """The last epoch that the page knows."""
 
 
+def job_of(page: Page) -> str:
+    """The job that a page shows."""
+    found = re.search(r"#/jobs/(job_\w+)", page.url)
+    assert found
+    return found[1]
+
+
 def heading(page: Page, text: str | re.Pattern[str]) -> None:
     page.get_by_role("heading", level=1, name=text).wait_for()
 
@@ -183,7 +190,7 @@ def test_from_a_file_to_a_network_and_its_comparison(site: Site, opened: Opened)
     assert page.locator(".head .pill").inner_text() == "succeeded"
     page.get_by_role("heading", name="Weights", exact=True).wait_for()
 
-    first = page.url.rpartition("/")[2]
+    first = job_of(page)
     second = site.finished(
         {"dataset": site.client.get(f"/v1/jobs/{first}")["dataset"]["id"], "training": {"max_epochs": 30}}
     )
@@ -265,7 +272,7 @@ def test_a_network_at_work_and_again_with_changes(site: Site, opened: Opened) ->
     page.get_by_label("L1", exact=True).check()
     page.get_by_role("button", name="Submit").click()
     page.get_by_role("heading", name="Result").wait_for()
-    spec = site.client.get(f"/v1/jobs/{page.url.rpartition('/')[2]}")["spec"]
+    spec = site.client.get(f"/v1/jobs/{job_of(page)}")["spec"]
     assert (spec["name"], spec["training"]["max_epochs"]) == ("first", 12)
     assert spec["regularization"]["l1"]["strength"] == 1e-4
     assert spec["regularization"]["dropout"]["hidden"] == [0.2, 0.2]
@@ -285,8 +292,11 @@ def test_what_to_try_next_is_one_press_away(site: Site, opened: Opened) -> None:
     page.get_by_role("button", name="Submit").click()
     page.get_by_role("heading", name="Result").wait_for()
     wanted = found["suggestions"][0]["patch"]["regularization"]
-    tried = site.client.get(f"/v1/jobs/{page.url.rpartition('/')[2]}")["spec"]["regularization"]
+    tried = site.client.get(f"/v1/jobs/{job_of(page)}")["spec"]["regularization"]
     assert {name for name in wanted if tried[name]} == set(wanted)
+    page.get_by_role("link", name="Compare with the one before").click()
+    heading(page, "2 jobs compared")
+    page.get_by_role("columnheader", name="dropout").wait_for()
 
 
 # ── keys ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -33,15 +33,16 @@ const ACTIONS = {
   },
 };
 
-export async function open(main, { id, signal }) {
-  const page = new JobPage(main, id, signal);
+export async function open(main, { id, values, signal }) {
+  const page = new JobPage(main, id, values.get("after"), signal);
   await page.run();
 }
 
 class JobPage {
-  constructor(main, id, signal) {
+  constructor(main, id, origin, signal) {
     Object.assign(this, {
       main,
+      origin,
       id,
       signal,
       path: `/v1/jobs/${id}`,
@@ -170,7 +171,9 @@ class JobPage {
       ["Regularization", cocktail(job.spec)],
       [
         "Network",
-        `${(job.spec.network.hidden ?? []).join(" · ") || "linear"}${job.result?.parameters ? `, ${number(job.result.parameters)} parameters` : ""}`,
+        [widths(job.spec), job.result?.parameters && `${number(job.result.parameters)} parameters`]
+          .filter(Boolean)
+          .join(", "),
       ],
       ["Stopped by", job.stop_reason && plain(job.stop_reason)],
       ["Took", job.duration_seconds === null ? null : duration(job.duration_seconds)],
@@ -255,6 +258,12 @@ class JobPage {
       this.buttons,
       buttons,
       h("a", { class: "button", href: `#/new?from=${this.id}` }, "Again with changes"),
+      this.origin &&
+        h(
+          "a",
+          { class: "button", href: `#/compare?jobs=${this.origin},${this.id}` },
+          "Compare with the one before",
+        ),
     );
   }
 
@@ -301,3 +310,5 @@ class JobPage {
     }
   }
 }
+
+const widths = ({ network }) => (network.hidden ?? []).join(" · ") || "linear";

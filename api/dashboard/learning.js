@@ -119,9 +119,7 @@ export class Learning {
         color: color(hues[at]),
       })),
     });
-    this.below.describe(
-      `${this.#aside ?? ""}: ${names.map((name) => `${plain(name)} ${number(this.curve.values(name).at(-1))}`).join(", ")}`,
-    );
+    this.below.describe(`${this.#aside ?? ""}: ${names.map((name) => this.#atTheEnd(name)).join(", ")}`);
     fill(
       this.asideNames,
       names.map((name, at) =>
@@ -156,9 +154,16 @@ export class Learning {
     return place < 0 ? null : this.curve.epochs[place];
   }
 
+  #atTheEnd(name) {
+    return `${plain(name)} ${number(this.curve.values(name).at(-1))}`;
+  }
+
   #inWords(best) {
     const parts = this.#pair().map(({ name, label }) => `${label} ${number(this.curve.values(name).at(-1))}`);
-    return `Learning curve of ${plain(this.#metric)} over ${this.curve.last} epochs. At the end: ${parts.join(", ")}. ${best ? `Best epoch ${best}.` : ""}`;
+    const told = `Learning curve of ${plain(this.#metric)} over ${this.curve.last} epochs.`;
+    return [told, `At the end: ${parts.join(", ")}.`, best && `Best epoch ${best}.`]
+      .filter(Boolean)
+      .join(" ");
   }
 
   // What can be chosen ------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 // A new job: a dataset, a form that says what each technique does, the spec as JSON beside it.
 
-import { Problem, get, pause, send } from "./calls.js";
+import { Problem, get, pause, query, send } from "./calls.js";
 import { DatasetPicker } from "./picker.js";
 import { announce, card, fill, h, say } from "./elements.js";
 import { Form, at, merged, put } from "./form.js";
@@ -11,7 +11,7 @@ const SETTLE_SECONDS = 0.25; // After the last key, before the API is asked.
 
 export async function open(main, { values, signal }) {
   const catalog = await get("/v1/catalog", { signal });
-  const page = new NewJob(main, catalog, signal);
+  const page = new NewJob(main, catalog, values.get("from"), signal);
   page.begin(await begun(values, signal));
 }
 
@@ -24,31 +24,23 @@ async function begun(values, signal) {
   return merged({ ...bare(spec), dataset: dataset.id }, JSON.parse(values.get("patch") ?? "{}"));
 }
 
-/** A full spec without what says nothing: nulls, and empty objects and lists of settings. */
+/**
+ * A full spec without what says nothing: nulls and empty objects. An empty `regularization` says something: that
+ * there is none.
+ */
 function bare(spec) {
-  const says = ([name, value]) =>
-    value !== null &&
-    !(
-      name !== "hidden" &&
-      name !== "regularization" &&
-      typeof value === "object" &&
-      !Array.isArray(value) &&
-      !Object.keys(value).length
-    );
-  return Object.fromEntries(
-    Object.entries(spec)
-      .filter(says)
-      .map(([name, value]) => [
-        name,
-        value && typeof value === "object" && !Array.isArray(value) ? bare(value) : value,
-      ]),
-  );
+  const said = Object.entries(spec).map(([name, value]) => [name, isObject(value) ? bare(value) : value]);
+  const isEmpty = (value) => value === null || (isObject(value) && !Object.keys(value).length);
+  return Object.fromEntries(said.filter(([name, value]) => name === "regularization" || !isEmpty(value)));
 }
 
+const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
+
 class NewJob {
-  constructor(main, catalog, signal) {
+  constructor(main, catalog, from, signal) {
     Object.assign(this, {
       catalog,
+      from,
       signal,
       spec: {},
       full: {},
@@ -190,7 +182,12 @@ class NewJob {
     );
     say(
       this.cost,
-      `${count(cost.parameters)} parameters · ${cost.features} inputs · at most ${count(cost.steps)} steps · ${bytes(cost.memory_bytes)}`,
+      [
+        `${count(cost.parameters)} parameters`,
+        `${count(cost.features)} inputs`,
+        `at most ${count(cost.steps)} steps`,
+        bytes(cost.memory_bytes),
+      ].join(" · "),
     );
     this.#show();
   }
@@ -234,7 +231,7 @@ class NewJob {
     try {
       const job = await send("POST", "/v1/jobs", this.spec, { "Idempotency-Key": this.key });
       announce("Submitted.");
-      location.hash = `#/jobs/${job.id}`;
+      location.hash = `#/jobs/${job.id}${query({ after: this.from })}`;
     } catch (error) {
       this.submit.disabled = false;
       this.#complain(error instanceof Problem ? error.errors : [], error.message);

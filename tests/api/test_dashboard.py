@@ -69,6 +69,7 @@ def test_every_script_says_what_it_is_and_stays_readable(path: Path) -> None:
     lines = path.read_text().splitlines()
     assert lines[0].startswith("//")
     assert len(lines) <= 320
+    assert max(map(len, lines)) <= 120
 
 
 @EVERY_SCRIPT
@@ -102,3 +103,10 @@ def test_what_a_script_takes_from_another_is_there_and_what_it_gives_is_taken() 
     assert {name: given[name] - taken[name] for name in given if given[name] - taken[name]} == {
         "door.js": {"signIn"}
     }
+
+
+def test_every_file_is_documented() -> None:
+    told = (ROOT / "docs" / "dashboard.md").read_text()
+    assert [
+        path.name for path in FOLDER.iterdir() if f"`{path.name}`" not in told and path.suffix != ".svg"
+    ] == []
