@@ -103,7 +103,7 @@ def opened(site: Site, browser: Browser) -> Iterator[Opened]:
 
     def watch(page: Page) -> None:
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda said: wrong.append(said.text) if "Content Security" in said.text else None)
+        page.on("console", lambda said: wrong.append(said.text) if _is_grave(said.type, said.text) else None)
         page.on("dialog", lambda dialog: wrong.append(f"dialog: {dialog.message}"))
         page.on("request", lambda request: wrong.append(request.url) if _leaves(request.url, site) else None)
 
@@ -122,6 +122,11 @@ def opened(site: Site, browser: Browser) -> Iterator[Opened]:
     for context in contexts:
         context.close()
     assert wrong == []
+
+
+def _is_grave(kind: str, text: str) -> bool:
+    """A browser also tells of every answer that is an error, which may be part of a test."""
+    return "Content Security" in text or (kind == "error" and not text.startswith("Failed to load resource"))
 
 
 def _leaves(url: str, site: Site) -> bool:
@@ -243,7 +248,7 @@ def test_what_is_wrong_stands_at_its_field_and_can_be_mended(opened: Opened) -> 
     assert field.locator("input").get_attribute("aria-invalid") == "true"
     assert page.get_by_role("button", name="Submit").is_disabled()
     picture(page, "new-job-wrong")
-    page.get_by_role("button", name="Write 0.9").click()
+    page.get_by_role("button", name="Use 0.9").click()
     page.get_by_text("parameters ·").wait_for()
     assert field.locator("input").input_value() == "0.5, 0.9"
     assert page.get_by_role("button", name="Submit").is_enabled()
@@ -377,7 +382,6 @@ def test_the_server_gone_and_back(site: Site, opened: Opened) -> None:
     page = opened("#/jobs")
     heading(page, "Jobs")
     api = next(each for each in psutil.process_iter(["cmdline"]) if _serves(each, site.address))
-    os.kill(api.pid, signal.SIGSTOP)
     os.kill(api.pid, signal.SIGKILL)
     page.locator("#away", has_text="does not answer").wait_for()
     picture(page, "server-gone")
@@ -399,6 +403,73 @@ def test_what_is_not_there(opened: Opened) -> None:
     heading(page, "There is no such page")
     page.goto(page.url.replace("nowhere", "jobs/job_01a2232631eb762cba18a69158bb0000"))
     heading(page, "It is not here")
+
+
+@pytest.mark.long
+def test_a_server_that_hangs_is_as_good_as_away(site: Site, opened: Opened) -> None:
+    page = opened("#/jobs")
+    heading(page, "Jobs")
+    api = next(each for each in psutil.process_iter(["cmdline"]) if _serves(each, site.address))
+    os.kill(api.pid, signal.SIGSTOP)
+    try:
+        page.locator("#away", has_text="does not answer").wait_for(timeout=30_000)
+    finally:
+        os.kill(api.pid, signal.SIGCONT)
+    page.locator("#away").wait_for(state="hidden")
+
+
+def test_pages_of_the_list_keep_what_was_picked(site: Site, opened: Opened) -> None:
+    brief = {"dataset": "iris", "training": {"max_epochs": 1}}
+    ids = [site.submit(brief, name="many") for _ in range(52)]
+    page = opened("#/jobs?name=many")
+    rows = page.locator("tbody tr")
+    until(page, "document.querySelectorAll('tbody tr').length === 50")
+    for job in ids[-2:]:
+        page.locator(f"tr:has(a[href='#/jobs/{job}']) input").check()
+    page.get_by_role("button", name="Older").dblclick()
+    until(page, "document.querySelectorAll('tbody tr').length === 2")
+    assert page.get_by_role("link", name="Compare 2 jobs").is_visible()
+    rows.first.locator("a").first.click()
+    page.get_by_role("heading", name="Result").wait_for()
+    page.go_back()
+    until(page, "document.querySelectorAll('tbody tr').length === 2")
+    page.get_by_role("button", name="Newer").click()
+    until(page, "document.querySelectorAll('tbody tr').length === 50")
+    assert page.get_by_role("button", name="Newer").is_disabled()
+    page.get_by_label("whole name").fill("none is called so")
+    page.get_by_text("No job is like that.").wait_for()
+    assert page.evaluate("document.activeElement.type") == "search"
+
+
+def test_a_live_page_leaves_the_keyboard_where_it_is(site: Site, opened: Opened) -> None:
+    job = site.submit(ENDLESS, name="watched")
+    page = opened(f"#/jobs/{job}")
+    until(page, f"{SLIDER} > 3")
+    link = page.locator(".facts a").first
+    link.focus()
+    until(page, f"{SLIDER} > {page.evaluate(SLIDER) + 60}")
+    assert link.evaluate("one => one === document.activeElement")
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("dialog").wait_for()
+    page.evaluate("location.hash = '#/datasets'")
+    heading(page, "Datasets")
+    page.get_by_role("dialog").wait_for(state="detached")
+    assert site.client.get(f"/v1/jobs/{job}")["status"] == "running"
+
+
+def test_nothing_is_left_of_pages_that_were_left(site: Site, opened: Opened) -> None:
+    job = site.finished(QUICK, name="visited")
+    page = opened(f"#/jobs/{job}")
+    for _ in range(4):
+        page.locator(".plot canvas").nth(1).wait_for()
+        page.get_by_role("button", name="Change between light and dark").click()
+        page.get_by_label("Log axis").check()
+        page.locator(".plot canvas").nth(1).wait_for()
+        page.evaluate("location.hash = '#/datasets'")
+        heading(page, "Datasets")
+        page.evaluate(f"location.hash = '#/jobs/{job}'")
+    page.locator(".plot canvas").nth(1).wait_for()
+    until(page, "Bokeh.documents.length === 2")
 
 
 # ── for everybody ───────────────────────────────────────────────────────────────────────────────────────────
@@ -430,7 +501,7 @@ SHOWN = {
     "job": "Columns by the norm",
     "compare": "Over seeds",
     "pick": "cocktail",
-    "datasets": "comes along",
+    "datasets": "bundled",
     "breast-cancer": "First rows",
     "new": "parameters ·",
 }

@@ -1,9 +1,9 @@
 // What is where: from the address behind the `#` to a page, and what surrounds every page.
 
-import { Away, every, get, key, line, pause } from "./calls.js";
+import { Away, get, key, line, pause } from "./calls.js";
 import { fill, h, say } from "./elements.js";
 
-/** A page is `open(main, { id, values, signal, go })`; the signal ends when somebody goes elsewhere. */
+/** A page is `open(main, { id, values, signal })`; the signal ends when somebody goes elsewhere. */
 const PAGES = [
   [/^\/jobs$/, "Jobs", () => import("./jobs.js")],
   [/^\/jobs\/(job_\w+)$/, "Job", () => import("./job.js")],
@@ -14,6 +14,7 @@ const PAGES = [
 ];
 
 const RETRY_SECONDS = 1;
+const WORKERS_SECONDS = 5;
 
 const main = document.getElementById("main");
 let leaving = new AbortController();
@@ -33,7 +34,7 @@ async function open() {
   mark(path);
   fill(main, h("p", { class: "waiting" }, "…"));
   try {
-    const page = await load();
+    const page = await load().catch((error) => Promise.reject(new Away(error.message)));
     if (here.signal.aborted) return;
     main.replaceChildren();
     await page.open(main, { id: pattern.exec(path)[1], values, signal: here.signal });
@@ -69,7 +70,12 @@ function wrong(error) {
       { class: "card" },
       h("h1", {}, title),
       h("p", { role: "alert" }, error.message),
-      h("p", {}, h("a", { href: "#/jobs" }, "To the jobs")),
+      h(
+        "p",
+        { class: "bar" },
+        h("button", { type: "button", onclick: open }, "Try again"),
+        h("a", { href: "#/jobs" }, "To the jobs"),
+      ),
     ),
   );
   if (!error.status) console.error(error);
@@ -91,15 +97,21 @@ function follow(event) {
 
 // Signing in ----------------------------------------------------------------------------------------------
 
+let isAsking = false;
+
 async function ask(reason) {
+  if (isAsking) return; // Several calls may be refused at once; the first reason stays.
+  isAsking = true;
   leaving.abort();
+  welcome();
   const { signIn } = await import("./door.js");
   document.title = "Sign in · Ridgeline";
-  signIn(main, reason, () => (welcome(), open()));
+  signIn(main, reason, () => ((isAsking = false), welcome(), open()));
 }
 
 function welcome() {
   document.getElementById("leave").hidden = !key.get();
+  if (isAsking) say(document.getElementById("workers"), "");
 }
 
 // What is always there ------------------------------------------------------------------------------------
@@ -111,6 +123,7 @@ line.addEventListener(
 );
 line.addEventListener("here", () => ((away.hidden = true), say(away, "")));
 line.addEventListener("refused", ({ detail }) => {
+  if (isAsking) return; // The form says itself what is wrong with what it was given.
   const had = key.get();
   key.forget();
   ask(had ? detail : null);
@@ -140,10 +153,9 @@ async function tellWorkers() {
 }
 
 async function watchWorkers() {
-  const page = new AbortController();
   for (;;) {
-    await every(5, page.signal, () => (main.querySelector(".door") ? null : tellWorkers())).catch(() => {});
-    await new Promise((resolve) => setTimeout(resolve, 5000));
+    if (!isAsking && !document.hidden) await tellWorkers().catch(() => {});
+    await pause(WORKERS_SECONDS);
   }
 }
 

@@ -11,7 +11,21 @@ export function bokeh() {
     (before, name) => before.then(() => loaded(name)),
     Promise.resolve(),
   );
+  library = library.catch((error) => {
+    library = null; // The next chart tries again.
+    throw error;
+  });
   return library.then(() => window.Bokeh);
+}
+
+/** Let go of what was drawn: Bokeh keeps every document until it is told to forget it. */
+export function discard(view) {
+  const { document: drawn, id } = view.model;
+  view.remove();
+  drawn?.clear();
+  const place = window.Bokeh.documents.indexOf(drawn);
+  if (place >= 0) window.Bokeh.documents.splice(place, 1);
+  delete window.Bokeh.index[id];
 }
 
 function loaded(name) {

@@ -14,6 +14,8 @@ export class Problem extends Error {
 export class Away extends Error {}
 
 const LONGEST_PAUSE_SECONDS = 5; // Between two tries while the server is away.
+const PATIENCE_SECONDS = 15; // For an answer; a server that hangs is as good as away.
+const SILENCE_SECONDS = 40; // The stream of events says something every 15 seconds.
 
 /** Tells of `away`, `here` and `refused` (no key, or no longer a good one). */
 export const line = new EventTarget();
@@ -31,44 +33,58 @@ export const key = {
   forget: () => sessionStorage.removeItem(KEY),
 };
 
-/** A call as it comes: throws `Away` or `Problem` where it did not go well. */
-export async function call(path, { method = "GET", body, headers = {}, signal } = {}) {
+/**
+ * A call as it comes: throws `Away` or `Problem` where it did not go well. `seconds` is how long it may take, null
+ * for ever.
+ */
+export async function call(
+  path,
+  { method = "GET", body, headers = {}, signal, seconds = PATIENCE_SECONDS } = {},
+) {
+  const used = key.get();
   const sent = new Headers(headers);
-  if (key.get()) sent.set("Authorization", `Bearer ${key.get()}`);
-  let answer;
+  if (used) sent.set("Authorization", `Bearer ${used}`);
+  const ends = [signal, seconds && AbortSignal.timeout(seconds * 1000)].filter(Boolean);
+  const options = { method, body, headers: sent, cache: "no-store", credentials: "omit" };
+  const answer = await heard(fetch(path, { ...options, signal: AbortSignal.any(ends) }));
+  if (!answer.ok && answer.status !== 304) throw await refusal(answer, used);
+  tell("here");
+  return answer;
+}
+
+/** What comes of a fetch, or of reading its body; `Away` where the line broke or was silent for too long. */
+async function heard(promise) {
   try {
-    answer = await fetch(path, {
-      method,
-      body,
-      headers: sent,
-      signal,
-      cache: "no-store",
-      credentials: "omit",
-    });
+    return await promise;
   } catch (error) {
     if (error.name === "AbortError") throw error;
     tell("away", "The server does not answer.");
     throw new Away("The server does not answer.");
   }
-  if (answer.ok || answer.status === 304) {
-    tell("here");
-    return answer;
-  }
-  throw await refusal(answer);
 }
 
-async function refusal(answer) {
+async function refusal(answer, used) {
   const problem = new Problem(await answer.json().catch(() => ({})), answer.status);
   if ([502, 503, 504].includes(answer.status)) {
     tell("away", problem.message);
     return new Away(problem.message);
   }
   tell("here");
-  if (answer.status === 401) tell("refused", problem.message);
+  // Said of a key that has been changed meanwhile, it says nothing of the new one.
+  if (answer.status === 401 && used === key.get()) tell("refused", problem.message);
   return problem;
 }
 
-export const get = async (path, options) => (await call(path, options)).json();
+export async function get(path, options) {
+  return heard((await call(path, options)).json());
+}
+
+/** A key for one submission (`Idempotency-Key`): also where the page did not come by HTTPS. */
+export function freshKey() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
+    byte.toString(16).padStart(2, "0"),
+  ).join("");
+}
 
 export async function send(method, path, value, headers = {}) {
   const options =
@@ -76,7 +92,7 @@ export async function send(method, path, value, headers = {}) {
       ? {}
       : { body: JSON.stringify(value), headers: { "Content-Type": "application/json" } };
   const answer = await call(path, { method, ...options, headers: { ...options.headers, ...headers } });
-  return answer.status === 204 ? null : answer.json();
+  return answer.status === 204 ? null : heard(answer.json());
 }
 
 /** `?a=1&b=2` of what is not empty. */
@@ -96,8 +112,9 @@ export class Watched {
     const headers = path === this.#path && this.#tag ? { "If-None-Match": this.#tag } : {};
     const answer = await call(path, { headers, signal });
     if (answer.status === 304) return null;
+    const document = await heard(answer.json());
     [this.#path, this.#tag] = [path, answer.headers.get("ETag")];
-    return answer.json();
+    return document;
   }
 }
 
@@ -121,20 +138,31 @@ export async function every(seconds, signal, act) {
 /** Rest for so long, or until the signal. */
 export function pause(seconds, signal) {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, seconds * 1000);
-    signal?.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+    const over = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", over);
+      resolve();
+    };
+    const timer = setTimeout(over, seconds * 1000);
+    signal?.addEventListener("abort", over);
   });
 }
 
 /**
  * A job's live events, `{ kind, data, number }`, from behind an event's number to its end. A broken line is
- * taken up again where it broke. (An EventSource would do the same, but cannot send a key.)
+ * taken up again where it broke. While nobody looks there is none: browsers allow six to a host, in all tabs
+ * together. (An EventSource would not send a key.)
  */
 export async function* events(jobId, after, signal) {
   while (!signal.aborted) {
+    await looked(signal);
+    const unseen = new AbortController();
+    const leave = () => document.hidden && unseen.abort();
+    document.addEventListener("visibilitychange", leave);
     try {
       const headers = { Accept: "text/event-stream", "Last-Event-ID": String(after) };
-      const answer = await call(`/v1/jobs/${jobId}/events`, { headers, signal });
+      const options = { headers, signal: AbortSignal.any([signal, unseen.signal]), seconds: null };
+      const answer = await call(`/v1/jobs/${jobId}/events`, options);
       if (answer.status === 204) return;
       for await (const event of parsed(answer.body)) {
         after = event.number;
@@ -144,8 +172,19 @@ export async function* events(jobId, after, signal) {
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof Problem) throw error;
+    } finally {
+      document.removeEventListener("visibilitychange", leave);
     }
-    await pause(1, signal);
+    if (!unseen.signal.aborted) await pause(1, signal);
+  }
+}
+
+/** Until somebody looks at the page, or the signal. */
+async function looked(signal) {
+  while (document.hidden && !signal.aborted) {
+    const change = new AbortController();
+    document.addEventListener("visibilitychange", () => change.abort(), { once: true, signal });
+    await pause(3600, AbortSignal.any([signal, change.signal]));
   }
 }
 
@@ -155,7 +194,7 @@ async function* parsed(body) {
   let rest = "";
   try {
     for (;;) {
-      const { value, done } = await reader.read();
+      const { value, done } = await within(SILENCE_SECONDS, reader.read());
       if (done) return;
       const blocks = (rest + value).split("\n\n");
       rest = blocks.pop();
@@ -167,6 +206,19 @@ async function* parsed(body) {
     }
   } finally {
     reader.cancel().catch(() => {});
+  }
+}
+
+/** What a promise comes to, or `Away` where it takes longer. */
+async function within(seconds, promise) {
+  const over = new AbortController();
+  const late = pause(seconds, over.signal).then(() => {
+    if (!over.signal.aborted) throw new Away("The server has fallen silent.");
+  });
+  try {
+    return await Promise.race([promise, late.then(() => promise)]);
+  } finally {
+    over.abort();
   }
 }
 

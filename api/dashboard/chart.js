@@ -3,7 +3,7 @@
 // The ranges are set by us, and each kind of mark has one source, so that a live chart of twenty lines costs a
 // few milliseconds.
 
-import { SIDE, bokeh, color, figureOf } from "./bokeh.js";
+import { SIDE, bokeh, color, discard, figureOf } from "./bokeh.js";
 import { h, say } from "./elements.js";
 
 /**
@@ -21,6 +21,7 @@ export class Chart {
   #log = false;
   #zoomed = null;
   #content = null;
+  #turn = 0; // Rises when what was drawn is let go, so that what is being made for it is not kept.
 
   constructor({ label, height = 320, pointed = () => {} }) {
     this.height = height;
@@ -47,15 +48,10 @@ export class Chart {
     if (this.#figure && this.#content === content) this.#show();
   }
 
-  /** Drawn anew from nothing: other colours, or another axis. */
-  async again() {
-    if (!this.#content) return;
-    this.forget();
-    await this.draw(this.#content);
-  }
-
+  /** Let go of it; the next drawing begins anew, in the colours of then. */
   forget() {
-    this.view?.remove();
+    this.#turn += 1;
+    if (this.view) discard(this.view);
     this.view = this.#figure = this.#making = this.#sources = null;
     this.canvas.replaceChildren();
   }
@@ -68,7 +64,9 @@ export class Chart {
   }
 
   async #make() {
+    const turn = this.#turn;
     const Bokeh = await bokeh();
+    if (turn !== this.#turn) return;
     this.#log = Boolean(this.#content.log);
     const figure = figureOf(Bokeh, { height: this.height, isLog: this.#log });
     figure.x_range.change.connect(() => this.#ranged());
@@ -82,8 +80,9 @@ export class Chart {
       points: source("x", "y", "color"),
     };
     this.#glyphs(figure, Bokeh);
-    this.#figure = figure;
-    this.view = await Bokeh.Plotting.show(figure, this.canvas);
+    const view = await Bokeh.Plotting.show(figure, this.canvas);
+    if (turn !== this.#turn) return discard(view);
+    [this.#figure, this.view] = [figure, view];
   }
 
   #glyphs(figure, Bokeh) {
@@ -103,13 +102,12 @@ export class Chart {
       line_width: 1.2,
     });
     figure.multi_line(field("xs"), field("ys"), {
-      ...{
-        source: lines,
-        line_color: field("color"),
-        line_width: field("width"),
-        line_alpha: field("alpha"),
-      },
-      ...{ line_dash: field("dash"), line_join: "round" },
+      source: lines,
+      line_color: field("color"),
+      line_width: field("width"),
+      line_alpha: field("alpha"),
+      line_dash: field("dash"),
+      line_join: "round",
     });
     figure.scatter(field("x"), field("y"), {
       source: points,
@@ -119,13 +117,14 @@ export class Chart {
       line_width: 1.5,
     });
     figure.text(field("x"), field("y"), field("text"), {
-      ...{
-        source: words,
-        text_color: muted,
-        text_font: getComputedStyle(document.body).fontFamily,
-        text_font_size: "12px",
-      },
-      ...{ text_baseline: "top", text_align: field("align"), x_offset: field("aside"), y_offset: 2 },
+      source: words,
+      text_color: muted,
+      text_font: getComputedStyle(document.body).fontFamily,
+      text_font_size: "12px",
+      text_baseline: "top",
+      text_align: field("align"),
+      x_offset: field("aside"),
+      y_offset: 2,
     });
     this.cross = new Bokeh.Span({
       dimension: "height",
@@ -140,13 +139,21 @@ export class Chart {
   }
 
   #show() {
-    const { lines, bands = [], points = [] } = this.#content;
+    const { lines, bands = [] } = this.#content;
+    const lone = lines
+      .filter(({ x }) => x.length === 1)
+      .map((line) => ({ x: line.x[0], y: line.y[0], color: line.color }));
+    const points = [...(this.#content.points ?? []), ...lone.filter(({ y }) => Number.isFinite(y))];
     const all = (name, otherwise) => lines.map((one) => one[name] ?? otherwise);
     const usable = (value) =>
       value === null || value === undefined || (this.#log && value <= 0) ? NaN : value;
     this.#sources.lines.data = {
-      ...{ xs: all("x"), ys: lines.map(({ y }) => y.map(usable)) },
-      ...{ color: all("color"), width: all("width", 2), alpha: all("alpha", 1), dash: all("dash", "solid") },
+      xs: all("x"),
+      ys: lines.map(({ y }) => y.map(usable)),
+      color: all("color"),
+      width: all("width", 2),
+      alpha: all("alpha", 1),
+      dash: all("dash", "solid"),
     };
     const outlines = bands.map(outline);
     this.#sources.bands.data = {
@@ -181,11 +188,11 @@ export class Chart {
     };
     const words = apart(seen, from, to, this.canvas.clientWidth - SIDE.left - SIDE.right);
     this.#sources.words.data = {
-      ...{ x: words.map(({ x }) => x), y: words.map(() => high), text: words.map(({ label }) => label) },
-      ...{
-        align: words.map(({ isLate }) => (isLate ? "right" : "left")),
-        aside: words.map(({ isLate }) => (isLate ? -6 : 6)),
-      },
+      x: words.map(({ x }) => x),
+      y: words.map(() => high),
+      text: words.map(({ label }) => label),
+      align: words.map(({ isLate }) => (isLate ? "right" : "left")),
+      aside: words.map(({ isLate }) => (isLate ? -6 : 6)),
     };
   }
 
@@ -266,7 +273,7 @@ function span(ends) {
 
 /** A row of names with their colours, and a place for what is read at one epoch. */
 export function legend(entries) {
-  const reading = h("output", { class: "reading" });
+  const reading = h("span", { class: "reading" });
   const names = entries.map(({ name, color: hue, kind = "line" }) =>
     h("span", { class: "entry" }, h("i", { class: kind, style: { "--hue": hue } }), name),
   );

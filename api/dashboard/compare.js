@@ -1,6 +1,6 @@
 // Several jobs laid over each other: their curves, in what they differ, and what came of it.
 
-import { Watched, every, get, query } from "./calls.js";
+import { Away, Problem, Watched, every, get, query } from "./calls.js";
 import { color } from "./bokeh.js";
 import { Chart } from "./chart.js";
 import { Curve, smoothed } from "./curve.js";
@@ -27,8 +27,17 @@ const ALWAYS = [
 export async function open(main, { values, signal }) {
   const ids = (values.get("jobs") ?? "").split(",").filter(Boolean).slice(0, MOST);
   if (ids.length === 0) return choose(main, signal);
-  const jobs = await Promise.all(ids.map((id) => get(`/v1/jobs/${id}`, { signal })));
-  await new Comparison(main, jobs, values.get("series") ?? "val_loss", signal).run();
+  const found = await Promise.allSettled(ids.map((id) => get(`/v1/jobs/${id}`, { signal })));
+  const gone = found.filter(({ reason }) => reason instanceof Problem && reason.status === 404);
+  const failed = found.find((one) => one.reason && !gone.includes(one));
+  if (failed || gone.length === ids.length) throw (failed ?? gone[0]).reason;
+  const jobs = found.filter(({ value }) => value).map(({ value }) => value);
+  const comparison = new Comparison(main, jobs, values.get("series") ?? "val_loss", signal);
+  if (gone.length)
+    main.prepend(
+      h("p", { class: "away", role: "status" }, `${gone.length} of the jobs are not here any more.`),
+    );
+  await comparison.run();
 }
 
 /** With nothing to compare yet: the latest jobs, to pick from. */
@@ -107,6 +116,7 @@ class Comparison {
     this.groups = replicates(jobs);
     this.table = scroller("What they differ in");
     this.legendPlace = h("div", { class: "legend" });
+    this.seeds = h("div", { class: "place" });
     fill(
       main,
       h(
@@ -117,41 +127,51 @@ class Comparison {
       ),
       card(null, this.#tools(), this.legendPlace, this.chart.box),
       card("What they differ in, and what came of it", this.table),
-      overSeeds(this.groups),
+      this.seeds,
     );
     signal.addEventListener("abort", () => this.chart.forget(), { once: true });
     window.addEventListener("recolored", () => (this.chart.forget(), this.#draw()), { signal });
     this.#tabulate();
   }
 
+  /** Everything that is not yet told; while jobs train, again each second. */
   async run() {
-    const over = new AbortController();
-    this.signal.addEventListener("abort", () => over.abort(), { once: true });
-    this.look = () => this.#look();
     await this.#look();
-    await every(1, over.signal, async () => {
-      if (this.jobs.every(({ status }) => FINAL.includes(status))) return over.abort();
-      await this.#look();
+    await every(1, this.signal, async () => {
+      const isOver = this.jobs.every(({ status }) => FINAL.includes(status));
+      if (!isOver || this.drawn !== this.series) await this.#look();
     });
   }
 
   async #look() {
+    const { series } = this;
     const unfinished = this.jobs.filter(({ status }) => !FINAL.includes(status));
     const fresh = await Promise.all(
       unfinished.map(({ id }) => get(`/v1/jobs/${id}`, { signal: this.signal })),
     );
     for (const job of fresh) this.jobs[this.jobs.findIndex(({ id }) => id === job.id)] = job;
-    if (fresh.length) this.#tabulate();
+    this.#tabulate();
+    const ids = this.jobs.map(({ id }) => id).join(",");
     const answer = await this.watched.read(
-      `/v1/curves${query({ jobs: this.jobs.map(({ id }) => id).join(","), series: this.series, max_points: POINTS })}`,
+      `/v1/curves${query({ jobs: ids, series, max_points: POINTS })}`,
       this.signal,
     );
+    if (series !== this.series) return; // Another one was chosen meanwhile, and is being asked for.
     if (answer) this.curves = answer.curves.map((one) => Curve.of(one));
-    if (answer) this.#draw();
+    if (answer || this.drawn !== series) this.#draw();
+    this.drawn = series;
   }
 
+  /** Made anew only where something in it has changed, so that the keyboard keeps its place. */
   #tabulate() {
+    const said = JSON.stringify(
+      this.jobs.map(({ status, requested_action, result }) => [status, requested_action, result]),
+    );
+    if (said === this.said) return;
+    this.said = said;
+    this.groups = replicates(this.jobs);
     fill(this.table, differences(this.jobs));
+    fill(this.seeds, overSeeds(this.groups));
   }
 
   // The chart ---------------------------------------------------------------------------------------------
@@ -218,7 +238,9 @@ class Comparison {
     const redraw = () => this.#draw();
     const change = async (event) => {
       this.series = event.target.value;
-      await this.look();
+      await this.#look().catch((error) => {
+        if (!(error instanceof Away) && !this.signal.aborted) throw error; // `run` tries again.
+      });
     };
     const log = h("input", {
       type: "checkbox",

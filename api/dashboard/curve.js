@@ -8,7 +8,6 @@ export class Curve {
     this.series = new Map();
     this.best = null; // The epoch that is marked as the best, once the API says which.
     this.stopped = null;
-    this.version = 0; // Rises with every change, so that whoever draws knows when to.
   }
 
   /** From an answer of `GET …/curves`. */
@@ -47,7 +46,6 @@ export class Curve {
     }
     this.epochs.push(epoch);
     for (const [name, list] of this.series) list.push(values[name] ?? null);
-    this.version += 1;
     if (this.epochs.length > MOST) this.#thin();
   }
 

@@ -1,10 +1,12 @@
 // One dataset: its columns, its classes, its first rows.
 
 import { get, query, send } from "./calls.js";
-import { card, fill, h, say, scroller } from "./elements.js";
+import { card, fill, h, say, scroller, sure } from "./elements.js";
 import { figures, meter, table } from "./table.js";
 import { count, number, plain, short } from "./words.js";
 
+const MOST = 100; // Rows of a long table at first.
+const WIDEST = 50; // Columns of the first rows; the list below has them all.
 const FEW = 4; // Levels of a column that are named.
 
 export async function open(main, { id, signal }) {
@@ -14,9 +16,12 @@ export async function open(main, { id, signal }) {
   ]);
   const wrong = h("p", { class: "wrong", role: "alert" });
   const remove = async () => {
+    const text = "The dataset is gone for good. Jobs that were trained on it keep it from being deleted.";
+    if (!(await sure({ title: `Delete ${dataset.name}?`, text, label: "Delete", danger: true, signal })))
+      return;
     try {
       await send("DELETE", `/v1/datasets/${id}`);
-      location.hash = "#/datasets";
+      if (!signal.aborted) location.hash = "#/datasets";
     } catch (error) {
       say(wrong, error.message);
     }
@@ -81,7 +86,19 @@ export function columnsTable({ columns }) {
     count(one.cardinality),
     range(one),
   ];
-  return tall("Columns", table("Columns", heads, columns.map(row)));
+  return tall(
+    "Columns",
+    whole(columns, (some) => table("Columns", heads, some.map(row))),
+  );
+}
+
+/** The first many rows of something, and a button for all of them. */
+function whole(rows, make) {
+  const place = h("div", {}, make(rows.slice(0, MOST)));
+  if (rows.length <= MOST) return place;
+  const all = () => place.replaceChildren(make(rows));
+  place.append(h("button", { type: "button", class: "small", onclick: all }, `All ${count(rows.length)}`));
+  return place;
 }
 
 function range({ kind, levels, cardinality, minimum, maximum }) {
@@ -93,12 +110,16 @@ function range({ kind, levels, cardinality, minimum, maximum }) {
 function classesTable({ classes, rows }) {
   const heads = ["Class", { text: "Share", wide: true }, ...figures("Rows")];
   const row = (one) => [short(one.label), meter(one.count / rows), count(one.count)];
-  return tall("Classes", table("Classes", heads, classes.map(row)));
+  return tall(
+    "Classes",
+    whole(classes, (some) => table("Classes", heads, some.map(row))),
+  );
 }
 
 /** Some rows as they are in the file; the target's column comes last. */
 export function rowsTable({ columns, data }, { target }) {
-  const names = [...columns.filter((name) => name !== target), target];
+  const others = columns.filter((name) => name !== target);
+  const names = [...others.slice(0, WIDEST), target];
   const cell = (value) => {
     if (value === null) return h("span", { class: "muted" }, "missing");
     return typeof value === "number" ? number(value) : short(String(value), 60);

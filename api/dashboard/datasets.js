@@ -20,7 +20,7 @@ export async function open(main, { values, signal }) {
       h("td", { class: "right figure" }, count(one.features)),
       h("td", { class: "dataset" }, h("span", { dir: "auto", title: one.target }, one.target)),
       h("td", { class: "right figure" }, bytes(one.bytes)),
-      h("td", { class: "small muted nowrap" }, one.bundled ? "comes along" : ago(one.created_at)),
+      h("td", { class: "small muted nowrap" }, one.bundled ? "bundled" : ago(one.created_at)),
     );
   const upload = new Upload({ signal, done: (dataset) => (location.hash = `#/datasets/${dataset.id}`) });
   fill(

@@ -24,7 +24,7 @@ export function differences(jobs) {
       called(job),
     ),
     pill(job.status).element,
-    ...paths.map((path) => setting(job.spec, path)),
+    ...paths.map((path) => (path === "dataset" ? job.dataset.name : setting(job.spec, path))),
     ...[...metrics].map((metric) => number(job.result?.validation?.[metric])),
     number(job.result?.generalization_gap, 3),
     number(job.result?.best_epoch),
@@ -74,7 +74,12 @@ function written(value) {
   if (value === undefined) return "—";
   if (value === null) return "off";
   if (typeof value === "number") return number(value);
-  if (Array.isArray(value))
-    return value.map((one) => (typeof one === "object" ? JSON.stringify(one) : one)).join(", ");
+  if (Array.isArray(value)) return value.map(item).join(", ") || "none";
   return plain(String(value));
+}
+
+/** A monitor by its metric and patience. */
+function item(one) {
+  if (typeof one !== "object") return String(one);
+  return one.metric ? `${one.metric}, patience ${one.patience}` : JSON.stringify(one);
 }

@@ -1,6 +1,6 @@
 // Signing in, where the server asks for keys. The key stays in this tab.
 
-import { Problem, get, key } from "./calls.js";
+import { get, key } from "./calls.js";
 import { announce, fill, h, say } from "./elements.js";
 
 /** Ask for a key; `then()` once it is a good one. `reason` says why an earlier one is none. */
@@ -43,7 +43,6 @@ async function attempt(input, wrong, then) {
     then();
   } catch (error) {
     key.forget();
-    // A refused key has drawn this form anew, with the reason on it.
-    if (!(error instanceof Problem && error.status === 401)) say(wrong, error.message);
+    say(wrong, error.message);
   }
 }

@@ -85,6 +85,32 @@ export function scroller(label, ...children) {
   return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label }, ...children);
 }
 
+/**
+ * Ask before something that cannot be undone; true where the person is sure. Whoever goes elsewhere meanwhile
+ * (`signal`) is not.
+ */
+export function sure({ title, text, label, danger, signal }) {
+  const yes = h("button", { class: danger ? "primary bad" : "primary", value: "yes" }, label);
+  const dialog = h(
+    "dialog",
+    { class: "card", "aria-labelledby": "sure" },
+    h("h2", { id: "sure" }, title),
+    h("p", {}, text),
+    h("form", { method: "dialog", class: "bar" }, yes, h("button", { value: "no" }, "Leave it")),
+  );
+  document.body.append(dialog);
+  dialog.showModal();
+  return new Promise((resolve) => {
+    const leave = () => dialog.close("no");
+    signal.addEventListener("abort", leave, { once: true });
+    dialog.addEventListener("close", () => {
+      signal.removeEventListener("abort", leave);
+      dialog.remove();
+      resolve(dialog.returnValue === "yes" && !signal.aborted);
+    });
+  });
+}
+
 /** Tell a screen reader something that is only to be seen otherwise. */
 export function announce(text) {
   say(document.getElementById("said"), text);

@@ -11,13 +11,17 @@ export function at(document, pointer) {
   return steps(pointer).reduce((part, step) => part?.[step], document);
 }
 
-/** The same document with something else at the pointer; undefined takes it out, and what is then empty. */
+/**
+ * The same document with something else at the pointer; undefined takes it out, and what is then empty. Only an
+ * empty `regularization` stays: it says that there is none.
+ */
 export function put(document, pointer, value) {
   const [first, ...rest] = steps(pointer);
   const part = document?.[first];
   const inner = rest.length ? put(part ?? {}, `/${rest.map(escape).join("/")}`, value) : value;
   const copy = Array.isArray(document) ? [...document] : { ...document };
-  if (inner === undefined) delete copy[first];
+  const isEmptied = rest.length > 0 && value === undefined && !pointer.startsWith("/regularization");
+  if (inner === undefined || (isEmptied && !Object.keys(inner).length)) delete copy[first];
   else copy[first] = inner;
   return copy;
 }
@@ -47,9 +51,9 @@ let fields = 0;
  * `show({ spec, full, problems })` puts values, placeholders and complaints in.
  */
 export class Form {
-  constructor({ schema, pointer, changed, only = null, without = [] }) {
+  constructor({ schema, pointer, changed, only = null }) {
     Object.assign(this, { schema, pointer, changed });
-    const names = (only ?? Object.keys(schema.properties)).filter((name) => !without.includes(name));
+    const names = only ?? Object.keys(schema.properties);
     this.fields = names.map((name) => this.#field(name, resolved(schema.properties[name], schema)));
     this.element = h(
       "div",
@@ -68,9 +72,9 @@ export class Form {
     const input = control(schema, (value) => this.changed(pointer, value), this.schema);
     const [hint, wrong] = [
       h("span", { class: "hint", id: `${id}-hint` }, prose(hinted(schema))),
-      h("span", { class: "wrong", role: "alert" }),
+      h("span", { class: "wrong", id: `${id}-wrong` }), // Read out with its field; the page says it once.
     ];
-    input.labelled(id, `${id}-hint`);
+    input.labelled(id, `${id}-hint ${id}-wrong`);
     const label = input.isGroup
       ? h("span", { class: "label", id }, title(name))
       : h("label", { for: id }, title(name));
@@ -253,7 +257,7 @@ function groups(schema, changed, whole) {
       }
       forms.forEach(({ form }, index) =>
         form.show({
-          spec: shown[index],
+          spec: Array.isArray(value) ? shown[index] : undefined,
           full: Array.isArray(otherwise) ? otherwise[index] : undefined,
           problems: [],
         }),

@@ -1,14 +1,14 @@
 // One job: its live curve, what came of it and what to try next.
 
-import { Problem, Watched, call, events, every, get, pause, send } from "./calls.js";
+import { Problem, Watched, call, events, every, get, send } from "./calls.js";
 import { Curve } from "./curve.js";
-import { announce, card, fill, h, save, say } from "./elements.js";
+import { Kept, announce, card, fill, h, save, say, sure } from "./elements.js";
 import { Learning } from "./learning.js";
 import { Log } from "./log.js";
 import { predictions } from "./predictions.js";
 import { results } from "./results.js";
 import { FINAL, cocktail, pill, progressBar } from "./standing.js";
-import { verdict } from "./verdict.js";
+import { judge } from "./verdict.js";
 import { weights } from "./weights.js";
 import { called, duration, moment, number, plain } from "./words.js";
 
@@ -56,7 +56,7 @@ class JobPage {
     this.#lay();
     this.#tell();
     await this.#fetchCurve();
-    this.log.fetch();
+    await this.log.fetch();
     if (FINAL.includes(this.job.status)) return this.#end();
     // At once: the row for how it stands, the stream for the epochs as they come, and now and then a verdict.
     this.over = new AbortController();
@@ -75,7 +75,7 @@ class JobPage {
   /** The diagnosis of the curve so far, for as long as it grows. */
   async #judge() {
     await every(JUDGED_SECONDS, this.over.signal, async () => {
-      if (this.curve.epochs.length) await this.#part(this.verdictPlace, () => verdict(this.job, this.signal));
+      if (this.curve.epochs.length) await this.#part(() => judge(this.verdictPlace, this.job, this.signal));
     });
   }
 
@@ -107,16 +107,15 @@ class JobPage {
   /** What there is only once it has ended; each part by itself, so that none waits for another. */
   async #end() {
     await Promise.all([
-      this.#part(this.verdictPlace, () => verdict(this.job, this.signal)),
-      this.#part(this.weightsPlace, () => weights(this.job, this.signal)),
-      this.#part(this.predictPlace, () => predictions(this.job, this.signal)),
+      this.#part(() => judge(this.verdictPlace, this.job, this.signal)),
+      this.#part(async () => fill(this.weightsPlace, await weights(this.job, this.signal))),
+      this.#part(async () => fill(this.predictPlace, await predictions(this.job, this.signal))),
     ]);
   }
 
-  async #part(place, make) {
+  async #part(make) {
     try {
-      const made = await make();
-      if (made) fill(place, made);
+      await make();
     } catch (error) {
       // Weights and predictions are 404 where a job ended before there were any: then there is no card.
       if (!this.signal.aborted && !(error instanceof Problem && [404, 409].includes(error.status)))
@@ -135,7 +134,12 @@ class JobPage {
     });
     this.buttons = h("div", { class: "bar" });
     this.why = h("p", { class: "muted" });
-    this.facts = h("dl", { class: "facts" });
+    this.facts = new Kept(h("dl", { class: "facts" }), ([name]) => name, fact);
+    this.actions = new Kept(
+      this.buttons,
+      (name) => name,
+      (name) => this.#action(name),
+    );
     for (const name of ["verdictPlace", "resultPlace", "weightsPlace", "predictPlace", "warningsPlace"])
       this[name] = h("div", { class: "place" });
     fill(
@@ -147,7 +151,7 @@ class JobPage {
         this.status.element,
         this.buttons,
       ),
-      h("section", { class: "card" }, this.progress.element, this.why, this.facts, this.warningsPlace),
+      h("section", { class: "card" }, this.progress.element, this.why, this.facts.parent, this.warningsPlace),
       this.verdictPlace,
       this.learning.element,
       h(
@@ -181,12 +185,7 @@ class JobPage {
       ["Submitted", moment(job.created_at)],
       ["Id", h("code", {}, job.id)],
     ];
-    fill(
-      this.facts,
-      facts
-        .filter(([, fact]) => fact)
-        .map(([name, fact]) => h("div", {}, h("dt", {}, name), h("dd", {}, fact))),
-    );
+    this.facts.show(facts.filter(([, told]) => told));
     fill(
       this.warningsPlace,
       job.warnings.length
@@ -202,15 +201,10 @@ class JobPage {
 
   #specCard() {
     const text = JSON.stringify(this.job.spec, null, 2);
-    const copy = h(
-      "button",
-      {
-        type: "button",
-        class: "small",
-        onclick: () => navigator.clipboard?.writeText(text).then(() => announce("Copied.")),
-      },
-      "Copy",
-    );
+    const copied = () => navigator.clipboard.writeText(text).then(() => announce("Copied."));
+    // Browsers lend the clipboard to pages that came by HTTPS, or from this machine.
+    const copy =
+      navigator.clipboard && h("button", { type: "button", class: "small", onclick: copied }, "Copy");
     const downloads = ["csv", "png", "svg"].map((form) =>
       h(
         "button",
@@ -234,81 +228,62 @@ class JobPage {
   }
 
   async #download(form) {
-    const answer = await call(`${this.path}/curves?format=${form}`, { signal: this.signal });
-    save(await answer.blob(), `${this.id}.${form}`);
+    try {
+      const answer = await call(`${this.path}/curves?format=${form}`, { signal: this.signal });
+      save(await answer.blob(), `${this.id}.${form}`);
+    } catch (error) {
+      this.#admit(error);
+    }
   }
 
   // What can be done --------------------------------------------------------------------------------------
 
   #act() {
-    const wanted = [this.job.status, ...this.job.allowed_actions].join();
-    if (wanted === this.acting) return;
-    this.acting = wanted;
-    const buttons = this.job.allowed_actions
-      .filter((name) => name in ACTIONS)
-      .map((name) => {
-        const { label, danger } = ACTIONS[name];
-        return h(
-          "button",
-          { type: "button", class: danger ? "danger" : null, onclick: () => this.#ask(name) },
-          label,
-        );
-      });
-    fill(
-      this.buttons,
-      buttons,
-      h("a", { class: "button", href: `#/new?from=${this.id}` }, "Again with changes"),
-      this.origin &&
-        h(
-          "a",
-          { class: "button", href: `#/compare?jobs=${this.origin},${this.id}` },
-          "Compare with the one before",
-        ),
-    );
+    const links = ["again", ...(this.origin ? ["compare"] : [])];
+    const hadFocus = this.buttons.contains(document.activeElement);
+    this.actions.show([...this.job.allowed_actions.filter((name) => name in ACTIONS), ...links]);
+    // The button that was pressed may be gone now: the next one takes its place under the keyboard.
+    if (hadFocus && !this.buttons.contains(document.activeElement)) this.buttons.firstElementChild.focus();
   }
 
-  #ask(name) {
-    const { label, sure, danger } = ACTIONS[name];
-    if (!sure) return this.#do(name);
-    const dialog = h(
-      "dialog",
-      { class: "card", "aria-labelledby": "sure" },
-      h("h2", { id: "sure" }, `${label} ${called(this.job)}?`),
-      h("p", {}, sure),
-      h(
-        "form",
-        { method: "dialog", class: "bar" },
-        h("button", { class: danger ? "primary bad" : "primary", value: "yes" }, label),
-        h("button", { value: "no" }, "Leave it"),
-      ),
-    );
-    dialog.addEventListener(
-      "close",
-      () => (dialog.remove(), dialog.returnValue === "yes" && this.#do(name)),
-      { once: true },
-    );
-    document.body.append(dialog);
-    dialog.showModal();
+  #action(name) {
+    const links = {
+      again: [`#/new?from=${this.id}`, "Again with changes"],
+      compare: [`#/compare?jobs=${this.origin},${this.id}`, "Compare with the one before"],
+    };
+    if (name in links) return { element: h("a", { class: "button", href: links[name][0] }, links[name][1]) };
+    const { label, danger } = ACTIONS[name];
+    const act = () => this.#do(name).catch((error) => this.#admit(error));
+    return { element: h("button", { type: "button", class: danger && "danger", onclick: act }, label) };
   }
 
   async #do(name) {
-    try {
-      if (name === "delete") {
-        await send("DELETE", this.path);
-        location.hash = "#/jobs";
-        return;
-      }
-      const wasFinal = FINAL.includes(this.job.status);
-      const wasPaused = this.job.status === "paused";
-      this.#changed(await send("POST", `${this.path}/${name}`));
-      announce(`${ACTIONS[name].label} was asked for.`);
-      if (wasPaused && !wasFinal) await pause(0.2, this.signal);
-    } catch (error) {
-      say(this.why, error.message);
-      this.why.hidden = false;
-      announce(error.message);
-    }
+    const { label, sure: text, danger } = ACTIONS[name];
+    const title = `${label} ${called(this.job)}?`;
+    if (text && !(await sure({ title, text, label, danger, signal: this.signal }))) return;
+    const method = name === "delete" ? "DELETE" : "POST";
+    const job = await send(method, name === "delete" ? this.path : `${this.path}/${name}`);
+    if (this.signal.aborted) return;
+    if (!job) return void (location.hash = "#/jobs");
+    this.#changed(job);
+    announce(`${label} was asked for.`);
   }
+
+  #admit(error) {
+    if (this.signal.aborted) return;
+    say(this.why, error.message);
+    this.why.hidden = false;
+    announce(error.message);
+  }
+}
+
+/** A name and what is told of it; an element is told once, a text anew. */
+function fact([name, told]) {
+  const place = h("dd", {}, told);
+  return {
+    element: h("div", {}, h("dt", {}, name), place),
+    update: ([, now]) => typeof now === "string" && say(place, now),
+  };
 }
 
 const widths = ({ network }) => (network.hidden ?? []).join(" · ") || "linear";

@@ -1,6 +1,6 @@
 // The table of jobs: live, filtered, a page at a time.
 
-import { Watched, every, get, query } from "./calls.js";
+import { Away, Problem, Watched, every, get, query } from "./calls.js";
 import { Curve, indexOfLowest } from "./curve.js";
 import { Kept, fill, h, say } from "./elements.js";
 import { spark } from "./spark.js";
@@ -9,6 +9,7 @@ import { ago, called, headline, moment, number } from "./words.js";
 
 const PAGE = 50;
 const OVERLAID = 20; // As many curves as one call tells.
+const TYPING_MILLISECONDS = 300;
 const STATUSES = ["queued", "running", "paused", "succeeded", "failed", "cancelled"];
 
 export async function open(main, { values, signal }) {
@@ -21,8 +22,9 @@ class JobsPage {
     Object.assign(this, {
       chosen,
       signal,
-      trail: [],
-      cursor: null,
+      // Where somebody had paged to comes back with the browser's own Back.
+      trail: history.state?.trail ?? [],
+      cursor: history.state?.cursor ?? null,
       picked: new Set(),
       curves: new Map(),
       drawn: new Map(),
@@ -53,6 +55,7 @@ class JobsPage {
     const path = `/v1/jobs${query({ ...this.chosen, limit: PAGE, cursor: this.cursor })}`;
     const answer = await this.watched.read(path, this.signal);
     if (answer) this.#show(answer);
+    else this.rows.show(this.answer.data); // Nothing is new but how long ago it was.
     await this.#fetchCurves();
   }
 
@@ -62,7 +65,7 @@ class JobsPage {
     this.older.disabled = !answer.next;
     this.newer.disabled = !this.trail.length;
     this.empty.hidden = answer.data.length > 0;
-    const isNarrowed = Object.keys(this.chosen).length > 0;
+    const isNarrowed = query(this.chosen) !== "";
     if (!answer.data.length) {
       fill(
         this.empty,
@@ -125,6 +128,7 @@ class JobsPage {
     const pick = h("input", {
       type: "checkbox",
       "aria-label": `Compare ${called(job)}`,
+      checked: this.picked.has(job.id),
       onchange: () => this.#pick(job.id, pick.checked),
     });
     const element = h(
@@ -186,7 +190,7 @@ class JobsPage {
     for (let at = 0; at < wanted.length; at += OVERLAID) {
       const ids = wanted.slice(at, at + OVERLAID).map(({ id }) => id);
       const asked = query({ jobs: ids.join(","), series: "train_loss,val_loss", max_points: 60 });
-      const { curves } = await get(`/v1/curves${asked}`, { signal: this.signal });
+      const { curves } = await get(`/v1/curves${asked}`, { signal: this.signal }).catch(withoutThem);
       for (const answer of curves) {
         const curve = Curve.of(answer);
         this.curves.set(answer.job_id, curve);
@@ -203,6 +207,10 @@ class JobsPage {
 
   #filters() {
     const change = (name) => (event) => this.#narrow({ ...this.chosen, [name]: event.target.value.trim() });
+    const soon = (name) => (event) => {
+      clearTimeout(this.typing);
+      this.typing = setTimeout(() => change(name)(event), TYPING_MILLISECONDS);
+    };
     const status = h(
       "select",
       { "aria-label": "Status", onchange: change("status") },
@@ -215,27 +223,34 @@ class JobsPage {
         placeholder: label,
         "aria-label": label,
         value: this.chosen[name] ?? "",
-        onchange: change(name),
+        oninput: soon(name),
       });
     return h(
       "div",
       { class: "filters", role: "search" },
       status,
-      field("name", "name"),
+      field("name", "whole name"),
       field("dataset", "dataset"),
     );
   }
 
+  /** In place, so that the keyboard stays where it is; the address follows. */
   #narrow(chosen) {
-    const asked = query(chosen);
-    location.hash = `#/jobs${asked}`;
+    this.chosen = chosen;
+    this.trail = [];
+    this.#turn(null, `#/jobs${query(chosen)}`);
   }
 
   #pick(id, isPicked) {
     isPicked ? this.picked.add(id) : this.picked.delete(id);
-    this.compare.hidden = this.picked.size < 2;
-    say(this.compare, `Compare ${this.picked.size} jobs`);
-    this.compare.href = `#/compare?jobs=${[...this.picked].join(",")}`;
+    const { size } = this.picked;
+    this.compare.hidden = size < 2;
+    say(
+      this.compare,
+      size > OVERLAID ? `${size} jobs: at most ${OVERLAID} can be compared` : `Compare ${size} jobs`,
+    );
+    if (size > OVERLAID) this.compare.removeAttribute("href");
+    else this.compare.href = `#/compare?jobs=${[...this.picked].join(",")}`;
   }
 
   #foot() {
@@ -257,9 +272,19 @@ class JobsPage {
     return h("div", { class: "foot" }, this.compare, h("span", { class: "grow" }), this.newer, this.older);
   }
 
-  async #turn(cursor) {
+  /** To another page of the list; where the server is away, the next look goes there. */
+  async #turn(cursor, address = location.hash) {
     this.cursor = cursor;
-    await this.#look();
-    window.scrollTo(0, 0);
+    this.older.disabled = this.newer.disabled = true;
+    history.replaceState({ trail: this.trail, cursor }, "", address);
+    await this.#look().catch((error) => {
+      if (!(error instanceof Away) && !this.signal.aborted) throw error;
+    });
   }
+}
+
+/** A job of the page has been deleted meanwhile; the next look has a page without it. */
+function withoutThem(error) {
+  if (error instanceof Problem && error.status === 404) return { curves: [] };
+  throw error;
 }

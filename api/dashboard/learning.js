@@ -39,7 +39,7 @@ export class Learning {
     this.table.addEventListener("toggle", () => this.#tabulate());
     this.element = h(
       "section",
-      { class: "card" },
+      { class: "card", hidden: true }, // Until there is an epoch.
       h("div", { class: "head" }, h("h2", { class: "grow" }, "Learning curve"), this.#tools()),
       (this.names = h("div")),
       this.chart.box,
@@ -60,6 +60,7 @@ export class Learning {
   /** Drawn at once, or soon where it was drawn just now. */
   show(curve, job) {
     Object.assign(this, { curve, job });
+    this.element.hidden = false;
     if (this.#due) return;
     const wait = Math.max(0, this.#drawnAt + BETWEEN_DRAWINGS - performance.now());
     this.#due = setTimeout(() => requestAnimationFrame(() => this.#draw()), wait);
@@ -104,7 +105,7 @@ export class Learning {
     const points = place < 0 ? [] : heights.filter(({ y }) => y !== null && y !== undefined).slice(-1);
     this.chart.draw({ lines: [...faint, ...lines], bands, marks, points, log: this.#log });
     this.chart.describe(this.#inWords(best));
-    this.#drawBelow(marks);
+    this.#drawBelow();
     this.#read();
     this.#tabulate();
   }
@@ -170,7 +171,9 @@ export class Learning {
 
   #tools() {
     const redraw = () => this.#draw();
-    this.metrics = h("select", { onchange: (event) => ((this.#metric = event.target.value), redraw()) });
+    this.metrics = h("select", {
+      onchange: (event) => ((this.#metric = event.target.value), this.#drawLegend(), redraw()),
+    });
     const log = h("input", {
       type: "checkbox",
       onchange: (event) => ((this.#log = event.target.checked), redraw()),
@@ -205,8 +208,7 @@ export class Learning {
       metrics.map((name) => h("option", { value: name, selected: name === this.#metric }, plain(name))),
     );
     this.#offerAsides();
-    const pair = this.#pair();
-    this.#drawLegend(pair);
+    this.#drawLegend();
   }
 
   #offerAsides() {

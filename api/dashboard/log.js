@@ -27,7 +27,7 @@ export class Log {
   }
 
   add({ number, kind, data }) {
-    if (this.#known.has(number)) return;
+    if (this.#known.has(number) || kind === "end") return; // The status before it has said the same.
     this.#known.add(number);
     const time = new Date(data.at).toLocaleTimeString();
     this.element.append(

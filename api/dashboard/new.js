@@ -1,6 +1,6 @@
 // A new job: a dataset, a form that says what each technique does, the spec as JSON beside it.
 
-import { Problem, get, pause, query, send } from "./calls.js";
+import { Away, Problem, freshKey, get, line, pause, query, send } from "./calls.js";
 import { DatasetPicker } from "./picker.js";
 import { announce, card, fill, h, say } from "./elements.js";
 import { Form, at, merged, put } from "./form.js";
@@ -11,8 +11,9 @@ const SETTLE_SECONDS = 0.25; // After the last key, before the API is asked.
 
 export async function open(main, { values, signal }) {
   const catalog = await get("/v1/catalog", { signal });
+  const spec = await begun(values, signal);
   const page = new NewJob(main, catalog, values.get("from"), signal);
-  page.begin(await begun(values, signal));
+  await page.begin(spec);
 }
 
 /** What to begin with: nothing, an earlier job's spec, or that with a suggestion merged in. */
@@ -46,7 +47,7 @@ class NewJob {
       full: {},
       problems: [],
       asked: 0,
-      key: crypto.randomUUID(),
+      key: freshKey(),
     });
     const changed = (pointer, value) => this.#set(put(this.spec, pointer, value));
     this.picker = new DatasetPicker({
@@ -81,7 +82,7 @@ class NewJob {
 
   begin(spec) {
     this.#set(spec);
-    this.picker.begin(spec.dataset);
+    return this.picker.begin(spec.dataset);
   }
 
   #main() {
@@ -138,8 +139,9 @@ class NewJob {
 
   #set(spec) {
     this.spec = spec;
-    this.key = crypto.randomUUID(); // Another spec is another job; the same one submitted twice is one.
+    this.key = freshKey(); // Another spec is another job; the same one submitted twice is one.
     if (document.activeElement !== this.text) this.text.value = JSON.stringify(spec, null, 2);
+    this.picker.follow(spec.dataset);
     this.#show();
     this.#validate();
   }
@@ -167,7 +169,10 @@ class NewJob {
       const answer = await send("POST", "/v1/jobs/validate", this.spec);
       if (asked === this.asked) this.#accept(answer);
     } catch (error) {
-      if (asked === this.asked) this.#complain(error.errors ?? [], error.message);
+      if (asked !== this.asked || this.signal.aborted) return;
+      this.#complain(error.errors ?? [], error.message);
+      if (error instanceof Away)
+        line.addEventListener("here", () => this.#validate(), { once: true, signal: this.signal });
     }
   }
 
@@ -210,14 +215,19 @@ class NewJob {
   }
 
   #complaint({ pointer, detail, suggestion }) {
-    const write = () => this.#set(put(this.spec, pointer, readable(suggestion)));
-    const canMend = suggestion !== null && suggestion !== undefined && at(this.spec, pointer) !== undefined;
+    const given = at(this.spec, pointer);
+    const canMend = (suggestion ?? null) !== null && given !== undefined;
+    // Of a field that there is not, the suggestion is the name that was meant, not a value.
+    const isName = detail.startsWith("there is no field");
+    const renamed = () =>
+      put(put(this.spec, pointer, undefined), pointer.replace(/[^/]*$/, suggestion), given);
+    const write = () => this.#set(isName ? renamed() : put(this.spec, pointer, readable(suggestion)));
     return h(
       "li",
       {},
       h("code", {}, pointer),
       ` ${detail} `,
-      canMend ? h("button", { type: "button", class: "small", onclick: write }, `Write ${suggestion}`) : null,
+      canMend ? h("button", { type: "button", class: "small", onclick: write }, `Use ${suggestion}`) : null,
     );
   }
 
@@ -230,6 +240,7 @@ class NewJob {
     this.submit.disabled = true;
     try {
       const job = await send("POST", "/v1/jobs", this.spec, { "Idempotency-Key": this.key });
+      if (this.signal.aborted) return;
       announce("Submitted.");
       location.hash = `#/jobs/${job.id}${query({ after: this.from })}`;
     } catch (error) {

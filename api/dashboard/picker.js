@@ -1,6 +1,6 @@
 // Choosing a dataset: one that is there, or a file.
 
-import { call, get } from "./calls.js";
+import { Problem, call, get } from "./calls.js";
 import { announce, card, fill, h, say } from "./elements.js";
 import { columnsTable, rowsTable } from "./dataset.js";
 import { count } from "./words.js";
@@ -11,7 +11,7 @@ const SHOWN = 200;
 export class DatasetPicker {
   constructor({ signal, chosen }) {
     Object.assign(this, { signal, chosen });
-    this.list = h("select", { id: "dataset", onchange: () => this.#choose(this.list.value) });
+    this.list = h("select", { id: "dataset", onchange: () => chosen(this.list.value || undefined) });
     this.look = h("div", { class: "column" });
     this.upload = new Upload({ signal, done: (dataset) => this.begin(dataset.id, true) });
     this.element = card(
@@ -19,7 +19,7 @@ export class DatasetPicker {
       h(
         "div",
         { class: "fields" },
-        h("div", { class: "field" }, h("label", { for: "dataset" }, "One that is there"), this.list),
+        h("div", { class: "field wide" }, h("label", { for: "dataset" }, "Uploaded or bundled"), this.list),
       ),
       this.upload.element,
       this.look,
@@ -29,23 +29,33 @@ export class DatasetPicker {
   /** Offer what there is, with one of it chosen. */
   async begin(dataset, isNew = false) {
     const { data } = await get(`/v1/datasets?limit=${SHOWN}`, { signal: this.signal });
-    const option = (one) =>
-      h(
-        "option",
-        { value: one.bundled ? one.name : one.id },
-        `${one.name} · ${count(one.rows)} rows, ${one.features} columns, ${one.task}`,
-      );
-    fill(this.list, h("option", { value: "" }, "Choose …"), data.map(option));
-    const found = data.find(({ id, name, bundled }) => id === dataset || (bundled && name === dataset));
-    if (!found) return;
-    this.list.value = found.bundled ? found.name : found.id;
+    const named = dataset && !data.some((one) => isCalled(one, dataset)) ? await this.#named(dataset) : [];
+    this.offered = [...named, ...data];
+    fill(this.list, h("option", { value: "" }, "Choose …"), this.offered.map(option));
+    this.follow(dataset);
     if (isNew) this.chosen(this.list.value);
-    await this.#show(found.id);
   }
 
-  async #choose(value) {
-    this.chosen(value || undefined);
-    value ? await this.#show(value) : fill(this.look);
+  /** Show the dataset that the spec names, however it came to be named there. */
+  follow(dataset) {
+    const found = this.offered?.find((one) => isCalled(one, dataset));
+    if (!this.offered || this.shown === found?.id) return;
+    this.shown = found?.id;
+    this.list.value = found ? valueOf(found) : "";
+    if (!found) return void fill(this.look);
+    this.#show(found.id).catch((error) => {
+      if (!this.signal.aborted) fill(this.look, h("p", { class: "wrong" }, error.message));
+    });
+  }
+
+  /** One that is not among the first few. */
+  async #named(dataset) {
+    try {
+      return [await get(`/v1/datasets/${encodeURIComponent(dataset)}`, { signal: this.signal })];
+    } catch (error) {
+      if (error instanceof Problem) return [];
+      throw error;
+    }
   }
 
   async #show(id) {
@@ -53,6 +63,7 @@ export class DatasetPicker {
       get(`/v1/datasets/${id}`, { signal: this.signal }),
       get(`/v1/datasets/${id}/rows?limit=5`, { signal: this.signal }),
     ]);
+    if (this.shown !== id) return; // Another one was chosen meanwhile.
     fill(
       this.look,
       h(
@@ -70,6 +81,15 @@ export class DatasetPicker {
     );
   }
 }
+
+const isCalled = ({ id, name, bundled }, dataset) => id === dataset || (bundled && name === dataset);
+const valueOf = ({ id, name, bundled }) => (bundled ? name : id);
+const option = (one) =>
+  h(
+    "option",
+    { value: valueOf(one) },
+    `${one.name} · ${count(one.rows)} rows, ${one.features} columns, ${one.task}`,
+  );
 
 /** A file to drop or to choose, and what is to be predicted from it. */
 export class Upload {
@@ -125,7 +145,7 @@ export class Upload {
     this.send.disabled = true;
     try {
       const dataset = await (
-        await call("/v1/datasets", { method: "POST", body: form, signal: this.signal })
+        await call("/v1/datasets", { method: "POST", body: form, signal: this.signal, seconds: null })
       ).json();
       announce(`${dataset.name} is uploaded.`);
       this.#take(null);

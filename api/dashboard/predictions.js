@@ -3,13 +3,15 @@
 import { call, get } from "./calls.js";
 import { card, fill, h, save, say, scroller } from "./elements.js";
 import { figures, table } from "./table.js";
-import { number } from "./words.js";
+import { number, short } from "./words.js";
 
 const SAMPLE = 3;
+const MOST_CLASSES = 12;
+const FEW = 5;
 
 /** The card of a job that has weights; a `Problem` of 404 where it has none. */
 export async function predictions(job, signal) {
-  if (job.status !== "succeeded") return null;
+  await get(`/v1/jobs/${job.id}/weights`, { signal });
   const { columns, data } = await get(`/v1/datasets/${job.dataset.id}/rows?limit=${SAMPLE}`, { signal });
   const { target } = await get(`/v1/datasets/${job.dataset.id}`, { signal });
   const wanted = columns.filter((column) => column !== target && column !== job.spec.split.column);
@@ -34,7 +36,7 @@ export async function predictions(job, signal) {
   };
   return card(
     null,
-    h("div", { class: "bar" }, h("h2", { class: "grow" }, "Use it"), downloads(job)),
+    h("div", { class: "bar" }, h("h2", { class: "grow" }, "Use it"), downloads(job, wrong)),
     h(
       "label",
       { for: "rows", class: "small muted" },
@@ -61,11 +63,16 @@ async function predicted(job, text, signal) {
   return (await answer.json()).predictions;
 }
 
+/** A row each; of many classes the likeliest few. */
 function answers(found) {
   const classes = Object.keys(found[0]?.probabilities ?? {});
-  const heads = classes.length ? ["Row", "Label", ...figures(...classes)] : ["Row", ...figures("Value")];
+  const isWide = classes.length > MOST_CLASSES;
+  const shown = isWide ? ["Likeliest"] : figures(...classes);
+  const heads = classes.length ? ["Row", "Label", ...shown] : ["Row", ...figures("Value")];
+  const told = (probabilities) =>
+    isWide ? [likeliest(probabilities)] : classes.map((name) => number(probabilities[name], 3));
   const cells = ({ label, value, probabilities }) =>
-    classes.length ? [label, ...classes.map((name) => number(probabilities[name], 3))] : [number(value)];
+    classes.length ? [label, ...told(probabilities)] : [number(value)];
   return table(
     "Predictions",
     heads,
@@ -73,23 +80,28 @@ function answers(found) {
   );
 }
 
-function downloads(job) {
+function likeliest(probabilities) {
+  const ranked = Object.entries(probabilities)
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, FEW);
+  return ranked.map(([name, share]) => `${short(name, 30)} ${number(share, 3)}`).join(" · ");
+}
+
+function downloads(job, wrong) {
   const files = [
     ["ONNX", "model?format=onnx", "onnx"],
     ["safetensors", "model?format=safetensors", "safetensors"],
     ["Model card", "card?format=md", "md"],
   ];
+  const download = async (path, ending) => {
+    try {
+      save(await (await call(`/v1/jobs/${job.id}/${path}`, { seconds: null })).blob(), `${job.id}.${ending}`);
+    } catch (error) {
+      say(wrong, error.message);
+    }
+  };
   return files.map(([label, path, ending]) =>
-    h(
-      "button",
-      {
-        type: "button",
-        class: "small",
-        onclick: async () =>
-          save(await (await call(`/v1/jobs/${job.id}/${path}`)).blob(), `${job.id}.${ending}`),
-      },
-      label,
-    ),
+    h("button", { type: "button", class: "small", onclick: () => download(path, ending) }, label),
   );
 }
 

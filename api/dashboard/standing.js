@@ -25,14 +25,19 @@ export function progressBar() {
   const update = ({ status, progress }) => {
     bar.value = progress.fraction;
     bar.hidden = FINAL.includes(status) || status === "queued";
-    say(told, inWords(FINAL.includes(status), progress));
+    say(
+      told,
+      status === "queued" && !progress.epoch
+        ? "waiting for a worker"
+        : inWords(FINAL.includes(status), progress),
+    );
   };
   return { element: h("div", { class: "progress" }, bar, told), update };
 }
 
 function inWords(isOver, { epoch, max_epochs, eta_seconds }) {
   if (!epoch) return "";
-  if (isOver) return `${count(epoch)} epochs`;
+  if (isOver) return epoch === 1 ? "1 epoch" : `${count(epoch)} epochs`;
   const eta = eta_seconds === null ? "" : ` · ≤ ${duration(eta_seconds)}`; // Early stopping may come sooner.
   return `${count(epoch)} / ${count(max_epochs)}${eta}`;
 }

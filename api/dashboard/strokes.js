@@ -11,5 +11,4 @@ export const hue = (place) => `hue-${(place % HUES) + 1}`;
 export const dash = (place) => DASHES[Math.floor(place / HUES) % DASHES.length];
 
 /** A short piece of such a line. */
-export const stroke = (place) =>
-  h("i", { class: place < HUES ? "line" : "dashed", style: { "--hue": `var(--${hue(place)})` } });
+export const stroke = (place) => h("i", { class: dash(place), style: { "--hue": `var(--${hue(place)})` } });

@@ -34,6 +34,7 @@ export function techniques(list, spec) {
   const show = (state) => {
     const isOwn = state.spec.regularization !== undefined;
     [auto.input.checked, own.input.checked] = [!isOwn, isOwn];
+    own.input.disabled = !isOwn && !state.full.regularization; // Until it is known what it would begin with.
     parts.forEach((part) => part.show(state));
   };
   return { element, show };

@@ -7,22 +7,33 @@ import { number, plain, title } from "./words.js";
 
 const KINDS = { good_fit: "good", overfitting: "bad", diverged: "bad", too_short: "", still_improving: "" };
 
-/** The card of a job with epochs; a `Problem` of 404 where there are none. */
-export async function verdict(job, signal) {
+/**
+ * Put the card of a job with epochs where it belongs, if there is something new to say; a `Problem` of 404 where
+ * there are none. What somebody has opened in it stays open, and nothing is taken from under somebody's keys.
+ */
+export async function judge(place, job, signal) {
   const found = await get(`/v1/jobs/${job.id}/diagnosis`, { signal });
-  const kind = KINDS[found.verdict] ?? "warn";
+  const said = JSON.stringify(found);
+  if (place.dataset.said === said || place.contains(document.activeElement)) return;
+  const isOpen = place.querySelector("details")?.open;
+  place.dataset.said = said;
+  place.replaceChildren(cardOf(job, found));
+  place.querySelector("details").open = Boolean(isOpen);
+}
+
+function cardOf(job, { verdict, summary, suggestions, evidence: measured }) {
+  const kind = KINDS[verdict] ?? "warn";
   const section = card(
     null,
-    h("h2", {}, "Diagnosis", h("span", { class: "pill", "data-kind": kind }, plain(found.verdict))),
-    h("p", {}, found.summary),
-    found.suggestions.length
-      ? h(
-          "ul",
-          { class: "suggestions", "aria-label": "What to try next" },
-          found.suggestions.map((one) => suggestion(job, one)),
-        )
-      : null,
-    h("details", {}, h("summary", {}, "What this is read from"), evidence(found.evidence)),
+    h("h2", {}, "Diagnosis", h("span", { class: "pill", "data-kind": kind }, plain(verdict))),
+    h("p", {}, summary),
+    suggestions.length > 0 &&
+      h(
+        "ul",
+        { class: "suggestions", "aria-label": "What to try next" },
+        suggestions.map((one) => suggestion(job, one)),
+      ),
+    h("details", {}, h("summary", {}, "What this is read from"), evidence(measured)),
   );
   section.classList.add("verdict");
   section.dataset.kind = kind;

@@ -63,14 +63,14 @@ function told(inputs) {
     : `All ${inputs.length} columns are listened to.`;
 }
 
+/** Made when somebody opens it: there may be thousands. */
 function coefficients({ outputs, intercept, coefficients: found }) {
-  const rows = [["intercept", intercept], ...Object.entries(found)];
-  const heads = ["Input", ...figures(...outputs)];
-  const cells = rows.map(([name, values]) => [name, ...values.map((value) => number(value))]);
-  return h(
-    "details",
-    {},
-    h("summary", {}, "Coefficients"),
-    scroller("Coefficients", table("Coefficients", heads, cells)),
-  );
+  const make = () => {
+    const rows = [["intercept", intercept], ...Object.entries(found)];
+    const cells = rows.map(([name, values]) => [name, ...values.map((value) => number(value))]);
+    return scroller("Coefficients", table("Coefficients", ["Input", ...figures(...outputs)], cells));
+  };
+  const place = h("details", {}, h("summary", {}, "Coefficients"));
+  place.addEventListener("toggle", () => place.append(make()), { once: true });
+  return place;
 }

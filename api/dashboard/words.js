@@ -36,8 +36,9 @@ export const percent = (share, digits = 0) => (share === null ? "—" : `${(shar
 /** `0.8 s`, `12 s`, `3 min 20 s`, `2 h 5 min`. */
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "—";
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
-  const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, Math.round(seconds % 60)];
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
   if (h) return `${h} h ${m} min`;
   return m ? `${m} min ${s} s` : `${s} s`;
 }
@@ -69,9 +70,9 @@ export const called = (job) => job.name || `job …${job.id.slice(-8)}`;
 /** One line of something long. */
 export const short = (text, length = 80) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
 
-/** The metric a table shows of a job: the first it was asked for, by its validation value; else the loss. */
+/** The metric a table shows of a job: the first it was asked for, on validation rows; null where it has none. */
 export function headline(job) {
   const name = (job.spec.metrics ?? [])[0] ?? "loss";
-  const split = job.result?.validation ?? job.result?.train;
+  const split = job.result?.validation;
   return { name, value: split?.[name] ?? split?.loss ?? null };
 }
