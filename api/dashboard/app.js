@@ -34,7 +34,7 @@ async function open() {
   mark(path);
   fill(main, h("p", { class: "waiting" }, "…"));
   try {
-    const page = await load().catch((error) => Promise.reject(new Away(error.message)));
+    const page = await load().catch(unfetched);
     if (here.signal.aborted) return;
     main.replaceChildren();
     await page.open(main, { id: pattern.exec(path)[1], values, signal: here.signal });
@@ -45,6 +45,11 @@ async function open() {
     await pause(RETRY_SECONDS, here.signal);
     if (!here.signal.aborted) open();
   }
+}
+
+/** A script that cannot be fetched means that the server is away; any other error is ours. */
+function unfetched(error) {
+  throw error instanceof TypeError ? new Away(error.message) : error;
 }
 
 const nowhere = async () => ({
@@ -164,3 +169,7 @@ window.addEventListener("hashchange", follow);
 welcome();
 open();
 watchWorkers();
+// The other pages while there is nothing else to do: later there may be no server to fetch them from.
+window.addEventListener("load", () =>
+  requestIdleCallback(() => PAGES.forEach(([, , load]) => load().catch(() => {}))),
+);

@@ -1,21 +1,29 @@
 // BokehJS (BSD, from the Python package `bokeh`), fetched when the first chart is wanted, and the plain figure
 // that every chart begins with.
 
+import { Away } from "./calls.js";
 import { h } from "./elements.js";
 
+const SCRIPTS = ["bokeh.min.js", "bokeh-api.min.js"];
 let library = null;
 
-/** BokehJS, loaded once. */
+/** BokehJS, loaded once; where that failed, the next chart tries again. */
 export function bokeh() {
-  library ??= ["bokeh.min.js", "bokeh-api.min.js"].reduce(
-    (before, name) => before.then(() => loaded(name)),
-    Promise.resolve(),
-  );
-  library = library.catch((error) => {
-    library = null; // The next chart tries again.
+  library ??= Promise.all(SCRIPTS.map(loaded)).catch((error) => {
+    library = null;
     throw error;
   });
   return library.then(() => window.Bokeh);
+}
+
+/** Fetched beside the others and run after them, in order. */
+function loaded(name) {
+  return new Promise((resolve, reject) => {
+    const failed = () => reject(new Away(`${name} did not load`));
+    const script = h("script", { src: `/dashboard/${name}`, onload: resolve, onerror: failed });
+    script.async = false;
+    document.head.append(script);
+  });
 }
 
 /** Let go of what was drawn: Bokeh keeps every document until it is told to forget it. */
@@ -26,17 +34,6 @@ export function discard(view) {
   const place = window.Bokeh.documents.indexOf(drawn);
   if (place >= 0) window.Bokeh.documents.splice(place, 1);
   delete window.Bokeh.index[id];
-}
-
-function loaded(name) {
-  return new Promise((resolve, reject) => {
-    const script = h("script", {
-      src: `/dashboard/${name}`,
-      onload: resolve,
-      onerror: () => reject(new Error(`${name} did not load`)),
-    });
-    document.head.append(script);
-  });
 }
 
 /** A colour of tokens.css as it is now, light or dark, in the form that a canvas takes. */

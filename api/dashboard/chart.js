@@ -43,8 +43,13 @@ export class Chart {
   async draw(content) {
     this.#content = content;
     if (this.#figure && this.#log !== Boolean(content.log)) this.forget();
-    this.#making ??= this.#make();
-    await this.#making;
+    try {
+      this.#making ??= this.#make();
+      await this.#making;
+    } catch {
+      this.#making = null; // The next drawing tries again.
+      return void this.canvas.replaceChildren(h("p", { class: "muted" }, "The chart could not be loaded."));
+    }
     if (this.#figure && this.#content === content) this.#show();
   }
 
@@ -80,6 +85,7 @@ export class Chart {
       points: source("x", "y", "color"),
     };
     this.#glyphs(figure, Bokeh);
+    this.canvas.replaceChildren();
     const view = await Bokeh.Plotting.show(figure, this.canvas);
     if (turn !== this.#turn) return discard(view);
     [this.#figure, this.view] = [figure, view];

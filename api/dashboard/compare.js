@@ -1,7 +1,7 @@
 // Several jobs laid over each other: their curves, in what they differ, and what came of it.
 
 import { Away, Problem, Watched, every, get, query } from "./calls.js";
-import { color } from "./bokeh.js";
+import { bokeh, color } from "./bokeh.js";
 import { Chart } from "./chart.js";
 import { Curve, smoothed } from "./curve.js";
 import { differences, overSeeds } from "./differences.js";
@@ -27,6 +27,7 @@ const ALWAYS = [
 export async function open(main, { values, signal }) {
   const ids = (values.get("jobs") ?? "").split(",").filter(Boolean).slice(0, MOST);
   if (ids.length === 0) return choose(main, signal);
+  bokeh().catch(() => {}); // Fetched beside what is to be drawn; the chart says so if it failed.
   const found = await Promise.allSettled(ids.map((id) => get(`/v1/jobs/${id}`, { signal })));
   const gone = found.filter(({ reason }) => reason instanceof Problem && reason.status === 404);
   const failed = found.find((one) => one.reason && !gone.includes(one));

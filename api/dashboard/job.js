@@ -1,6 +1,7 @@
 // One job: its live curve, what came of it and what to try next.
 
 import { Problem, Watched, call, events, every, get, send } from "./calls.js";
+import { bokeh } from "./bokeh.js";
 import { Curve } from "./curve.js";
 import { Kept, announce, card, fill, h, save, say, sure } from "./elements.js";
 import { Learning } from "./learning.js";
@@ -34,6 +35,7 @@ const ACTIONS = {
 };
 
 export async function open(main, { id, values, signal }) {
+  bokeh().catch(() => {}); // Fetched beside what is to be drawn; the chart says so if it failed.
   const page = new JobPage(main, id, values.get("after"), signal);
   await page.run();
 }
