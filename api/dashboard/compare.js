@@ -9,6 +9,7 @@ import { card, fill, h, say, scroller } from "./elements.js";
 import { averaged, replicates } from "./groups.js";
 import { FINAL, cocktail, pill } from "./standing.js";
 import { dash, hue, stroke } from "./strokes.js";
+import { switches } from "./switches.js";
 import { ago, called, number, plain } from "./words.js";
 
 const MOST = 20; // As many as one call lays over each other.
@@ -243,17 +244,9 @@ class Comparison {
         if (!(error instanceof Away) && !this.signal.aborted) throw error; // `run` tries again.
       });
     };
-    const log = h("input", {
-      type: "checkbox",
-      onchange: (event) => ((this.#log = event.target.checked), redraw()),
-    });
-    const weight = h("input", {
-      type: "range",
-      min: 0,
-      max: 0.98,
-      step: 0.02,
-      value: 0,
-      oninput: (event) => ((this.#weight = Number(event.target.value)), redraw()),
+    const asked = switches({
+      log: (isOn) => ((this.#log = isOn), redraw()),
+      smooth: (weight) => ((this.#weight = weight), redraw()),
     });
     const grouped = h("input", {
       type: "checkbox",
@@ -273,8 +266,7 @@ class Comparison {
           options.map((name) => h("option", { value: name, selected: name === this.series }, plain(name))),
         ),
       ),
-      h("label", {}, log, "Log axis"),
-      h("label", {}, "Smoothing", weight),
+      asked,
       canGroup ? h("label", {}, grouped, "Mean and spread over seeds") : null,
     );
   }

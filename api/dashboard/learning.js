@@ -4,6 +4,7 @@ import { color } from "./bokeh.js";
 import { Chart, legend } from "./chart.js";
 import { indexOfLowest, smoothed } from "./curve.js";
 import { fill, h, scroller } from "./elements.js";
+import { switches } from "./switches.js";
 import { figures, table } from "./table.js";
 import { number, plain } from "./words.js";
 
@@ -174,25 +175,11 @@ export class Learning {
     this.metrics = h("select", {
       onchange: (event) => ((this.#metric = event.target.value), this.#drawLegend(), redraw()),
     });
-    const log = h("input", {
-      type: "checkbox",
-      onchange: (event) => ((this.#log = event.target.checked), redraw()),
+    const asked = switches({
+      log: (isOn) => ((this.#log = isOn), redraw()),
+      smooth: (weight) => ((this.#weight = weight), redraw()),
     });
-    const weight = h("input", {
-      type: "range",
-      min: 0,
-      max: 0.98,
-      step: 0.02,
-      value: 0,
-      oninput: (event) => ((this.#weight = Number(event.target.value)), redraw()),
-    });
-    return h(
-      "div",
-      { class: "tools" },
-      h("label", {}, "Metric", this.metrics),
-      h("label", {}, log, "Log axis"),
-      h("label", {}, "Smoothing", weight),
-    );
+    return h("div", { class: "tools" }, h("label", {}, "Metric", this.metrics), asked);
   }
 
   /** Choices follow what the curve has; drawn anew only where that changed. */

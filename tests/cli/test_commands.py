@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from cli import main as program
 from cli.exits import Exit
 from cli.main import COMMANDS
 from cli.occupancy import occupy
@@ -21,22 +20,6 @@ from tests.cli import answers
 from tests.cli.scripted import Answer, Script
 
 Run = Callable[..., int]
-
-
-@pytest.fixture
-def run(script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Run `ridgeline …` against the scripted server; gives the exit code."""
-    monkeypatch.setenv("RIDGELINE_SERVER", script.address)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["ridgeline", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            program.main()
-        code = ended.value.code
-        return code if isinstance(code, int) else 0
-
-    return run
 
 
 def finishes(script: Script, **changes: Any) -> None:
