@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from models.diagnosis.symptoms import Case, Symptoms, is_regression
-from models.diagnosis.verdicts import odd_rate, rates
+from models.diagnosis.verdicts import has_strong_decay, odd_rate, rates
 from models.diagnosis.words import counted, number, percent, percent_of
 
 SMALL_BATCH = 16
@@ -105,6 +105,12 @@ def _dropout(found: Symptoms) -> _Told:
         yield "dropout", rate, f"training leaves out up to {percent(rate)} of a layer's units at a time"
 
 
+def _decay(found: Symptoms) -> _Told:
+    decay = found.case.spec.optimizer.weight_decay
+    if decay and has_strong_decay(found.case.spec):
+        yield "weight_decay", decay, f"a weight decay of {number(decay)} is above its usual range"
+
+
 def _small_batches(found: Symptoms) -> _Told:
     size = found.case.spec.training.batch_size or 0
     if has_small_batches(found.case):
@@ -154,5 +160,5 @@ def _skew(found: Symptoms) -> _Told:
 
 _SHOWN: tuple[Callable[[Symptoms], _Told], ...] = (
     *(_broken, _learned, _gap, _rise, _trend, _noise),
-    *(_penalties, _dropout, _small_batches, _zeros, _inputs, _rate, _rows, _skew),
+    *(_penalties, _dropout, _decay, _small_batches, _zeros, _inputs, _rate, _rows, _skew),
 )
