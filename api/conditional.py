@@ -8,10 +8,13 @@ hashed, so it has a tag only where its route, or the file server, gives it one.
 from __future__ import annotations
 
 import hashlib
+from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_HEAD: Final = "ridgeline.is_head"
 
 
 class ConditionalAnswers:
@@ -25,7 +28,7 @@ class ConditionalAnswers:
             await self.app(scope, receive, send)
             return
         answer = _Tagged(send, Headers(scope=scope).get("if-none-match", ""), scope["method"] == "HEAD")
-        inner = scope if scope["method"] == "GET" else {**scope, "method": "GET"}
+        inner = scope if scope["method"] == "GET" else {**scope, "method": "GET", _HEAD: True}
         await self.app(inner, receive, answer.send)
 
 
@@ -74,6 +77,11 @@ class _Tagged:
 def is_known(request: Request, tag: str) -> bool:
     """Whether the client has what this tag is of: for routes that would go to some length to send it."""
     return _matches(request.headers.get("if-none-match", ""), tag)
+
+
+def is_head(request: Request) -> bool:
+    """Whether the body will not be sent, so that a route may do without it: it sees every HEAD as a GET."""
+    return bool(request.scope.get(_HEAD))
 
 
 def _matches(known: str, tag: str) -> bool:
