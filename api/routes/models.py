@@ -66,13 +66,11 @@ def _kept(caller: Caller, job_id: str) -> tuple[Job, Stored]:
 async def _onnx(request: Request, server: Server, job: Job, kept: Stored) -> Response:
     """Made anew for whoever takes it away; a client that has it, or asks with HEAD, is told what is known."""
     made = server.networks.made(job, kept)
-    if made is None or not (
-        conditional.is_head(request) or conditional.is_known(request, f'"{made.sha256}"')
-    ):
-        content, made = await server.networks.exported(job, kept)
-        return Response(content, headers=_headers(job, "onnx", made.sha256), media_type=MEDIA_TYPE)
-    told = _headers(job, "onnx", made.sha256) | {"Content-Length": str(made.bytes)}
-    return Response(headers=told, media_type=MEDIA_TYPE)
+    if made and (conditional.is_head(request) or conditional.is_known(request, f'"{made.sha256}"')):
+        told = _headers(job, "onnx", made.sha256) | {"Content-Length": str(made.bytes)}
+        return Response(headers=told, media_type=MEDIA_TYPE)
+    content, made = await server.networks.exported(job, kept)
+    return Response(content, headers=_headers(job, "onnx", made.sha256), media_type=MEDIA_TYPE)
 
 
 def _safetensors(request: Request, server: Server, job: Job, kept: Stored) -> Response:

@@ -68,11 +68,10 @@ def _gap(found: Symptoms) -> _Told:
 
 
 def _rise(found: Symptoms) -> _Told:
-    end, above = number(found.lowest + found.rise), percent_of(found.rise, found.lowest)
-    detail = (
-        f"{found.watched} ends at {end}, {above} over its lowest level, around epoch {found.lowest_epoch}"
-    )
-    yield "rise", found.rise, detail
+    end, where = number(found.lowest + found.rise), f"around epoch {found.lowest_epoch}"
+    # Of a lowest level of nothing there are no percents.
+    above = f"{percent_of(found.rise, found.lowest)} over" if found.lowest else "where it was 0 at"
+    yield "rise", found.rise, f"{found.watched} ends at {end}, {above} its lowest level, {where}"
 
 
 def _trend(found: Symptoms) -> _Told:
