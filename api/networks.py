@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from fastapi.concurrency import run_in_threadpool
 
-from api.errors import NoWeightsError
+from api.errors import NoWeightsError, UnavailableError
 from api.keeping import workspace
 from models import graphs
 from models.datasets.rows import Reader
@@ -52,6 +52,15 @@ _WEIGHT_BYTES: Final = 4
 _COPIES: Final = 2
 """The runtime keeps weights as they are and as it likes to multiply by them."""
 _MOST_TOLD: Final = 1000
+
+
+@contextmanager
+def memory_is_an_outage() -> Iterator[None]:
+    """`UnavailableError` where memory ran out: it may come back, and the weights are not at fault."""
+    try:
+        yield
+    except MemoryError as error:
+        raise UnavailableError("there is not enough memory for this network now") from error
 
 
 def no_weights(tx: Connection, job_id: str) -> NoWeightsError:
@@ -148,7 +157,8 @@ class Networks:
     def _make(self, kept: Stored) -> Ready:
         from models.prediction import Predictor
 
-        predictor = Predictor.of(self.network(kept))
+        with memory_is_an_outage():
+            predictor = Predictor.of(self.network(kept))
         about = predictor.about
         names = [column.name for column in about.preprocessor.columns]
         limits = {

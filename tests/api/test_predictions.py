@@ -283,6 +283,25 @@ def test_weights_that_cannot_be_used_are_a_problem_and_no_fault(
         assert document["type"].endswith("#weights")
 
 
+@pytest.mark.parametrize("words", ["std::bad_alloc", "Failed to allocate memory for requested buffer"])
+def test_memory_that_runs_out_is_an_outage_and_not_the_weights_fault(
+    client: TestClient, iris: str, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    class Exhausted:
+        def run(self, *_: Any) -> Any:
+            raise RuntimeError(f"[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : {words}")
+
+    predict = Predictor.predict
+
+    def exhausted(self: Predictor, columns: Any) -> Any:
+        return predict(Predictor(self.about, Exhausted()), columns)
+
+    monkeypatch.setattr(Predictor, "predict", exhausted)
+    response = client.post(f"/v1/jobs/{iris}/predict", json={"rows": flowers()})
+    assert problem(response, 503)["type"].endswith("#unavailable")
+    assert response.headers["retry-after"]
+
+
 def test_weights_that_are_gone_or_changed_are_a_problem_too(
     client: TestClient, server: Server, folder: Path
 ) -> None:
