@@ -1,16 +1,20 @@
 """HEAD, and GET with `ETag`: an answer that the client already has is not sent again.
 
 The tag is a hash of the bytes, so it says truthfully whether anything changed, for JSON and for pictures
-alike; a route that knows its own may send it along. What comes in several pieces passes as it is.
+alike; a route that knows its own may send it along. What comes in several pieces is not held back to be
+hashed, so it has a tag only where its route, or the file server, gives it one.
 """
 
 from __future__ import annotations
 
 import hashlib
+from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_HEAD: Final = "ridgeline.is_head"
 
 
 class ConditionalAnswers:
@@ -24,7 +28,7 @@ class ConditionalAnswers:
             await self.app(scope, receive, send)
             return
         answer = _Tagged(send, Headers(scope=scope).get("if-none-match", ""), scope["method"] == "HEAD")
-        inner = scope if scope["method"] == "GET" else {**scope, "method": "GET"}
+        inner = scope if scope["method"] == "GET" else {**scope, "method": "GET", _HEAD: True}
         await self.app(inner, receive, answer.send)
 
 
@@ -45,6 +49,7 @@ class _Tagged:
             await self._send_body(message)
 
     async def _send_body(self, message: Message) -> None:
+        """Send it on, with the start before it; of an answer that ends here the later pieces are dropped."""
         start, self._start = self._start, None
         if start is not None:
             message = self._tagged(start, message)
@@ -55,10 +60,10 @@ class _Tagged:
         await self._send(message)
 
     def _tagged(self, start: Message, message: Message) -> Message:
-        """Give a whole answer its tag; the message that goes on, emptied for a 304."""
-        if start["status"] != 200 or message.get("more_body"):
-            return message
+        """Give a whole answer its tag; the message that goes on, emptied and the last one for a 304."""
         headers = MutableHeaders(scope=start)
+        if start["status"] != 200 or (message.get("more_body") and "ETag" not in headers):
+            return message
         tag = headers.get("ETag") or f'"{hashlib.sha256(message.get("body", b"")).hexdigest()[:32]}"'
         headers["ETag"] = tag
         headers.setdefault("Cache-Control", "no-cache")
@@ -66,12 +71,17 @@ class _Tagged:
             return message
         start["status"] = 304
         del headers["Content-Length"]
-        return {**message, "body": b""}
+        return {**message, "body": b"", "more_body": False}
 
 
 def is_known(request: Request, tag: str) -> bool:
     """Whether the client has what this tag is of: for routes that would go to some length to send it."""
     return _matches(request.headers.get("if-none-match", ""), tag)
+
+
+def is_head(request: Request) -> bool:
+    """Whether the body will not be sent, so that a route may do without it: it sees every HEAD as a GET."""
+    return bool(request.scope.get(_HEAD))
 
 
 def _matches(known: str, tag: str) -> bool:

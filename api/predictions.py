@@ -11,7 +11,7 @@ import orjson
 
 from api import bodies
 from api.errors import InvalidInputError, MalformedRequestError
-from api.networks import Ready
+from api.networks import Ready, memory_is_an_outage
 from models.complaints import pointer, printable
 from models.datasets.rows import Rows
 from models.errors import Complaint
@@ -27,10 +27,17 @@ CSV: Final = "text/csv"
 def answered(ready: Ready, job_id: str, content: bytes, *, sent: str, wanted: str) -> bytes:
     """The predictions for a body of media type `sent`, written as `wanted`.
 
-    `RowsError` where the rows are not the network's, `WeightsError` where it cannot be run.
+    `RowsError` where the rows are not the network's, `WeightsError` where it cannot be run,
+    `UnavailableError` where memory does not suffice.
     """
-    rows = ready.reader.delimited(content) if sent == CSV else ready.reader.objects(_rows(content))
-    return (_as_csv if wanted == CSV else _as_json)(ready, job_id, rows)
+    with memory_is_an_outage():
+        rows = ready.reader.delimited(content) if sent == CSV else ready.reader.objects(_rows(content))
+        return (_as_csv if wanted == CSV else _as_json)(ready, job_id, rows)
+
+
+def most_rows(content: bytes, sent: str) -> int:
+    """At least as many as a body of media type `sent` has rows, seen without reading it."""
+    return content.count(b"\n") + content.count(b"\r") + 1 if sent == CSV else content.count(b"{")
 
 
 def _rows(content: bytes) -> Any:

@@ -83,8 +83,12 @@ class Client:
         return self._send("GET", path, params=_given(query) or None).json()
 
     def read(self, path: str, **query: Any) -> bytes:
-        """What lies at a path in the format that the query names."""
-        return self._send("GET", path, params=_given(query) or None).content
+        """What lies at a path in the format that the query names, held against its digest if one was told."""
+        response = self._send("GET", path, params=_given(query) or None)
+        told = response.headers.get("repr-digest")
+        if told and told != _as_header(hashlib.sha256(response.content).digest()):
+            raise RidgelineError(f"{path} arrived damaged; ask for it again")
+        return response.content
 
     def post(self, path: str, document: Any = None) -> Any:
         """Post a JSON document."""
@@ -123,7 +127,7 @@ class Client:
                 for chunk in _checked(response).iter_bytes():
                     digest.update(chunk)
                     target.write(chunk)
-            if response.headers.get("repr-digest") != f"sha-256=:{b64encode(digest.digest()).decode()}:":
+            if response.headers.get("repr-digest") != _as_header(digest.digest()):
                 raise RidgelineError("what arrived is not what the server has; nothing was written")
             size = partial.stat().st_size
             partial.replace(to)
@@ -208,6 +212,10 @@ def _checked(response: httpx2.Response) -> httpx2.Response:
     except ValueError:
         problem = None
     raise RefusedError(response.status_code, problem if isinstance(problem, dict) else {})
+
+
+def _as_header(digest: bytes) -> str:
+    return f"sha-256=:{b64encode(digest).decode()}:"
 
 
 def _given(fields: dict[str, Any]) -> dict[str, Any]:

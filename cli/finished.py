@@ -77,11 +77,17 @@ class Finished:
         return int((self.job["result"] or {}).get("restored_epoch") or 0)
 
 
-def fetch(client: Client, job_id: str, *, with_model: bool = False) -> Finished:
-    """Everything about a finished job; `NotFinishedError` for any other."""
-    job = client.get(f"/v1/jobs/{job_id}")
+def job_of(client: Client, job_id: str) -> dict[str, Any]:
+    """A finished job as the server tells it; `NotFinishedError` for any other."""
+    job: dict[str, Any] = client.get(f"/v1/jobs/{job_id}")
     if job["status"] not in FINAL:
         raise NotFinishedError(f"{job['id']} is {job['status']}; only jobs that have ended are exported")
+    return job
+
+
+def fetch(client: Client, job_id: str, *, with_model: bool = False) -> Finished:
+    """Everything about a finished job; `NotFinishedError` for any other."""
+    job = job_of(client, job_id)
     # As CSV, which is never thinned and reads back exactly.
     curve = client.read(f"/v1/jobs/{job_id}/curves", format="csv")
     return Finished(job, curve, _columns(curve), _model(client, job_id) if with_model else None)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MOST_AT_ONCE: Final = 4_000_000
 """Numbers of a layer that are in memory at once; more rows than that allows go through one after another."""
+_OUT_OF_MEMORY: Final = ("bad_alloc", "Failed to allocate memory", "bad allocation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Predictor:
 
     @classmethod
     def of(cls, stored: Stored) -> Self:
-        """Make a network ready; `WeightsError` where no graph can be made of its weights."""
+        """Make a network ready; `WeightsError` where the weights make no graph, or `MemoryError`."""
         import onnxruntime  # type: ignore[import-untyped]
 
         options = onnxruntime.SessionOptions()
@@ -75,6 +76,7 @@ class Predictor:
             session = onnxruntime.InferenceSession(written, options, providers=["CPUExecutionProvider"])
         except Exception as error:
             # What it raises has no class in common but this one.
+            _complain_of_memory(error)
             raise WeightsError("no network that can be used could be made of the weights") from error
         return cls(stored.about, session)
 
@@ -82,7 +84,8 @@ class Predictor:
         """What becomes of rows whose columns are given by name.
 
         Numbers, booleans and dates as float64 with NaN for missing, text as objects with `""` for missing,
-        (rows,) each, as `models.datasets.rows` makes them. `WeightsError` where the network cannot be run.
+        (rows,) each, as `models.datasets.rows` makes them. `WeightsError` where the network cannot be run,
+        `MemoryError` where that takes more than there is.
         """
         import numpy as np
 
@@ -105,5 +108,12 @@ class Predictor:
         try:
             found: list[NDArray[Any]] = self._session.run(None, feeds)
         except Exception as error:
+            _complain_of_memory(error)
             raise WeightsError("the network cannot be run") from error
         return found
+
+
+def _complain_of_memory(error: Exception) -> None:
+    """`MemoryError` where that is what it is: the runtime tells it in words alone."""
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY):
+        raise MemoryError("there was not enough memory to run the network") from error

@@ -153,7 +153,7 @@ class Settings(BaseSettings):
     max_predict_rows: Positive = 10_000
     """Most rows of a request for predictions."""
     max_predict_cells: Positive = 1_000_000
-    """Most rows times columns of a request for predictions."""
+    """Most rows times columns, or classes where they are more, of a request for predictions."""
     ready_networks: Positive = 64
     """Networks that each API process keeps ready for predictions; those asked least lately go first."""
     ready_bytes: Positive = 512 * 1024**2

@@ -19,6 +19,8 @@ Lines = Iterator[str]
 
 _MARKUP: Final = re.compile(r"([\\`*\[\]<>|~&#@$]|(?<!\w)_|_(?!\w))")
 """An underscore within a word is no markup."""
+_LINE_STARTS: Final = re.compile(r"^(\s*)([-+=])(?![\d.])|^(\s*\d+)([.)])(?=\s|$)")
+"""What begins a list or underlines a heading where it stands first."""
 _LINKS: Final = re.compile(r"(https?|ftp|www)([:.])", re.IGNORECASE)
 _MOST_COLUMNS: Final = 100
 """Rows of a table of columns; wider data are told in numbers, and in full as JSON."""
@@ -40,7 +42,7 @@ def sentence(words: str) -> str:
 
 
 def _text(line: str) -> str:
-    return _LINKS.sub(r"\1\\\2", _MARKUP.sub(r"\\\1", line))
+    return _LINE_STARTS.sub(r"\1\3\\\2\4", _LINKS.sub(r"\1\\\2", _MARKUP.sub(r"\\\1", line)))
 
 
 def _title(card: ModelCard) -> Lines:

@@ -7,9 +7,11 @@ from itertools import chain
 from typing import Any, Final, Literal
 
 from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from api import conditional, negotiation
+from api.access import Caller
 from api.deps import CallerDep, Server, ServerDep
 from api.networks import no_weights
 from api.problems import documented
@@ -33,7 +35,7 @@ _FILE: Final[dict[int | str, dict[str, Any]]] = {
 
 
 @router.get("/v1/jobs/{job_id}/model", responses=documented(409) | _FILE, response_class=Response)
-def download_model(
+async def download_model(
     request: Request,
     job_id: str,
     caller: CallerDep,
@@ -46,18 +48,29 @@ def download_model(
     tensors, and as metadata the spec, the fitted preprocessing and the description of the data.
     """
     negotiation.chosen(request.headers.get("accept", ""), [MEDIA_TYPE])
+    job, kept = await run_in_threadpool(_kept, caller, job_id)
+    if format == "onnx":
+        return await _onnx(request, server, job, kept)
+    return await run_in_threadpool(_safetensors, request, server, job, kept)
+
+
+def _kept(caller: Caller, job_id: str) -> tuple[Job, Stored]:
     with caller.database.reading() as tx:
         job = jobs.get(tx, job_id)
         try:
-            kept = weights.file(tx, job_id)
+            return job, weights.file(tx, job_id)
         except NotFound:
             raise no_weights(tx, job_id) from None
-    return _onnx(server, job, kept) if format == "onnx" else _safetensors(request, server, job, kept)
 
 
-def _onnx(server: Server, job: Job, kept: Stored) -> Response:
-    content, told = server.networks.exported(job, kept)
-    return Response(content, headers=_headers(job, "onnx", told.sha256), media_type=MEDIA_TYPE)
+async def _onnx(request: Request, server: Server, job: Job, kept: Stored) -> Response:
+    """Made anew for whoever takes it away; a client that has it, or asks with HEAD, is told what is known."""
+    made = server.networks.made(job, kept)
+    if made and (conditional.is_head(request) or conditional.is_known(request, f'"{made.sha256}"')):
+        told = _headers(job, "onnx", made.sha256) | {"Content-Length": str(made.bytes)}
+        return Response(headers=told, media_type=MEDIA_TYPE)
+    content, made = await server.networks.exported(job, kept)
+    return Response(content, headers=_headers(job, "onnx", made.sha256), media_type=MEDIA_TYPE)
 
 
 def _safetensors(request: Request, server: Server, job: Job, kept: Stored) -> Response:

@@ -12,7 +12,7 @@ from api.access import Caller
 from api.deps import CallerDep, ServerDep
 from api.examples import ROWS, ROWS_AS_CSV
 from api.networks import no_weights
-from api.predictions import CSV, JSON, answered
+from api.predictions import CSV, JSON, answered, most_rows
 from api.problems import documented
 from api.schemas import PredictionAnswer
 from api.schemas.predictions import request_schema
@@ -67,7 +67,8 @@ async def predict_rows(request: Request, job_id: str, caller: CallerDep, server:
     wanted = negotiation.chosen(request.headers.get("accept", ""), [JSON, CSV])
     content = await request.body()
     ready = await server.networks.ready(await run_in_threadpool(_kept, caller, job_id))
-    async with server.networks.turn(len(content)):
+    is_much = ready.is_much(len(content), most_rows(content, sent))
+    async with server.networks.turn(is_much=is_much):
         told = await run_in_threadpool(answered, ready, job_id, content, sent=sent, wanted=wanted)
     return Response(told, media_type=wanted, headers={"Vary": "Accept"})
 

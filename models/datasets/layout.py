@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -23,10 +25,11 @@ class Layout:
     names: list[str]
 
 
-def layout(text: str, *, whole: bool = True) -> Layout:
+def layout(text: str, *, whole: bool = True, known: Collection[str] = ()) -> Layout:
     """Find the delimiter that cuts the first lines most evenly, and the names of the columns.
 
-    `whole` says that the last line of `text` is not torn. `DatasetError` where no line names the columns.
+    `whole` says that the last line of `text` is not torn; `known` are names that are names although they may
+    be numbers. `DatasetError` where no line names the columns.
     """
     if not text.strip():
         raise DatasetError(
@@ -38,25 +41,28 @@ def layout(text: str, *, whole: bool = True) -> Layout:
         )
     cuts = {delimiter: _cut(text, delimiter, whole=whole) for delimiter in DELIMITERS}
     delimiter = max(cuts, key=lambda one: _evenness(cuts[one]))
+    if not cuts[delimiter]:
+        most = csv.field_size_limit()
+        raise DatasetError(f"the first line cannot be read: a cell has more than {most:,} characters")
     names = [name.strip() for name in cuts[delimiter][0]]
-    _names_not_values(names)
+    if not known or not set(names) <= {*known, ""}:
+        _names_not_values(names)
     return Layout(delimiter, names)
 
 
 def _cut(text: str, delimiter: str, *, whole: bool) -> list[list[str]]:
     """The first lines' cells; a sample's last line may be torn and does not count."""
-    try:
-        rows = [
-            row
-            for row in islice(csv.reader(io.StringIO(text), delimiter=delimiter), _SAMPLED_LINES + 1)
-            if row
-        ]
-    except csv.Error:
-        return [[text.split("\n", 1)[0]]]
+    filled = (row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if row)
+    rows: list[list[str]] = []
+    # What stands before a line that cannot be read is told all the same; whoever reads on says what is wrong.
+    with suppress(csv.Error):
+        rows.extend(islice(filled, _SAMPLED_LINES + 1))
     return rows if whole or len(rows) < 2 else rows[:-1]
 
 
 def _evenness(rows: list[list[str]]) -> tuple[float, int]:
+    if not rows:
+        return 0.0, 0
     width = len(rows[0])
     even = sum(len(row) == width for row in rows) / len(rows)
     return (round(even, 1) if width > 1 else 0.0, width)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -52,13 +52,17 @@ class Reader:
     def __init__(
         self, description: Description, names: Sequence[str], *, most_rows: int, most_cells: int
     ) -> None:
-        """`names` are the columns that the network was trained on."""
+        """`names` are the columns that the network was trained on.
+
+        Cells are those of the rows or, where classes outnumber columns, those of the answer.
+        """
         self._kinds: dict[str, Kind] = {
             column.name: column.kind for column in description.columns if column.name in set(names)
         }
         self._idle = {column.name for column in (*description.columns, description.target)} - set(self._kinds)
         self._month_first = {name for name in names if cells.month_first_note(name) in description.notes}
-        self._most_rows = max(1, min(most_rows, most_cells // max(len(names), 1)))
+        widest = max(len(names), len(description.classes or ()), 1)
+        self._most_rows = max(1, min(most_rows, most_cells // widest))
         self._limit = "rows" if self._most_rows == most_rows else "cells"
 
     def objects(self, rows: Any) -> Rows:
@@ -85,7 +89,7 @@ class Reader:
         except UnicodeDecodeError:
             raise RowsError([Complaint("", "the body is not UTF-8 text")]) from None
         try:
-            found = layout(text)
+            found = layout(text, known=self._kinds.keys() | self._idle)
         except DatasetError as error:
             detail = str(error).replace("the file", "the body")
             raise RowsError([Complaint("", detail, suggestion=error.suggestion)]) from None
@@ -142,10 +146,8 @@ class Reader:
         lines: list[list[str]] = []
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         try:
-            next(reader)
-            for line in reader:
-                if not line:
-                    continue
+            next(line for line in reader if line)
+            for line in _filled(reader, width):
                 if len(line) != width:
                     detail = f"line {reader.line_num} has {len(line)} cells where there are {width} columns"
                     raise RowsError([Complaint(pointer(["rows", len(lines)]), detail)])
@@ -211,6 +213,18 @@ class Reader:
 
 
 _PLAIN_NUMBERS: Final = {int, float}
+
+
+def _filled(lines: Iterator[list[str]], width: int) -> Iterator[list[str]]:
+    """Lines that have cells. Of a single column an empty line is one without a value, unless it ends all."""
+    blank = 0
+    for line in lines:
+        if line:
+            yield from ([""] for _ in range(blank))
+            yield line
+            blank = 0
+        elif width == 1:
+            blank += 1
 
 
 def _text(value: Any) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from models.diagnosis.symptoms import Case, Symptoms, is_regression
-from models.diagnosis.verdicts import odd_rate, rates
+from models.diagnosis.verdicts import has_strong_decay, odd_rate, rates
 from models.diagnosis.words import counted, number, percent, percent_of
 
 SMALL_BATCH = 16
@@ -68,11 +68,10 @@ def _gap(found: Symptoms) -> _Told:
 
 
 def _rise(found: Symptoms) -> _Told:
-    end, above = number(found.lowest + found.rise), percent_of(found.rise, found.lowest)
-    detail = (
-        f"{found.watched} ends at {end}, {above} over its lowest level, around epoch {found.lowest_epoch}"
-    )
-    yield "rise", found.rise, detail
+    end, where = number(found.lowest + found.rise), f"around epoch {found.lowest_epoch}"
+    # Of a lowest level of nothing there are no percents.
+    above = f"{percent_of(found.rise, found.lowest)} over" if found.lowest else "where it was 0 at"
+    yield "rise", found.rise, f"{found.watched} ends at {end}, {above} its lowest level, {where}"
 
 
 def _trend(found: Symptoms) -> _Told:
@@ -103,6 +102,12 @@ def _dropout(found: Symptoms) -> _Told:
     rate = max(rates(found.case.on.dropout))
     if rate:
         yield "dropout", rate, f"training leaves out up to {percent(rate)} of a layer's units at a time"
+
+
+def _decay(found: Symptoms) -> _Told:
+    decay = found.case.spec.optimizer.weight_decay
+    if decay and has_strong_decay(found.case.spec):
+        yield "weight_decay", decay, f"a weight decay of {number(decay)} is above its usual range"
 
 
 def _small_batches(found: Symptoms) -> _Told:
@@ -154,5 +159,5 @@ def _skew(found: Symptoms) -> _Told:
 
 _SHOWN: tuple[Callable[[Symptoms], _Told], ...] = (
     *(_broken, _learned, _gap, _rise, _trend, _noise),
-    *(_penalties, _dropout, _small_batches, _zeros, _inputs, _rate, _rows, _skew),
+    *(_penalties, _dropout, _decay, _small_batches, _zeros, _inputs, _rate, _rows, _skew),
 )

@@ -16,7 +16,7 @@ from models.defaults import complete
 from models.diagnosis import pace, restraint
 from models.diagnosis.patches import Patch, Proposed, merged
 from models.diagnosis.symptoms import Case, Symptoms
-from models.diagnosis.verdicts import Verdict, has_large_gap, is_falling
+from models.diagnosis.verdicts import Verdict, has_large_gap, has_strong_decay, is_falling
 from models.errors import SpecError
 from models.spec import JobSpec
 
@@ -87,6 +87,7 @@ _BY_VERDICT: dict[Verdict, tuple[Remedy, ...]] = {
         restraint.less_l2,
         restraint.less_l1,
         restraint.less_dropout,
+        restraint.less_decay,
         pace.longer_if_moving,
     ),
     "no_validation": (pace.validate,),
@@ -99,6 +100,8 @@ def _remedies(verdict: Verdict, found: Symptoms) -> Iterator[Remedy]:
     if verdict == "overfitting" and not has_large_gap(found):
         # The weights that are kept are good, and only what came after them is not.
         chosen = (restraint.stop_early, *_HOLD_BACK)
+    if verdict == "over_regularized" and has_strong_decay(found.case.spec):
+        chosen = (restraint.less_decay, *chosen)
     if verdict == "underfitting" and is_falling(found):
         chosen = (pace.mend_rate, pace.more_epochs, *chosen)
     yield from dict.fromkeys((*chosen, *_ALWAYS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.diagnosis.patches import Patch, Proposed, regularize, rounded
 from models.diagnosis.symptoms import Case, Symptoms
-from models.diagnosis.verdicts import rates
+from models.diagnosis.verdicts import STRONG_DECAY, rates
 from models.diagnosis.words import number, percent
 
 PATIENCE = 10
@@ -172,11 +172,12 @@ def less_dropout(found: Symptoms) -> Proposed:
 
 
 def less_decay(found: Symptoms) -> Proposed:
-    """A tenth."""
-    now = found.case.spec.optimizer.weight_decay
+    """A tenth of it; from far beyond the usual range back to the upper end."""
+    optimizer = found.case.spec.optimizer
+    now = optimizer.weight_decay
     if not now:
         return None
-    then = rounded(now / DECADE)
+    then = rounded(min(now / DECADE, STRONG_DECAY.get(optimizer.kind, now)))
     why = f"{number(then)} instead of {number(now)}: decay shrinks every weight at every step"
     return "weight_decay", why, {"optimizer": {"weight_decay": then}}
 

@@ -56,10 +56,8 @@ def _of_overfitting(found: Symptoms) -> str:
     )
     if stops_early(found.case) or not has_risen(found):
         return first
-    return (
-        f"{first} val_loss was lowest around epoch {found.lowest_epoch} and ends "
-        f"{percent_of(found.rise, found.lowest)} higher."
-    )
+    end = f"{percent_of(found.rise, found.lowest)} higher" if found.lowest else "higher"
+    return f"{first} val_loss was lowest around epoch {found.lowest_epoch} and ends {end}."
 
 
 def _of_little(found: Symptoms) -> str:
@@ -86,8 +84,8 @@ def _of_no_validation(found: Symptoms) -> str:
 
 
 def _of_good_fit(found: Symptoms) -> str:
-    chance = found.gap_share > OVERFITTING_GAP and found.validation_rows
-    luck = f", which {found.validation_rows} rows cannot tell from chance" if chance else ""
+    chance = found.gap_share > OVERFITTING_GAP and found.gap_error
+    luck = f", which {found.validation_rows or 'so few'} rows cannot tell from chance" if chance else ""
     return (
         f"The loss is {number(found.val)} on validation rows and {number(found.train)} on training rows: "
         f"{percent(found.learned)} of what there is to know was learned, the gap is "

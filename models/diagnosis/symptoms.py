@@ -33,6 +33,8 @@ from models.spec import JobSpec
 
 Series = Mapping[str, Sequence[float | None]]
 
+USUAL_VALIDATION = 0.2
+"""Of the rows, where it is not known which share they are."""
 SQUARED_ERRORS_VARY = math.sqrt(2)
 """Standard deviation over mean of squared normal errors."""
 LOSS_OF_A_MISTAKE = 3.0
@@ -185,7 +187,7 @@ def symptoms(case: Case) -> Symptoms:
         baseline=_baseline(case, train),
         train=_kept(case, "train", train, kept),
         val=kept_val,
-        gap_error=_spread(case, kept_val) / math.sqrt(validated_rows) if validated_rows else 0.0,
+        gap_error=_gap_error(case, kept_val, validated_rows),
         rise=end(watched) - least,
         lowest=least,
         lowest_epoch=lowest_epoch,
@@ -278,6 +280,13 @@ def _spread(case: Case, loss: float) -> float:
     if is_regression(case):
         return SQUARED_ERRORS_VARY * loss
     return math.sqrt(LOSS_OF_A_MISTAKE * loss) if loss > 0 else loss
+
+
+def _gap_error(case: Case, loss: float, rows: int | None) -> float:
+    """Standard error of the validation loss; where a column decides on rows, the usual fifth is assumed."""
+    if rows is None and case.description and "val_loss" in case.series:
+        rows = round(case.description.rows * USUAL_VALIDATION)
+    return _spread(case, loss) / math.sqrt(rows) if rows else 0.0
 
 
 def _rows(case: Case) -> tuple[int | None, int | None]:

@@ -13,7 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from api.cards import words
-from api.cards.markdown import escaped
+from api.cards.markdown import escaped, sentence
 from api.deps import Server
 from models.catalog import techniques
 from models.datasets import read
@@ -183,6 +183,25 @@ def test_escaped_text_is_one_line_of_text(text: str) -> None:
     assert "\n" not in line
     assert line.isprintable()
     assert not re.search(r"(?<!\\)(\\\\)*[<&@#]", line)
+
+
+STARTS = {
+    "- x": "\\- x",
+    "+ x": "\\+ x",
+    "===": "\\===",
+    "1. x": "1\\. x",
+    " 12) x": " 12\\) x",
+    "x-1.": "x-1.",
+    "0.3 x": "0.3 x",
+    "-0.3": "-0.3",
+    "---": "\\---",
+}
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_a_name_begins_no_list_and_underlines_no_heading(name: str) -> None:
+    assert escaped(name) == STARTS[name]
+    assert sentence(name) == STARTS[name]
 
 
 @pytest.mark.parametrize("name", techniques())

@@ -5,6 +5,8 @@ The command line asks a real server, which hands on what the application answers
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import math
 import struct
@@ -16,6 +18,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from cli import event_files, finished, runs
 from cli.exits import Exit
 from cli.main import main
 from tests.api.acting import Worker, submit
@@ -317,6 +320,39 @@ def test_a_job_that_goes_on_is_not_exported(
     assert run("export", where, waiting["id"], "--to", str(tmp_path)) == Exit.FAILED
     assert "is queued; only jobs that have ended are exported" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("where", ["tensorboard", "mlflow"])
+def test_a_job_is_written_before_the_next_is_fetched(
+    job: str, run: Run, where: str, tracked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    fetch = finished.fetch
+
+    def fetched(*given: Any, **options: Any) -> Any:
+        order.append("fetched")
+        return fetch(*given, **options)
+
+    def written(*_: Any) -> Any:
+        order.append("written")
+        return "run", True
+
+    monkeypatch.setattr(finished, "fetch", fetched)
+    monkeypatch.setattr(event_files, "write", written)
+    monkeypatch.setattr(runs.Tracking, "write", written)
+    assert run("export", where, job, job, "--to", str(tracked)) == Exit.OK
+    assert order == ["fetched", "written"] * 2
+
+
+def test_a_model_that_arrives_damaged_is_not_kept(
+    job: str, run: Run, script: Script, tracked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digest = base64.b64encode(hashlib.sha256(b"what was sent").digest()).decode()
+    headers = {"Repr-Digest": f"sha-256=:{digest}:"}
+    kind = "application/octet-stream"
+    script.by_path[f"/v1/jobs/{job}/model"] = lambda: Answer(b"what came", 200, kind, headers=headers)
+    assert run("export", "mlflow", job, "--to", str(tracked), "--experiment", "damaged") == Exit.FAILED
+    assert "arrived damaged" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("where", "module"), [("tensorboard", "tensorboard"), ("mlflow", "mlflow.tracking")])

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,8 +19,10 @@ from safetensors.numpy import load as load_tensors
 from starlette.testclient import TestClient
 
 from api.deps import Server
+from api.networks import Networks
+from models import graphs
 from models.datasets import bundled
-from store import files, weights
+from store import files, jobs, weights
 from store.errors import FileDamaged
 from tests.api.acting import pointers, problem, submit
 from tests.api.trained import trained
@@ -83,6 +89,58 @@ def test_a_file_that_the_client_has_is_not_sent_again(client: TestClient, job: s
     assert client.get(address, headers={"If-None-Match": '"other"'}).status_code == 200
     head = client.head(address)
     assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", tag)
+
+
+def test_a_file_is_not_made_again_to_say_that_it_is_known(
+    client: TestClient, server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = trained(client, server, folder, name="asked often")
+    address = f"/v1/jobs/{job}/model"
+    built: list[str] = []
+    write = graphs.model
+
+    def counted(*given: Any, **options: Any) -> Any:
+        built.append(threading.current_thread().name)
+        return write(*given, **options)
+
+    monkeypatch.setattr(graphs, "model", counted)
+    card = client.get(f"/v1/jobs/{job}/card").json()
+    first = client.head(address)
+    assert (first.headers["etag"], len(built)) == (f'"{card["onnx"]["sha256"]}"', 1)
+    assert client.get(address, headers={"If-None-Match": first.headers["etag"]}).status_code == 304
+    assert client.get(f"/v1/jobs/{job}/card").json() == card
+    assert len(built) == 1
+    got = client.get(address)
+    for header in ("content-length", "etag", "content-type", "repr-digest", "content-disposition"):
+        assert first.headers[header] == got.headers[header], header
+    assert int(first.headers["content-length"]) == len(got.content)
+
+
+def test_files_are_made_two_at_a_time(
+    server: Server, client: TestClient, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = trained(client, server, folder, name="wanted by many")
+    with server.database.of("default").reading() as tx:
+        job, kept = jobs.get(tx, job_id), weights.file(tx, job_id)
+    now: list[int] = []
+    most: list[int] = []
+    write = graphs.model
+
+    def slow(*given: Any, **options: Any) -> Any:
+        now.append(1)
+        most.append(len(now))
+        time.sleep(0.02)
+        now.pop()
+        return write(*given, **options)
+
+    monkeypatch.setattr(graphs, "model", slow)
+    networks = Networks(server.settings, server.files, "test")
+
+    async def ask() -> None:
+        await asyncio.gather(*(networks.exported(job, kept) for _ in range(8)))
+
+    asyncio.run(ask())
+    assert (len(most), max(most)) == (8, 2)
 
 
 def test_what_cannot_be_asked_for_is_said(client: TestClient, job: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import dataclasses
 import io
 import json
 import threading
@@ -18,10 +19,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from starlette.testclient import TestClient
 
+from api import networks as networks_module
 from api.access import Caller
 from api.deps import Server
 from api.examples import ROWS, ROWS_AS_CSV
-from api.networks import Networks
+from api.networks import LARGE_BYTES, Networks
+from api.predictions import most_rows
 from api.routes.predictions import _kept as kept_of
 from models import prediction
 from models.datasets import bundled
@@ -31,6 +34,7 @@ from store import projects, weights
 from store.errors import NotFound
 from tests.api.acting import pointers, problem, submit
 from tests.api.trained import trained
+from tests.models.building import table
 from tests.models.networks import as_sent, by_torch, mixed_table, strange_rows, written
 
 CSV = {"Content-Type": "text/csv"}
@@ -279,6 +283,25 @@ def test_weights_that_cannot_be_used_are_a_problem_and_no_fault(
         assert document["type"].endswith("#weights")
 
 
+@pytest.mark.parametrize("words", ["std::bad_alloc", "Failed to allocate memory for requested buffer"])
+def test_memory_that_runs_out_is_an_outage_and_not_the_weights_fault(
+    client: TestClient, iris: str, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    class Exhausted:
+        def run(self, *_: Any) -> Any:
+            raise RuntimeError(f"[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : {words}")
+
+    predict = Predictor.predict
+
+    def exhausted(self: Predictor, columns: Any) -> Any:
+        return predict(Predictor(self.about, Exhausted()), columns)
+
+    monkeypatch.setattr(Predictor, "predict", exhausted)
+    response = client.post(f"/v1/jobs/{iris}/predict", json={"rows": flowers()})
+    assert problem(response, 503)["type"].endswith("#unavailable")
+    assert response.headers["retry-after"]
+
+
 def test_weights_that_are_gone_or_changed_are_a_problem_too(
     client: TestClient, server: Server, folder: Path
 ) -> None:
@@ -410,19 +433,64 @@ def test_predictions_count_no_work_in_an_answer_that_is_little(networks: Network
         release = asyncio.Event()
 
         async def large(name: str) -> None:
-            async with networks.turn(2**20):
+            async with networks.turn(is_much=True):
                 await release.wait()
                 order.append(name)
 
         waiting = [asyncio.create_task(large(str(number))) for number in range(3)]
         await asyncio.sleep(0.01)
-        async with networks.turn(100):
+        async with networks.turn(is_much=False):
             order.append("little")
         release.set()
         await asyncio.gather(*waiting)
         return order
 
     assert asyncio.run(ask())[0] == "little"
+
+
+def test_much_work_is_told_by_what_is_computed_and_not_by_the_body_alone(
+    server: Server, folder: Path, networks: Networks
+) -> None:
+    """A kilobyte about a wide network takes a turn, and so does whatever has many classes."""
+    kept = stored(server, folder, 1)
+    ready = asyncio.run(networks.ready(kept))
+    assert (ready.classes, ready.weights) == (3, kept.bytes // 4)
+    small = b'{"rows": [' + b"{}," * 10 + b"{}]}"
+    assert most_rows(small, "application/json") == 12
+    assert most_rows(b"a,b\r\n1,2\r3,4", "text/csv") >= 2
+    assert not ready.is_much(len(small), most_rows(small, "application/json"))
+    assert ready.is_much(LARGE_BYTES, 1)
+    wide = dataclasses.replace(ready, weights=2_000_000)
+    many = dataclasses.replace(ready, classes=1000)
+    assert wide.is_much(len(small), 12)
+    assert many.is_much(len(small), 12)
+    assert not wide.is_much(len(small), 1)
+
+
+def test_much_work_takes_its_turn(client: TestClient, iris: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_for: list[bool] = []
+    turn = Networks.turn
+
+    def watched(self: Networks, *, is_much: bool) -> Any:
+        asked_for.append(is_much)
+        return turn(self, is_much=is_much)
+
+    monkeypatch.setattr(Networks, "turn", watched)
+    asked(client, iris, flowers())
+    monkeypatch.setattr(networks_module, "_LARGE", (2**20, 10_000, 1_000))
+    asked(client, iris, flowers())
+    assert asked_for == [False, True]
+
+
+def test_a_network_of_many_columns_is_estimated_by_them(
+    server: Server, folder: Path, networks: Networks
+) -> None:
+    """Their names, statistics and nodes take more than their weights."""
+    x = np.random.default_rng(0).normal(size=(20, 500))
+    path = written(folder / "many", table(x, x[:, 0]), network={"hidden": []})
+    kept = server.files.put("weights/test-many.safetensors", path)
+    ready = asyncio.run(networks.ready(kept))
+    assert ready.bytes >= 2**20 + 500 * 3000 + 2 * kept.bytes
 
 
 def test_what_is_ready_is_another_projects_all_the_same(

@@ -39,6 +39,20 @@ def test_what_a_client_already_has_is_not_sent_again(client: TestClient, path: s
     assert client.get(path, headers={"If-None-Match": '"other"'}).content == first.content
 
 
+def test_a_file_of_several_pieces_is_not_sent_again_either(client: TestClient) -> None:
+    """The charting library is more than a megabyte."""
+    address = "/dashboard/bokeh.min.js"
+    first = client.get(address)
+    tag = first.headers["etag"]
+    again = client.get(address, headers={"If-None-Match": tag})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    assert "content-length" not in again.headers
+    assert client.get(address, headers={"If-None-Match": '"other"'}).content == first.content
+    head = client.head(address)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == str(len(first.content))
+
+
 def test_a_tag_changes_with_the_job(client: TestClient, worker: Worker) -> None:
     job = worker.begin(submit(client)["id"])
     tag = client.get(f"/v1/jobs/{job.id}").headers["etag"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from models.datasets import Description, Table, read
+from models.datasets import ClassCount, Description, Table, read
 from models.datasets.rows import Reader
 from models.errors import Complaint, RowsError
 
@@ -196,6 +197,27 @@ def test_row_numbers_without_a_name_are_passed_over(table: Table) -> None:
     assert (found.count, found.columns["number"].tolist()) == (2, [1.0, 2.0])
 
 
+def test_blank_lines_before_the_names_are_no_rows(table: Table) -> None:
+    reader = reader_of(table.description, ["number", "colour"])
+    found = reader.delimited(b"\n" * 200 + b"colour,number\nred,1\n")
+    assert (found.count, found.columns["colour"].tolist()) == (1, ["red"])
+
+
+def test_an_empty_line_of_a_single_column_is_a_value_that_is_missing(table: Table) -> None:
+    reader = reader_of(table.description, ["number"], most_rows=4)
+    found = reader.delimited(b"\nnumber\n1\n\n\n2\n\n\n\n").columns["number"]
+    np.testing.assert_array_equal(found, [1, np.nan, np.nan, 2])
+    assert "at most 4 rows" in refused(reader, b"number\n1\n\n\n\n2\n")[0].detail
+
+
+def test_columns_that_are_called_as_numbers_are(tmp_path: Path) -> None:
+    columns = {"2019": ["1", "2"] * 2, "2020": ["3", "4"] * 2, "target": ["a", "b"] * 2}
+    reader = reader_of(table_of(tmp_path, columns).description, ["2019", "2020"])
+    for body in (b"2019,2020\n1,3\n", b",2020,2019\n0,3,1\n"):
+        assert reader.delimited(body).columns["2020"].tolist() == [3.0]
+    assert "numbers only" in refused(reader, b"1,3\n2,4")[0].detail
+
+
 def test_no_rows_are_no_mistake(reader: Reader) -> None:
     assert reader.objects([]).count == 0
     assert reader.delimited(",".join(NAMES).encode()).count == 0
@@ -208,6 +230,7 @@ BODIES: dict[bytes, str] = {
     b"number,number,colour\n1,2,3": "two columns are called 'number'",
     b"number,colour\n1": "line 2 has 1 cells where there are 2 columns",
     b'number,colour\n1,"a': "line 2 cannot be read",
+    b"\n" * 101 + b"a": "the data have no column 'a'",
 }
 
 
@@ -215,6 +238,22 @@ BODIES: dict[bytes, str] = {
 def test_text_that_is_no_table_is_refused(table: Table, body: bytes) -> None:
     complaints = refused(reader_of(table.description, ["number", "colour"]), body)
     assert BODIES[body] in complaints[0].detail
+
+
+LONG = {
+    b"number,colour\n1," + b"x" * 2000: "line 2 cannot be read: field larger than field limit (1000)",
+    b"x" * 2000: "the first line cannot be read: a cell has more than 1,000 characters",
+}
+
+
+@pytest.mark.parametrize("body", LONG, ids=LONG.values())
+def test_a_cell_that_is_too_long_is_told_as_that(table: Table, body: bytes) -> None:
+    usual = csv.field_size_limit(1000)
+    try:
+        (complaint,) = refused(reader_of(table.description, ["number", "colour"]), body)
+    finally:
+        csv.field_size_limit(usual)
+    assert LONG[body] in complaint.detail
 
 
 @pytest.mark.parametrize("rows", [None, {}, "rows", 5])
@@ -236,6 +275,15 @@ def test_more_rows_than_are_taken_at_once_are_refused(table: Table) -> None:
     (complaint,) = refused(narrow, [dict.fromkeys(["number", "colour"])] * 3)
     assert "at most 2 rows" in complaint.detail
     assert "RIDGELINE_MAX_PREDICT_CELLS" in complaint.detail
+
+
+def test_an_answer_of_many_classes_has_as_many_cells(table: Table) -> None:
+    """A thousand classes make a thousand numbers of a row with one."""
+    classes = [ClassCount(label=str(label), count=1) for label in range(1000)]
+    many = table.description.model_copy(update={"classes": classes})
+    reader = reader_of(many, ["number"], most_cells=5_000)
+    assert reader.delimited(b"number,target\n" + b"1,\n" * 5).count == 5
+    assert "at most 5 rows" in refused(reader, b"number,target\n" + b"1,\n" * 6)[0].detail
 
 
 def test_complaints_about_a_hostile_body_are_few(reader: Reader) -> None:

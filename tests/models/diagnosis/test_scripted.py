@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from models.datasets import Description
 from models.diagnosis import VERDICTS, Case, diagnose
 from tests.models.diagnosis.cases import decay, description, noisy, scripted
 
@@ -215,6 +216,34 @@ def test_evidence_and_summary_have_the_numbers_in_them() -> None:
     assert "epoch 10" in told["rise"].detail
     assert "%" in found.summary
     assert all(math.isfinite(each.value) and "nan" not in each.detail for each in found.evidence)
+
+
+def test_of_a_lowest_level_of_nothing_there_are_no_percents() -> None:
+    case = scripted([0.0] * 60, [0.0] * 20 + [0.02 * step for step in range(40)], data=REGRESSION)
+    found = diagnose(case)
+    (rise,) = (each.detail for each in found.evidence if each.name == "rise")
+    assert "no number" not in rise + found.summary
+    assert rise.startswith("val_loss ends at 0.73, where it was 0 at its lowest level")
+    assert found.summary.endswith("and ends higher.")
+
+
+def told_by_x0(count: int) -> Description:
+    known = description((count, count))
+    levels = {"kind": "categorical", "cardinality": 3, "levels": ["test", "train", "validation"]}
+    first, *others = known.columns
+    return known.model_copy(update={"columns": [first.model_copy(update=levels), *others]})
+
+
+def test_a_gap_over_a_handful_of_rows_is_chance_whoever_split_them() -> None:
+    """A column decides which rows validate; a fifth is assumed, and not said."""
+    split = {"split": {"column": "x0"}}
+    curves = decay(0.7, 0.05, 40, 3), decay(0.7, 0.14, 40, 3)
+    few = diagnose(scripted(*curves, data=told_by_x0(30), **split))
+    assert few.verdict == "good_fit"
+    assert "which so few rows cannot tell from chance" in few.summary
+    assert "validation_rows" not in {each.name for each in few.evidence}
+    many = diagnose(scripted(*curves, data=told_by_x0(3000), **split))
+    assert many.verdict == "overfitting"
 
 
 def test_what_the_weights_say_is_evidence() -> None:

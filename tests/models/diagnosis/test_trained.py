@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.datasets import Table
+from models.datasets import Table, bundled
 from models.defaults import complete
 from models.diagnosis import Case, Diagnosis, diagnose
 from models.diagnosis.patches import merged
@@ -66,6 +66,51 @@ def test_what_the_data_bear_out_is_a_good_fit(seed: int) -> None:
 def test_what_is_held_down_is_over_regularized(seed: int, cocktail: dict[str, Any]) -> None:
     settings = seeded(seed, network={"hidden": [8]}, training={"max_epochs": 30}, regularization=cocktail)
     assert diagnose(trained_case(two_clouds(seed), **settings)).verdict == "over_regularized"
+
+
+BORNE: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"l2": 0.05}, {"l2": 3.0}),
+    ({"l2": 0.1}, {"l2": 10.0}),
+    ({"l1": 0.05}, {"l1": 0.5}),
+    ({"l1": 0.1}, {"l1": 1.0}),
+]
+
+
+@pytest.mark.parametrize(("borne", "strict"), BORNE)
+def test_a_linear_model_bears_a_ridge_and_a_lasso_of_the_usual_strengths(
+    borne: dict[str, Any], strict: dict[str, Any]
+) -> None:
+    """On data that allow less than half to be learned it predicts as well with them as without."""
+    for data in (few_of_many(0, rows=500, columns=10, noise=2.0), bundled("diabetes")):
+        plain = trained_case(data, **EXACT).result
+        case = trained_case(data, **EXACT, regularization=borne)
+        assert plain
+        assert case.result
+        assert case.result["validation"]["r2"] > plain["validation"]["r2"] - 0.01
+        assert diagnose(case).verdict == "good_fit"
+        too_much = trained_case(data, **EXACT, regularization=strict)
+        assert diagnose(too_much).verdict == "over_regularized"
+
+
+def decayed(decay: float) -> Case:
+    optimizer = {"kind": "adamw", "weight_decay": decay}
+    settings = {"network": {"hidden": [64, 32]}, "training": {"max_epochs": 60}}
+    return trained_case(bundled("iris"), optimizer=optimizer, **settings)
+
+
+@pytest.mark.parametrize("decay", [30.0, 100.0])
+def test_decay_that_shrinks_what_is_learned_is_over_regularized(decay: float) -> None:
+    case = decayed(decay)
+    found = diagnose(case)
+    assert found.verdict == "over_regularized"
+    assert found.suggestions[0].patch == {"optimizer": {"weight_decay": 1.0}}
+    assert "weight_decay" in {each.name for each in found.evidence}
+    again = retrained(advised(case, found), bundled("iris"))
+    assert diagnose(again).verdict == "good_fit"
+
+
+def test_decay_that_a_network_bears_is_none_of_it() -> None:
+    assert diagnose(decayed(3.0)).verdict in ("good_fit", "still_improving")
 
 
 @pytest.mark.parametrize("seed", SEEDS)
