@@ -102,16 +102,21 @@ class Stored:
         return found
 
 
-def read(path: Path) -> Stored:
-    """Read a weights file without torch; `WeightsError` where it is damaged."""
+def opened(path: Path, framework: Literal["np", "pt"]) -> tuple[dict[str, str], dict[str, Any]]:
+    """What a weights file says of itself, and its tensors by name; `WeightsError` where it is damaged."""
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="np") as file:
+        with safe_open(path, framework=framework) as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, OSError) as error:
         raise WeightsError(DAMAGED) from error
+
+
+def read(path: Path) -> Stored:
+    """Read a weights file without torch; `WeightsError` where it is damaged."""
+    metadata, tensors = opened(path, "np")
     about = About.of(metadata)
     about.require_shapes({name: tensor.shape for name, tensor in tensors.items()})
     return Stored(about, tensors)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from models.datasets import Description
@@ -23,7 +22,7 @@ from models.network import Network, build
 from models.preprocessing import Preprocessor
 from models.spec import JobSpec
 from models.tensors import write
-from models.trained import DAMAGED, About
+from models.trained import About, opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +53,7 @@ def save(
 
 def load(path: Path) -> Trained:
     """Rebuild a trained network, in evaluation mode; `WeightsError` where the file is damaged."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(DAMAGED) from error
+    metadata, tensors = opened(path, "pt")
     about = About.of(metadata)
     return Trained(_rebuilt(about, tensors), about.spec, about.preprocessor, about.description)
 
