@@ -6,7 +6,8 @@ are read raw, parsed by strict parsers, and only then shown to a model.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+import re
+from typing import Any, Final, TypeVar
 
 import orjson
 from fastapi import Request
@@ -69,7 +70,18 @@ def parse_json(content: bytes) -> Any:
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        raise MalformedRequestError(f"the body is not JSON: {error}") from None
+        raise MalformedRequestError(f"the body is not JSON: {error}{_null_instead(content, error)}") from None
+
+
+_NO_NUMBER: Final = re.compile(rb"[-+]?(NaN|nan|Infinity|inf)\b")
+"""What programs write for a value that is no number, and JSON does not know."""
+
+
+def _null_instead(content: bytes, error: orjson.JSONDecodeError) -> str:
+    """What to write instead where the parser stopped at a NaN or an infinity."""
+    at = len(content.decode("utf-8", "replace")[: error.pos].encode())
+    found = _NO_NUMBER.search(content[max(at - 2, 0) : at + 12])
+    return f"; JSON has no {found[1].decode()}: write null where there is no value" if found else ""
 
 
 def validated(model: type[Model], given: dict[str, Any]) -> Model:

@@ -21,6 +21,7 @@ from api.errors import NoWeightsError, UnavailableError
 from api.keeping import workspace
 from models import graphs
 from models.datasets.rows import Reader
+from models.encoding import CategoricalColumn
 from models.errors import WeightsError
 from models.graphs import Origin, Port
 from models.trained import read
@@ -165,7 +166,12 @@ class Networks:
             "most_rows": self._settings.max_predict_rows,
             "most_cells": self._settings.max_predict_cells,
         }
-        reader = Reader(about.description, names, **limits)
+        levels = {
+            column.name: column.levels
+            for column in about.preprocessor.columns
+            if isinstance(column, CategoricalColumn)
+        }
+        reader = Reader(about.description, names, levels, **limits)
         estimate = _COPIES * kept.bytes + _COLUMN_BYTES * len(names) + _OVERHEAD_BYTES
         classes = len(about.description.classes or ())
         return Ready(predictor, reader, estimate, kept.bytes // _WEIGHT_BYTES, classes)

@@ -25,7 +25,7 @@ _ALLOWED: Final[dict[str, Any]] = {
     ),
     "expose_headers": (
         *("Allow", "ETag", "Idempotent-Replayed", "Link", "Location", "Preference-Applied", "RateLimit"),
-        *("RateLimit-Policy", "Retry-After", "WWW-Authenticate", "X-Request-ID"),
+        *("RateLimit-Policy", "Retry-After", "Ridgeline-Notice", "WWW-Authenticate", "X-Request-ID"),
     ),
 }
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -14,7 +16,7 @@ from api.errors import InvalidInputError, MalformedRequestError
 from api.networks import Ready, memory_is_an_outage
 from models.complaints import pointer, printable
 from models.datasets.rows import Rows
-from models.errors import Complaint
+from models.errors import Complaint, Notice
 from store import nonfinite
 
 if TYPE_CHECKING:
@@ -22,9 +24,22 @@ if TYPE_CHECKING:
 
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
+NOTICE: Final = "Ridgeline-Notice"
+"""The header that tells a notice beside an answer in CSV."""
+MOST_NOTICES: Final = 10
+"""Headers of one answer; proxies take few and short ones."""
 
 
-def answered(ready: Ready, job_id: str, content: bytes, *, sent: str, wanted: str) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Predictions as they are sent, and what to know about them."""
+
+    content: bytes
+    notices: list[Notice]
+    """In JSON they are part of the content, too."""
+
+
+def answered(ready: Ready, job_id: str, content: bytes, *, sent: str, wanted: str) -> Answered:
     """The predictions for a body of media type `sent`, written as `wanted`.
 
     `RowsError` where the rows are not the network's, `WeightsError` where it cannot be run,
@@ -32,7 +47,12 @@ def answered(ready: Ready, job_id: str, content: bytes, *, sent: str, wanted: st
     """
     with memory_is_an_outage():
         rows = ready.reader.delimited(content) if sent == CSV else ready.reader.objects(_rows(content))
-        return (_as_csv if wanted == CSV else _as_json)(ready, job_id, rows)
+        return Answered((_as_csv if wanted == CSV else _as_json)(ready, job_id, rows), rows.notices)
+
+
+def as_header(notice: Notice) -> str:
+    """A notice as the value of a header: JSON in ASCII."""
+    return json.dumps(asdict(notice))
 
 
 def most_rows(content: bytes, sent: str) -> int:
@@ -63,6 +83,7 @@ def _as_json(ready: Ready, job_id: str, rows: Rows) -> bytes:
         "target": about.target.name,
         "classes": classes,
         "predictions": _written(ready.predictor.predict(rows.columns), classes) if rows.count else [],
+        "notices": [asdict(notice) for notice in rows.notices],
     }
     # Single precision is written with as many digits as it has.
     return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -107,10 +107,11 @@ class Client:
         headers = {"Content-Type": media_type, "Idempotency-Key": str(uuid.uuid4())}
         return self._send("POST", path, params=_given(query) or None, content=body, headers=headers).json()
 
-    def ask(self, path: str, body: bytes, media_type: str, *, accept: str) -> bytes:
-        """Post a body that is answered and makes nothing."""
+    def ask(self, path: str, body: bytes, media_type: str, *, accept: str) -> tuple[bytes, list[str]]:
+        """Post a body that is answered and makes nothing: the answer, and the notices in its headers."""
         headers = {"Content-Type": media_type, "Accept": accept}
-        return self._send("POST", path, content=body, headers=headers).content
+        response = self._send("POST", path, content=body, headers=headers)
+        return response.content, response.headers.get_list("Ridgeline-Notice")
 
     def download(self, path: str, to: Path, **query: Any) -> int:
         """Write what lies at a path into a file, wholly or not at all; its size in bytes.

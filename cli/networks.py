@@ -38,12 +38,16 @@ def predict(
     body, media_type = _rows(rows)
     with connect(server) as client:
         path = f"/v1/jobs/{job_id(client, job)}/predict"
-        answer = client.ask(path, body, media_type, accept=CSV if as_csv else JSON)
+        answer, beside = client.ask(path, body, media_type, accept=CSV if as_csv else JSON)
     if as_csv:
         sys.stdout.buffer.write(answer)
+        notices = [json.loads(each) for each in beside]
     else:
         document = json.loads(answer)
         show(_table(document), document, raw=raw)
+        notices = document["notices"]
+    for each in notices:
+        note(f"{plain(each['pointer'])}: {plain(each['detail'])}", "yellow")
 
 
 def model(

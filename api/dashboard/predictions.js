@@ -28,7 +28,8 @@ export async function predictions(job, signal) {
   const ask = async () => {
     say(wrong, "");
     try {
-      fill(answer, answers(await predicted(job, input.value, signal)));
+      const found = await predicted(job, input.value, signal);
+      fill(answer, remarks(found.notices), answers(found.predictions));
     } catch (error) {
       fill(answer);
       say(wrong, [error.message, ...(error.errors ?? []).slice(1, 4).map(({ detail }) => detail)].join(" "));
@@ -60,7 +61,14 @@ async function predicted(job, text, signal) {
     headers: { "Content-Type": "text/csv" },
     signal,
   });
-  return (await answer.json()).predictions;
+  return answer.json();
+}
+
+/** What to know about the predictions: levels that training did not know. */
+function remarks(notices) {
+  if (notices.length === 0) return null;
+  const items = notices.map(({ pointer, detail }) => h("li", {}, h("code", {}, pointer), ` ${detail}`));
+  return h("ul", { class: "warnings", "aria-label": "Notices" }, items);
 }
 
 /** A row each; of many classes the likeliest few. */

@@ -12,7 +12,7 @@ from api.access import Caller
 from api.deps import CallerDep, ServerDep
 from api.examples import ROWS, ROWS_AS_CSV
 from api.networks import no_weights
-from api.predictions import CSV, JSON, answered, most_rows
+from api.predictions import CSV, JSON, MOST_NOTICES, NOTICE, answered, as_header, most_rows
 from api.problems import documented
 from api.schemas import PredictionAnswer
 from api.schemas.predictions import request_schema
@@ -44,6 +44,12 @@ _FORMS: Final[dict[int | str, dict[str, Any]]] = {
         "model": PredictionAnswer,
         "description": "The predictions, in the form that `Accept` asks for.",
         "content": {JSON: {}, CSV: {"schema": {"type": "string"}}},
+        "headers": {
+            NOTICE: {
+                "description": "With CSV: what to know about the predictions, as JSON; once a notice.",
+                "schema": {"type": "string"},
+            }
+        },
     }
 }
 
@@ -60,8 +66,8 @@ async def predict_rows(request: Request, job_id: str, caller: CallerDep, server:
 
     JSON, `{"rows": [{column: value}]}`, or CSV with a header line. Every column that the network was trained
     on must be named in every row; null, or an empty cell, says that a value is missing, and is dealt with as
-    in training, like levels that training has not seen. Answers with labels and probabilities, or values in
-    the target's units, in JSON or, by `Accept: text/csv`, as CSV.
+    in training, like levels that training has not seen, which `notices` name. Answers with labels and
+    probabilities, or values in the target's units, in JSON or, by `Accept: text/csv`, as CSV.
     """
     sent = bodies.require(request, (JSON, CSV))
     wanted = negotiation.chosen(request.headers.get("accept", ""), [JSON, CSV])
@@ -69,8 +75,12 @@ async def predict_rows(request: Request, job_id: str, caller: CallerDep, server:
     ready = await server.networks.ready(await run_in_threadpool(_kept, caller, job_id))
     is_much = ready.is_much(len(content), most_rows(content, sent))
     async with server.networks.turn(is_much=is_much):
-        told = await run_in_threadpool(answered, ready, job_id, content, sent=sent, wanted=wanted)
-    return Response(told, media_type=wanted, headers={"Vary": "Accept"})
+        answer = await run_in_threadpool(answered, ready, job_id, content, sent=sent, wanted=wanted)
+    response = Response(answer.content, media_type=wanted, headers={"Vary": "Accept"})
+    if wanted == CSV:  # A table has no room for them.
+        for notice in answer.notices[:MOST_NOTICES]:
+            response.headers.append(NOTICE, as_header(notice))
+    return response
 
 
 def _kept(caller: Caller, job_id: str) -> Stored:

@@ -47,6 +47,14 @@ class ValuePrediction(Answer):
     """`value` → `nan`, `inf` or `-inf`, where it is null."""
 
 
+class PredictionNotice(Answer):
+    """Something to know about the predictions although they were made."""
+
+    pointer: str
+    """Where, as a JSON Pointer into the request: `/rows/3/zip`."""
+    detail: str
+
+
 class PredictionAnswer(Answer):
     """Predictions, in the order of the rows."""
 
@@ -57,6 +65,8 @@ class PredictionAnswer(Answer):
     classes: list[str] | None
     """Null for regression."""
     predictions: list[ClassPrediction | ValuePrediction]
+    notices: list[PredictionNotice]
+    """Levels that training did not know, one notice a column; empty where there is nothing to say."""
 
 
 def request_schema() -> dict[str, Any]:

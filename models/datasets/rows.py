@@ -13,13 +13,15 @@ import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from models.complaints import MOST, pointer, printable, said, shown
 from models.datasets import cells
 from models.datasets.description import Description, Kind
 from models.datasets.layout import layout
-from models.errors import Complaint, DatasetError, RowsError
+from models.datasets.levels import Levels
+from models.errors import Complaint, DatasetError, Notice, RowsError
 from models.suggestions import near_name
 
 if TYPE_CHECKING:
@@ -44,21 +46,30 @@ class Rows:
     columns: dict[str, NDArray[Any]]
     """float64 with NaN for missing, or objects: text, `""` for missing."""
     count: int
+    notices: list[Notice]
+    """What the asker should know: levels that training did not know."""
 
 
 class Reader:
     """Reads rows for one network."""
 
     def __init__(
-        self, description: Description, names: Sequence[str], *, most_rows: int, most_cells: int
+        self,
+        description: Description,
+        names: Sequence[str],
+        levels: Mapping[str, Sequence[str]],
+        *,
+        most_rows: int,
+        most_cells: int,
     ) -> None:
-        """`names` are the columns that the network was trained on.
+        """`names` are the columns that the network was trained on, `levels` what training knew of them.
 
         Cells are those of the rows or, where classes outnumber columns, those of the answer.
         """
         self._kinds: dict[str, Kind] = {
             column.name: column.kind for column in description.columns if column.name in set(names)
         }
+        self._levels = {name: Levels(known) for name, known in levels.items()}
         self._idle = {column.name for column in (*description.columns, description.target)} - set(self._kinds)
         self._month_first = {name for name in names if cells.month_first_note(name) in description.notes}
         widest = max(len(names), len(description.classes or ()), 1)
@@ -175,7 +186,15 @@ class Reader:
                 break
         if complaints:
             raise RowsError(_few(sorted(complaints, key=_row_of)))
-        return Rows(columns, count)
+        return Rows(columns, count, list(islice(self._unknown_levels(columns), MOST)))
+
+    def _unknown_levels(self, columns: Mapping[str, NDArray[Any]]) -> Iterator[Notice]:
+        """A sentence for each column with levels that training did not know."""
+        for name, levels in self._levels.items():
+            texts = columns[name].tolist() if levels and name in columns else []
+            strange = [row for row, text in enumerate(texts) if text and text not in levels]
+            if strange:
+                yield _unknown_level(name, levels, strange, texts)
 
     def _column(
         self, name: str, values: Sequence[Any], complaints: list[Complaint], *, decimal_comma: bool
@@ -202,7 +221,8 @@ class Reader:
     def _cell_reader(self, name: str, kind: Kind, *, decimal_comma: bool) -> Callable[[Any], Any]:
         """A function from a cell to what it holds; None where that does not fit the column."""
         if kind == "categorical":
-            return _text
+            levels = self._levels.get(name) or Levels(())
+            return lambda value: _text(value, levels)
         month_first = name in self._month_first
         by_text: Mapping[Kind, Callable[[str], float | None]] = {
             "numeric": lambda cell: cells.number(cell, decimal_comma=decimal_comma),
@@ -227,13 +247,30 @@ def _filled(lines: Iterator[list[str]], width: int) -> Iterator[list[str]]:
             blank += 1
 
 
-def _text(value: Any) -> str | None:
+def _text(value: Any, levels: Levels) -> str | None:
+    """The level that a cell means, `MISSING_TEXT` for no value; None where the cell cannot be a level."""
     if value is None:
         return MISSING_TEXT
-    # A level that looks like a number is written as one by many who send it.
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        value = str(value)
-    return (cells.text(value) or MISSING_TEXT) if isinstance(value, str) else None
+    if isinstance(value, str):
+        # A level may be called `None` or `NA` where the file said so; elsewhere that is no value.
+        stripped = value.replace("\x00", "").strip()[: cells.MAX_TEXT]
+        found = levels.level_of(stripped)
+        return (cells.text(value) or MISSING_TEXT) if found is None else found
+    if not isinstance(value, int | float):
+        return None
+    # A level that looks like a number, or a truth, is written as one by many who send it.
+    found = levels.level_of(value)
+    return (None if isinstance(value, bool) else str(value)) if found is None else found
+
+
+def _unknown_level(name: str, levels: Levels, strange: Sequence[int], texts: Sequence[str]) -> Notice:
+    text = texts[strange[0]]
+    near = levels.nearest(text)
+    hint = f"; did you mean {printable(near)!r}?" if near else ""
+    others = len(strange) - 1
+    more = f", nor are those of {others} more row{'s' if others > 1 else ''}" if others else ""
+    detail = f"{printable(text)!r} is no level of column {printable(name)!r} that training knew{more}{hint}"
+    return Notice(pointer(["rows", strange[0], name]), detail)
 
 
 def _number(value: Any, kind: Kind, by_text: Callable[[str], float | None]) -> float | None:

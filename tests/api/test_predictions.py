@@ -163,6 +163,23 @@ def test_csv_asks_and_answers_the_same(client: TestClient, iris: str, diabetes: 
     assert (head, float(value)) == ("value", asked(client, diabetes, [values])["predictions"][0]["value"])
 
 
+def test_levels_that_training_did_not_know_are_told(client: TestClient, server: Server, folder: Path) -> None:
+    """In JSON in the answer, beside a table in headers; an unknown level alone answers as if it were none."""
+    data = mixed_table("binary")
+    job = trained(client, server, folder, table=data, name="levels")
+    row: Row = {column.name: None for column in data.description.columns}
+    text = next(column for column in data.description.columns if column.kind == "categorical")
+    assert text.levels
+    assert asked(client, job, [{**row, text.name: text.levels[0]}])["notices"] == []
+    strange = {"rows": [row, {**row, text.name: "nowhere\nto be sèen"}]}
+    address = f"/v1/jobs/{job}/predict"
+    (notice,) = client.post(address, json=strange).json()["notices"]
+    assert notice["pointer"] == f"/rows/1/{text.name}"
+    assert f"is no level of column '{text.name}' that training knew" in notice["detail"]
+    response = client.post(address, json=strange, headers={"Accept": "text/csv"})
+    assert [json.loads(each) for each in response.headers.get_list("Ridgeline-Notice")] == [notice]
+
+
 def test_no_rows_no_predictions(client: TestClient, iris: str) -> None:
     assert asked(client, iris, [])["predictions"] == []
     response = client.post(
@@ -226,6 +243,7 @@ def test_a_body_that_is_none_is_refused(client: TestClient, iris: str, body: byt
     status, where = BODIES[body]
     headers = {"Content-Type": "application/json"}
     document = problem(client.post(f"/v1/jobs/{iris}/predict", content=body, headers=headers), status)
+    assert ("JSON has no NaN: write null" in document["detail"]) == (b"NaN" in body)
     assert [error["pointer"] for error in document.get("errors", [])] == where
 
 

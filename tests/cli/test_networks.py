@@ -28,6 +28,7 @@ CLASSES: dict[str, Any] = {
         {"label": "red", "probabilities": {"red": 0.75, "blue": 0.25}},
         {"label": None, "probabilities": {"red": None, "blue": None}, "nonfinite": {"red": "nan"}},
     ],
+    "notices": [],
 }
 VALUES: dict[str, Any] = {
     "job_id": "job_1",
@@ -35,6 +36,7 @@ VALUES: dict[str, Any] = {
     "target": "\x1b[31mprice",
     "classes": None,
     "predictions": [{"value": 12.5}],
+    "notices": [],
 }
 
 SENT = [
@@ -97,6 +99,23 @@ def test_predictions_as_csv_are_the_servers(
     assert run("predict", "job_1", "rows.csv", "--csv", "--json") == Exit.USAGE
     assert run("predict", "job_1", "nowhere.csv") == Exit.USAGE
     assert len(script.asked) == 1
+
+
+NOTICE = {"pointer": "/rows/0/zip", "detail": "'2134' is no level of column 'zip' that training knew"}
+
+
+def test_what_to_know_about_predictions_is_told_beside_them(
+    run: Run, script: Script, capsys: Captured
+) -> None:
+    """On standard error, so that what is piped on stays a table."""
+    Path("rows.csv").write_text("zip\n2134\n")
+    script.answer(CLASSES | {"notices": [NOTICE]})
+    assert run("predict", "job_1", "rows.csv") == Exit.OK
+    assert "/rows/0/zip: '2134' is no level" in capsys.readouterr().err
+    headers = {"Ridgeline-Notice": json.dumps(NOTICE)}
+    script.answers.append(Answer(b"label\nred\n", media_type="text/csv", headers=headers))
+    assert run("predict", "job_1", "rows.csv", "--csv") == Exit.OK
+    assert "/rows/0/zip: '2134' is no level" in capsys.readouterr().err
 
 
 def test_what_is_wrong_with_rows_is_told_in_words(run: Run, script: Script, capsys: Captured) -> None:

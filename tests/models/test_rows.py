@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.datasets import ClassCount, Description, Table, read
+from models.datasets import ClassCount, Column, Description, Table, read
+from models.datasets.levels import Levels
 from models.datasets.rows import Reader
 from models.errors import Complaint, RowsError
 
@@ -52,8 +53,13 @@ def reader(table: Table) -> Reader:
     return reader_of(table.description)
 
 
-def reader_of(description: Description, names: list[str] = NAMES, **limits: int) -> Reader:
-    return Reader(description, names, **{"most_rows": 100, "most_cells": 10_000, **limits})
+def reader_of(
+    description: Description,
+    names: list[str] = NAMES,
+    levels: dict[str, list[str]] | None = None,
+    **limits: int,
+) -> Reader:
+    return Reader(description, names, levels or {}, **{"most_rows": 100, "most_cells": 10_000, **limits})
 
 
 def same(found: dict[str, Any], table: Table) -> None:
@@ -260,6 +266,91 @@ def test_a_cell_that_is_too_long_is_told_as_that(table: Table, body: bytes) -> N
 def test_rows_are_a_list_of_objects(reader: Reader, rows: Any) -> None:
     assert refused(reader, rows)[0].pointer == "/rows"
     assert refused(reader, [rows] if not isinstance(rows, dict) else [[]])[0].pointer == "/rows/0"
+
+
+# ── levels ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+KNOWN: dict[str, list[str]] = {
+    "numbers": ["1", "2", "10", "2.5", "-3", "other"],
+    "one and the same": ["1", "1.0", "a"],
+    "codes": ["02134", "10115", "001"],
+    "truths": ["True", "False", "maybe"],
+    "absent": ["None", "NA", "x"],
+}
+MEANT: list[tuple[str, Any, str]] = [
+    ("numbers", 2, "2"),
+    ("numbers", 2.0, "2"),
+    ("numbers", "2", "2"),
+    ("numbers", "2.0", "2"),
+    ("numbers", " 2e0 ", "2"),
+    ("numbers", "+2", "2"),
+    ("numbers", 2.5, "2.5"),
+    ("numbers", "2.50", "2.5"),
+    ("numbers", -3.0, "-3"),
+    ("numbers", "OTHER", "OTHER"),
+    ("numbers", "02", "02"),
+    ("one and the same", 1, "1"),
+    ("one and the same", 1.0, "1.0"),
+    ("one and the same", "1.00", "1.00"),
+    ("codes", "02134", "02134"),
+    ("codes", 2134, "2134"),
+    ("codes", "10115.0", "10115"),
+    ("codes", 10115, "10115"),
+    ("codes", "1", "1"),
+    ("truths", True, "True"),
+    ("truths", "true", "True"),
+    ("truths", False, "False"),
+    ("absent", "None", "None"),
+    ("absent", "NA", "NA"),
+    ("absent", "null", ""),
+    ("absent", None, ""),
+    ("absent", "", ""),
+]
+
+
+def of_levels() -> Reader:
+    """A reader of columns with the levels of `KNOWN`."""
+
+    def column(name: str) -> Column:
+        return Column(name=name, kind="categorical", missing=0, cardinality=3, constant=False)
+
+    description = Description(
+        rows=9,
+        columns=[column(name) for name in KNOWN],
+        target=column("target"),
+        task="classification",
+        task_reason="the test says so",
+        classes=[ClassCount(label=label, count=1) for label in "ab"],
+        notes=[],
+    )
+    return reader_of(description, list(KNOWN), KNOWN)
+
+
+@pytest.mark.parametrize(("column", "given", "meant"), MEANT)
+def test_a_cell_is_the_level_that_it_says_however_it_is_written(column: str, given: Any, meant: str) -> None:
+    """2.0 is level 2; but 2134 is not 02134, and which of 1 and 1.0 is `1.00` nobody knows."""
+    found = of_levels().objects([{**dict.fromkeys(KNOWN), column: given}])
+    assert found.columns[column].tolist() == [meant]
+    told = [] if meant in ("", *KNOWN[column]) else [f"/rows/0/{column}"]
+    assert [notice.pointer for notice in found.notices] == told
+    if isinstance(given, str):
+        assert Levels(KNOWN[column]).level_of(given.strip()) == (meant if meant in KNOWN[column] else None)
+
+
+def test_levels_that_training_did_not_know_are_told_once_a_column() -> None:
+    reader, row = of_levels(), {**dict.fromkeys(KNOWN), "truths": "maybe"}
+    codes = ("10115", 2134, "99999", None, "2134")
+    (notice,) = reader.objects([{**row, "codes": code} for code in codes]).notices
+    assert notice.pointer == "/rows/1/codes"
+    assert (
+        "'2134' is no level of column 'codes' that training knew, nor are those of 2 more rows"
+        in notice.detail
+    )
+    assert "did you mean '02134'?" in notice.detail
+    names = ",".join(KNOWN).encode()
+    (notice,) = reader.delimited(names + b"\n1,1,10115,True,x\n,,,Truee,\n").notices
+    assert notice.pointer == "/rows/1/truths"
+    assert notice.detail.endswith("that training knew; did you mean 'True'?")
 
 
 # ── limits ──────────────────────────────────────────────────────────────────────────────────────────────────
