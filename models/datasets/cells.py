@@ -1,53 +1,71 @@
 """What one cell may hold, whoever reads it: which text means nothing, a number, a truth or a date.
 
 A file is read column by column with polars (`models.datasets.columns`), rows that come with a request cell by
-cell with nothing (`models.datasets.rows`); what both must agree on stands here.
+cell with nothing (`models.datasets.rows`); what both must agree on stands here, in `models.datasets.numbers`
+and in `models.datasets.dates`.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from string import ascii_lowercase
 from typing import Final
+
+from models.datasets.dates import DateForm
+from models.datasets.numbers import UNIT, plain_marks
 
 MISSING: Final = ("", "na", "n/a", "#n/a", "nan", "null", "?")
 """Cells, in any case, that hold no value; `None` does so too, while `none` may well be a level."""
 
+_SYMBOLS: Final = "- -- --- – — − ‐ . .. ... … * ** *** ?? _ / : #"
+_SPREADSHEETS: Final = (
+    "#div/0! #value! #ref! #name? #num! #null! #spill! #calc! #field! #error! #blocked! #connect! #unknown! "
+    "#getting_data #na #n/d #nv #n/v #wert! #bezug! #zahl! #valeur! #nombre! #nom? #nul! #¡valor! #¡div/0! "
+    "#¡ref! #¡num! #¿nombre?"
+)
+_PROGRAMS: Final = (
+    r"<na> <null> <none> <nan> \n (null) (none) (na) (blank) (empty) [null] nil none nat undefined -nan +nan "
+    "nan(ind) -nan(ind) 1.#qnan -1.#qnan 1.#ind -1.#ind 1.#snan 1.#inf -1.#inf na_integer_ na_real_"
+)
+_PEOPLE: Final = (
+    "missing n.a. n.a n/d n.d. nd n/v k.a. k.a k/a n.v. s.o. s/o nodata unknown blank empty fehlt fehlend "
+    "unbekannt"
+)
+_WORDS: Final = (
+    "n. a.",
+    "k. a.",
+    "not available",
+    "not applicable",
+    "not known",
+    "no data",
+    "no value",
+    "keine angabe",
+    "non disponible",
+    "#n/a n/a",
+)
+MARKERS: Final = frozenset(
+    (
+        *" ".join((_SYMBOLS, _SPREADSHEETS, _PROGRAMS, _PEOPLE)).split(),
+        *_WORDS,
+        # SAS has 27 kinds of missing besides the dot.
+        *(f".{letter}" for letter in (*ascii_lowercase, "_")),
+    )
+)
+"""In small letters: cells that hold no value where a column is otherwise numbers, dates or truths."""
+
+MARKER_FORMS: Final = (
+    r"^(?:(?:0{4}[-/.]00?[-/.]00?|00?[-/.]00?[-/.](?:0{4}|00))(?:[ T][0:.]+Z?)?"
+    rf"|(?:{UNIT}) ?-{{1,2}}|-{{1,2}} ?(?:{UNIT}))$"
+)
+"""Cells that hold no value either: `0000-00-00` of a database, `$ -` of a spreadsheet's accounts."""
+
 MAX_TEXT: Final = 200
 
-DATES: Final = (
-    "%Y-%m-%d",
-    "%Y-%m-%d %H:%M:%S%.f",
-    "%Y-%m-%dT%H:%M:%S%.f",
-    "%Y-%m-%d %H:%M",
-    "%Y-%m-%dT%H:%M",
-    "%+",
-    "%Y/%m/%d",
-    "%Y/%m/%d %H:%M:%S",
-    "%d.%m.%Y",
-    "%d.%m.%Y %H:%M:%S",
-    "%m/%d/%Y",
-    "%m/%d/%Y %H:%M:%S",
-    "%d/%m/%Y",
-    "%d/%m/%Y %H:%M:%S",
-)
-"""In the order they are tried on a whole column, as polars writes them; `%+` is ISO 8601 with a time zone."""
-
-LOOKS_LIKE_A_DATE: Final = r"^(\d{4}[-/]\d{1,2}[-/]\d{1,2}|\d{1,2}[./]\d{1,2}[./]\d{4})([ T]\d|$)"
-DECIMAL_COMMA: Final = r"^[+-]?\d*(,\d+)?([eE][+-]?\d+)?$"
-"""A number of a file whose cells are not separated by commas."""
-
-MICROSECONDS_A_DAY: Final = 86_400_000_000
-
-_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - dates without a zone are told as UTC tells them
 _NUMBER: Final = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|inf|infinity|nan)", re.ASCII | re.I)
-_COMMA: Final = re.compile(DECIMAL_COMMA, re.ASCII)
-_DATE: Final = re.compile(LOOKS_LIKE_A_DATE, re.ASCII)
+_COMMA: Final = re.compile(r"[+-]?\d*(,\d+)?([eE][+-]?\d+)?", re.ASCII)
+_MARKER: Final = re.compile(MARKER_FORMS)
 _TRUTHS: Final = {"true": 1.0, "false": 0.0}
-# Python's parser knows no optional fraction, and reads ISO 8601 without being told a form.
-_FORMS: Final = [
-    form.replace("%S%.f", second) for form in DATES for second in ("%S", "%S.%f") if form != "%+"
-]
+_BY_ORDER: Final = {True: DateForm(order="mdy"), False: DateForm(order="dmy")}
 
 
 def month_first_note(column: str) -> str:
@@ -65,7 +83,7 @@ def number(cell: str, *, decimal_comma: bool = False) -> float | None:
     """A number as polars would read it; None where it is none."""
     if _NUMBER.fullmatch(cell):
         return float(cell)
-    if decimal_comma and _COMMA.match(cell) and _NUMBER.fullmatch(cell.replace(",", ".", 1)):
+    if decimal_comma and _COMMA.fullmatch(cell) and _NUMBER.fullmatch(cell.replace(",", ".", 1)):
         return float(cell.replace(",", ".", 1))
     return None
 
@@ -77,30 +95,10 @@ def truth(cell: str) -> float | None:
 
 def days(cell: str, *, month_first: bool = False) -> float | None:
     """A date as days since 1970-01-01 UTC; None where it is none."""
-    found = _moment(cell, month_first=month_first) if _DATE.match(cell) else None
-    if found is None:
-        return None
-    try:
-        plain = found if found.tzinfo is None else found.astimezone(UTC).replace(tzinfo=None)
-    except OverflowError:
-        return None
-    # polars divides by a constant as it multiplies by its inverse; so do we, to the last bit.
-    return ((plain - _EPOCH) // timedelta(microseconds=1)) * (1 / MICROSECONDS_A_DAY)
+    return _BY_ORDER[month_first].parse(cell)
 
 
-def _moment(cell: str, *, month_first: bool) -> datetime | None:
-    try:
-        return datetime.fromisoformat(cell)
-    except ValueError:
-        other = "%d/%m" if month_first else "%m/%d"
-        for form in _FORMS:
-            if not form.startswith(other) and (found := _by_form(cell, form)):
-                return found
-    return None
-
-
-def _by_form(cell: str, form: str) -> datetime | None:
-    try:
-        return datetime.strptime(cell, form)  # noqa: DTZ007 - as above
-    except ValueError:
-        return None
+def is_marker(cell: str) -> bool:
+    """Whether the cell of a column of numbers, dates or truths says that there is no value."""
+    lowered = cell.lower()
+    return lowered in MARKERS or lowered in MISSING or bool(_MARKER.fullmatch(plain_marks(cell)))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import Final
 
 import polars as pl
 
 from models.datasets.cells import (
-    DATES,
-    DECIMAL_COMMA,
-    LOOKS_LIKE_A_DATE,
     MAX_TEXT,
     MISSING,
     month_first_note,
@@ -17,6 +15,24 @@ from models.datasets.cells import (
 from models.errors import DatasetError
 
 MAX_NAME = 200
+DATES: Final = (
+    "%Y-%m-%d",
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M",
+    "%+",
+    "%Y/%m/%d",
+    "%Y/%m/%d %H:%M:%S",
+    "%d.%m.%Y",
+    "%d.%m.%Y %H:%M:%S",
+    "%m/%d/%Y",
+    "%m/%d/%Y %H:%M:%S",
+    "%d/%m/%Y",
+    "%d/%m/%Y %H:%M:%S",
+)
+LOOKS_LIKE_A_DATE: Final = r"^(\d{4}[-/]\d{1,2}[-/]\d{1,2}|\d{1,2}[./]\d{1,2}[./]\d{4})([ T]\d|$)"
+DECIMAL_COMMA: Final = r"^[+-]?\d*(,\d+)?([eE][+-]?\d+)?$"
 
 
 def check_names(names: list[str]) -> None:

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from typing import Literal
 
+from models.datasets.dates import DateForm
+from models.datasets.numbers import NumberForm
 from models.frozen import Frozen
 
 Kind = Literal["numeric", "categorical", "boolean", "datetime"]
 Task = Literal["classification", "regression"]
 
 SHOWN_LEVELS = 50
+
+
+class TextForm(Frozen):
+    """How a column of text is read where not as text of a delimited file usually is."""
+
+    kind: Literal["text"] = "text"
+    verbatim: bool = False
+    """Every text but the empty one is a value: `NA` and `None` are levels."""
+    leading_zeros: bool = False
+    """The column would be numbers but for zeros in front: `02134` and `2134` are two levels."""
 
 
 class Column(Frozen):
@@ -28,6 +40,8 @@ class Column(Frozen):
     minimum: float | None = None
     """Smallest value of a number; dates count in days since 1970-01-01."""
     maximum: float | None = None
+    written: NumberForm | DateForm | TextForm | None = None
+    """How the column's cells are written, by which a prediction's rows are read too; null for plain ones."""
 
 
 class ClassCount(Frozen):

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from models.datasets.cells import MICROSECONDS_A_DAY
+from models.datasets.dates import MICROSECONDS_A_DAY
 from models.datasets.description import Description, Kind
 from models.errors import DataError
 
