@@ -11,14 +11,15 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from models.complaints import MOST, pointer, printable, said, shown
 from models.datasets import cells
-from models.datasets.description import Description, Kind
+from models.datasets.description import Description
+from models.datasets.known_columns import MISSING_TEXT, KnownColumn
 from models.datasets.layout import layout
 from models.datasets.levels import Levels
 from models.errors import Complaint, DatasetError, Notice, RowsError
@@ -27,16 +28,7 @@ from models.suggestions import near_name
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MISSING_TEXT: Final = ""
-"""Says that there is no value: no reader leaves a level that is empty."""
-
-_FEW = 5
-_WANTED: Final[dict[Kind, tuple[str, str]]] = {
-    "numeric": ("numbers", "a number, or null where there is none"),
-    "boolean": ("true or false", "true, false or null"),
-    "datetime": ("dates", "a date such as 2026-01-31, or null"),
-    "categorical": ("text", "text, or null where there is none"),
-}
+_FEW: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +58,17 @@ class Reader:
 
         Cells are those of the rows or, where classes outnumber columns, those of the answer.
         """
-        self._kinds: dict[str, Kind] = {
-            column.name: column.kind for column in description.columns if column.name in set(names)
+        wanted, unknown = set(names), Levels(())
+        self._columns = {
+            column.name: KnownColumn(
+                column,
+                Levels(levels[column.name]) if column.name in levels else unknown,
+                month_first=cells.month_first_note(column.name) in description.notes,
+            )
+            for column in description.columns
+            if column.name in wanted
         }
-        self._levels = {name: Levels(known) for name, known in levels.items()}
-        self._idle = {column.name for column in (*description.columns, description.target)} - set(self._kinds)
-        self._month_first = {name for name in names if cells.month_first_note(name) in description.notes}
+        self._idle = {column.name for column in (*description.columns, description.target)} - wanted
         widest = max(len(names), len(description.classes or ()), 1)
         self._most_rows = max(1, min(most_rows, most_cells // widest))
         self._limit = "rows" if self._most_rows == most_rows else "cells"
@@ -90,7 +87,7 @@ class Reader:
                 break
         if complaints:
             raise RowsError(_few(complaints))
-        given = {name: [row[name] for row in rows] for name in self._kinds}
+        given = {name: [row[name] for row in rows] for name in self._columns}
         return self._read(given, len(rows), decimal_comma=False)
 
     def delimited(self, content: bytes) -> Rows:
@@ -100,7 +97,7 @@ class Reader:
         except UnicodeDecodeError:
             raise RowsError([Complaint("", "the body is not UTF-8 text")]) from None
         try:
-            found = layout(text, known=self._kinds.keys() | self._idle)
+            found = layout(text, known=self._columns.keys() | self._idle)
         except DatasetError as error:
             detail = str(error).replace("the file", "the body")
             raise RowsError([Complaint("", detail, suggestion=error.suggestion)]) from None
@@ -108,7 +105,7 @@ class Reader:
             raise RowsError(_few(complaints))
         lines = self._lines(text, found.delimiter, len(found.names))
         columns = dict(zip(found.names, zip(*lines, strict=True), strict=True)) if lines else {}
-        given = {name: columns.get(name, ()) for name in self._kinds}
+        given = {name: columns.get(name, ()) for name in self._columns}
         return self._read(given, len(lines), decimal_comma=found.delimiter != ",")
 
     # ── names ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -117,15 +114,17 @@ class Reader:
         if not isinstance(row, dict):
             detail = f"a row must be an object of columns, not {said(row)}"
             return [Complaint(pointer(["rows", number]), detail, shown(row))]
-        if row.keys() == self._kinds.keys():
+        if row.keys() == self._columns.keys():
             return []
-        unknown = [name for name in row if name not in self._kinds and name not in self._idle]
+        unknown = [name for name in row if name not in self._columns and name not in self._idle]
         return [self._unknown(number, name) for name in unknown[:MOST]] + self._absent(number, row)
 
     def _header(self, names: list[str]) -> list[Complaint]:
         counted = Counter(name for name in names if name)
         twice = [name for name, times in counted.items() if times > 1][:MOST]
-        unknown = [name for name in counted if name not in self._kinds and name not in self._idle][: MOST + 1]
+        unknown = [name for name in counted if name not in self._columns and name not in self._idle][
+            : MOST + 1
+        ]
         return [
             *(
                 Complaint(pointer(["rows", 0, name]), f"two columns are called {printable(name)!r}")
@@ -136,12 +135,12 @@ class Reader:
         ]
 
     def _unknown(self, number: int, name: str) -> Complaint:
-        near = near_name(name, self._kinds)
+        near = near_name(name, self._columns)
         detail = f"the data have no column {printable(name)!r}"
         return Complaint(pointer(["rows", number, name]), detail, shown(name), near)
 
     def _absent(self, number: int, row: Mapping[str, Any]) -> list[Complaint]:
-        absent = [name for name in self._kinds if name not in row]
+        absent = [name for name in self._columns if name not in row]
         if not absent:
             return []
         shown_names = ", ".join(repr(printable(name)) for name in absent[:_FEW])
@@ -181,7 +180,9 @@ class Reader:
         complaints: list[Complaint] = []
         columns = {}
         for name, values in given.items():
-            columns[name] = self._column(name, values, complaints, decimal_comma=decimal_comma)
+            read = self._columns[name].read(values, decimal_comma=decimal_comma, most=MOST + 1)
+            columns[name] = read.values
+            complaints += read.complaints
             if len(complaints) > MOST:
                 break
         if complaints:
@@ -189,50 +190,9 @@ class Reader:
         return Rows(columns, count, list(islice(self._unknown_levels(columns), MOST)))
 
     def _unknown_levels(self, columns: Mapping[str, NDArray[Any]]) -> Iterator[Notice]:
-        """A sentence for each column with levels that training did not know."""
-        for name, levels in self._levels.items():
-            texts = columns[name].tolist() if levels and name in columns else []
-            strange = [row for row, text in enumerate(texts) if text and text not in levels]
-            if strange:
-                yield _unknown_level(name, levels, strange, texts)
-
-    def _column(
-        self, name: str, values: Sequence[Any], complaints: list[Complaint], *, decimal_comma: bool
-    ) -> NDArray[Any]:
-        import numpy as np
-
-        kind = self._kinds[name]
-        # Most columns of most requests are numbers and nothing else: those need no look at each.
-        if kind == "numeric" and set(map(type, values)) <= _PLAIN_NUMBERS:
-            return np.array(values, dtype=np.float64)
-        read = self._cell_reader(name, kind, decimal_comma=decimal_comma)
-        found = [read(value) for value in values]
-        for number, value in enumerate(found):
-            if value is None:
-                complaints.append(_wrong(number, name, kind, values[number]))
-                if len(complaints) > MOST:
-                    break
-        if kind == "categorical":
-            texts = np.empty(len(found), dtype=object)
-            texts[:] = found
-            return texts
-        return np.array(found, dtype=np.float64)
-
-    def _cell_reader(self, name: str, kind: Kind, *, decimal_comma: bool) -> Callable[[Any], Any]:
-        """A function from a cell to what it holds; None where that does not fit the column."""
-        if kind == "categorical":
-            levels = self._levels.get(name) or Levels(())
-            return lambda value: _text(value, levels)
-        month_first = name in self._month_first
-        by_text: Mapping[Kind, Callable[[str], float | None]] = {
-            "numeric": lambda cell: cells.number(cell, decimal_comma=decimal_comma),
-            "boolean": cells.truth,
-            "datetime": lambda cell: cells.days(cell, month_first=month_first),
-        }
-        return lambda value: _number(value, kind, by_text[kind])
-
-
-_PLAIN_NUMBERS: Final = {int, float}
+        for name, column in self._columns.items():
+            if column.levels and (notice := column.unknown_level(columns[name].tolist())):
+                yield notice
 
 
 def _filled(lines: Iterator[list[str]], width: int) -> Iterator[list[str]]:
@@ -245,50 +205,6 @@ def _filled(lines: Iterator[list[str]], width: int) -> Iterator[list[str]]:
             blank = 0
         elif width == 1:
             blank += 1
-
-
-def _text(value: Any, levels: Levels) -> str | None:
-    """The level that a cell means, `MISSING_TEXT` for no value; None where the cell cannot be a level."""
-    if value is None:
-        return MISSING_TEXT
-    if isinstance(value, str):
-        # A level may be called `None` or `NA` where the file said so; elsewhere that is no value.
-        stripped = value.replace("\x00", "").strip()[: cells.MAX_TEXT]
-        found = levels.level_of(stripped)
-        return (cells.text(value) or MISSING_TEXT) if found is None else found
-    if not isinstance(value, int | float):
-        return None
-    # A level that looks like a number, or a truth, is written as one by many who send it.
-    found = levels.level_of(value)
-    return (None if isinstance(value, bool) else str(value)) if found is None else found
-
-
-def _unknown_level(name: str, levels: Levels, strange: Sequence[int], texts: Sequence[str]) -> Notice:
-    text = texts[strange[0]]
-    near = levels.nearest(text)
-    hint = f"; did you mean {printable(near)!r}?" if near else ""
-    others = len(strange) - 1
-    more = f", nor are those of {others} more row{'s' if others > 1 else ''}" if others else ""
-    detail = f"{printable(text)!r} is no level of column {printable(name)!r} that training knew{more}{hint}"
-    return Notice(pointer(["rows", strange[0], name]), detail)
-
-
-def _number(value: Any, kind: Kind, by_text: Callable[[str], float | None]) -> float | None:
-    if value is None:
-        return float("nan")
-    if isinstance(value, str):
-        told = cells.text(value)
-        return float("nan") if told is None else by_text(told)
-    if isinstance(value, bool):
-        return float(value) if kind == "boolean" else None
-    fits = kind == "numeric" or (kind == "boolean" and value in (0, 1))
-    return float(value) if fits and isinstance(value, int | float) else None
-
-
-def _wrong(number: int, name: str, kind: Kind, value: Any) -> Complaint:
-    holds, write = _WANTED[kind]
-    detail = f"column {printable(name)!r} holds {holds}, not {said(value)}"
-    return Complaint(pointer(["rows", number, name]), detail, shown(value), write)
 
 
 def _row_of(complaint: Complaint) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from models.datasets.rows import MISSING_TEXT
+from models.datasets.known_columns import MISSING_TEXT
 from models.encoding import REACH, CategoricalColumn, NumericColumn
 from models.graphs.sheet import ML, Sheet
 

@@ -175,7 +175,7 @@ def test_levels_that_training_did_not_know_are_told(client: TestClient, server: 
     address = f"/v1/jobs/{job}/predict"
     (notice,) = client.post(address, json=strange).json()["notices"]
     assert notice["pointer"] == f"/rows/1/{text.name}"
-    assert f"is no level of column '{text.name}' that training knew" in notice["detail"]
+    assert f"is no level of column '{text.name}' that the network knows" in notice["detail"]
     response = client.post(address, json=strange, headers={"Accept": "text/csv"})
     assert [json.loads(each) for each in response.headers.get_list("Ridgeline-Notice")] == [notice]
 

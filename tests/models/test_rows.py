@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 from models.datasets import ClassCount, Column, Description, Table, read
+from models.datasets.dates import DateForm
+from models.datasets.description import Kind, TextForm
 from models.datasets.levels import Levels
+from models.datasets.numbers import NumberForm
 from models.datasets.rows import Reader
 from models.errors import Complaint, RowsError
 
@@ -308,22 +311,26 @@ MEANT: list[tuple[str, Any, str]] = [
 ]
 
 
-def of_levels() -> Reader:
-    """A reader of columns with the levels of `KNOWN`."""
+def column_of(name: str, kind: Kind = "categorical", written: Written | None = None) -> Column:
+    return Column(name=name, kind=kind, missing=0, cardinality=3, constant=False, written=written)
 
-    def column(name: str) -> Column:
-        return Column(name=name, kind="categorical", missing=0, cardinality=3, constant=False)
 
+def reader_for(*columns: Column, levels: dict[str, list[str]] | None = None) -> Reader:
     description = Description(
         rows=9,
-        columns=[column(name) for name in KNOWN],
-        target=column("target"),
+        columns=list(columns),
+        target=column_of("target"),
         task="classification",
         task_reason="the test says so",
         classes=[ClassCount(label=label, count=1) for label in "ab"],
         notes=[],
     )
-    return reader_of(description, list(KNOWN), KNOWN)
+    return reader_of(description, [column.name for column in columns], levels)
+
+
+def of_levels() -> Reader:
+    """A reader of columns with the levels of `KNOWN`."""
+    return reader_for(*map(column_of, KNOWN), levels=KNOWN)
 
 
 @pytest.mark.parametrize(("column", "given", "meant"), MEANT)
@@ -343,14 +350,87 @@ def test_levels_that_training_did_not_know_are_told_once_a_column() -> None:
     (notice,) = reader.objects([{**row, "codes": code} for code in codes]).notices
     assert notice.pointer == "/rows/1/codes"
     assert (
-        "'2134' is no level of column 'codes' that training knew, nor are those of 2 more rows"
+        "'2134' is no level of column 'codes' that the network knows, nor are those of 2 more rows"
         in notice.detail
     )
     assert "did you mean '02134'?" in notice.detail
     names = ",".join(KNOWN).encode()
     (notice,) = reader.delimited(names + b"\n1,1,10115,True,x\n,,,Truee,\n").notices
     assert notice.pointer == "/rows/1/truths"
-    assert notice.detail.endswith("that training knew; did you mean 'True'?")
+    assert notice.detail.endswith("that the network knows; did you mean 'True'?")
+
+
+# ── as the file was written ─────────────────────────────────────────────────────────────────────────────────
+
+Written = NumberForm | DateForm | TextForm
+GERMAN, SWISS = NumberForm(decimal=",", thousands="."), NumberForm(thousands="'")
+DOLLARS, SHARE = NumberForm(thousands=",", unit="$"), NumberForm(unit="%")
+AMERICAN, SHORT = DateForm(order="mdy"), DateForm(order="dmy", short_years=True)
+READ: list[tuple[Kind, Written | None, Any, Any]] = [
+    ("numeric", GERMAN, "1.047,5", 1047.5),
+    ("numeric", GERMAN, "1.047", 1047),
+    ("numeric", GERMAN, "1,047", 1.047),
+    ("numeric", GERMAN, "2.5", 2.5),
+    ("numeric", GERMAN, 1.047, 1.047),
+    ("numeric", NumberForm(thousands=","), "2,288", 2288),
+    ("numeric", NumberForm(thousands=","), "2288", 2288),
+    ("numeric", SWISS, "1'234'567.5", 1234567.5),
+    ("numeric", DOLLARS, "$1,234.50", 1234.5),
+    ("numeric", DOLLARS, "($1,234.50)", -1234.5),
+    ("numeric", DOLLARS, "1234.5", 1234.5),
+    ("numeric", SHARE, "45 %", 45),
+    ("numeric", SHARE, "45", 45),
+    ("numeric", None, "-", None),
+    ("numeric", None, "#DIV/0!", None),
+    ("numeric", DOLLARS, "$ -", None),
+    ("boolean", None, "n.a.", None),
+    ("datetime", None, "0000-00-00", None),
+    ("datetime", AMERICAN, "3/4/2026", 20516),
+    ("datetime", DateForm(order="dmy"), "3/4/2026", 20546),
+    ("datetime", AMERICAN, "3/4/2026 12:00 PM", 20516.5),
+    ("datetime", SHORT, "04.03.26", 20516),
+    ("categorical", TextForm(verbatim=True), "NA", "NA"),
+    ("categorical", None, "NA", ""),
+    ("categorical", TextForm(verbatim=True), "", ""),
+    ("categorical", None, "-", "-"),
+]
+
+
+@pytest.mark.parametrize(("kind", "written", "cell", "wanted"), READ)
+def test_a_cell_is_read_as_its_column_was_written(
+    kind: Kind, written: Written | None, cell: Any, wanted: Any
+) -> None:
+    """By JSON and by CSV, whatever separates the cells there."""
+    reader = reader_for(column_of("v", kind, written), column_of("w"))
+    bodies = [f'v{comma}w\n"{cell}"{comma}x\n'.encode() for comma in ",;\t" if isinstance(cell, str)]
+    for found in (reader.objects([{"v": cell, "w": "x"}]), *map(reader.delimited, bodies)):
+        (value,) = found.columns["v"].tolist()
+        assert value == wanted if wanted is not None else np.isnan(value)
+
+
+AMBIGUOUS: list[tuple[Kind, Written | None, str, str]] = [
+    ("numeric", None, "2,288", "'v' may be 2288 or 2.288"),
+    ("numeric", None, "-1,047", "'v' may be -1047 or -1.047"),
+    ("numeric", None, "$5", "holds numbers"),
+    ("numeric", SHARE, "$5", "holds numbers"),
+    ("numeric", GERMAN, "1,047.5", "holds numbers"),
+    ("numeric", None, "low<5", "holds numbers"),
+    ("datetime", None, "04.03.26", "holds dates"),
+    ("datetime", AMERICAN, "13/4/2026", "holds dates"),
+    ("boolean", None, "yes", "holds true or false"),
+]
+
+
+@pytest.mark.parametrize(("kind", "written", "cell", "why"), AMBIGUOUS)
+@pytest.mark.parametrize("comma", [",", ";", "\t"])
+def test_a_cell_that_could_be_two_things_is_neither(
+    kind: Kind, written: Written | None, cell: str, why: str, comma: str
+) -> None:
+    reader = reader_for(column_of("v", kind, written), column_of("w"))
+    (complaint,) = refused(reader, f'v{comma}w\n"{cell}"{comma}x\n'.encode())
+    assert complaint.pointer == "/rows/0/v"
+    assert why in complaint.detail
+    assert refused(reader, [{"v": cell, "w": "x"}]) == [complaint]
 
 
 # ── limits ──────────────────────────────────────────────────────────────────────────────────────────────────
