@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from models.complaints import MOST, pointer, printable, said, shown
 from models.datasets import cells
 from models.datasets.description import Description
-from models.datasets.known_columns import MISSING_TEXT, KnownColumn
+from models.datasets.known_columns import KnownColumn
 from models.datasets.layout import layout
 from models.datasets.levels import Levels
 from models.errors import Complaint, DatasetError, Notice, RowsError

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
-from models.datasets.rows import MISSING_TEXT
+from models.datasets.known_columns import MISSING_TEXT
 from models.errors import WeightsError
 from models.graphs import columns as preprocessing
 from models.graphs import heads, layers
