@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.derivatives import Inputs, Layer
-from models.lanes import Workspace
+from models.lanes import Workspace, on_lanes
 from models.parameters import Parameters
 
 
@@ -53,4 +53,4 @@ class ByAutograd:
 
     @torch.no_grad()
     def evaluate(self, x: Tensor) -> Tensor:
-        return torch.stack([module.eval()(each) for module, each in zip(self._modules, x, strict=True)])
+        return torch.stack([module.eval()(each) for module, each in zip(self._modules, on_lanes(x), strict=True)])

@@ -84,7 +84,7 @@ def save(path: Path, training: Training) -> None:
         for part, values in state.items()
     }
     told = {"spec": training.spec.model_dump(mode="json"), "data": training.fingerprint, "state": plain}
-    words = json.dumps(told)
+    words = json.dumps(told, sort_keys=True)
     metadata = {"format": FORMAT, "words": words, "digest": _digest(words, tensors)}
     write(path, tensors, metadata)
 

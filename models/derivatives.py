@@ -27,6 +27,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from models.lanes import Workspace, in_whole_vectors, on_lanes, product
 from models.masks import Masks
@@ -99,8 +100,8 @@ class Gradients:
 class Linear:
     """z = x·Wᵀ + b, W (K, leaving, entering).
 
-    A single output is computed as two, the second of which is idle and stays zero: for a matrix of one column
-    kernels change over to others, which add up in another order alone than in a stack.
+    A single output is computed as two, the second of which is idle and stays zero, and so is a single input:
+    for a matrix of one column kernels change over to others, which round otherwise alone than in a stack.
     """
 
     def __init__(
@@ -115,32 +116,41 @@ class Linear:
     ) -> None:
         """Not `biased`: a batch norm follows, whose mean takes the bias out again."""
         leaving, entering = parameters.weight_layout.shapes[f"{name}.weight"]
-        width = max(leaving, 2)
-        self._leaving = leaving
-        self._weight, self._weight_gradient = parameters.of(f"{name}.weight", (width, entering))
+        self._leaving, self._entering = leaving, entering
+        self._weight, self._weight_gradient = parameters.whole(f"{name}.weight")
+        members, width, breadth = self._weight.shape
         self._transposed = self._weight.transpose(1, 2)
         bias, bias_gradient = parameters.rows_of(f"{name}.bias")
         self._bias = bias[:, None, :width] if biased else None
         self._bias_gradient = bias_gradient[:, None, :width]
         # The sum over rows as a product with ones, which adds up alike for everybody.
-        self._ones = bias.new_ones(1, 1, rows).expand(len(bias), -1, -1)
+        self._ones = bias.new_ones(1, 1, rows).expand(members, -1, -1)
 
-        z = Workspace.of(bias, (len(bias), rows, width))
+        z = Workspace.of(bias, (members, rows, width))
         # What is idle must stay zero, so nobody else may write there.
         dz = gradients.beside(z, before) if width == leaving else z.alike()
-        if not biased and len(bias) > 1:
+        if not biased and members > 1:
             z = dz  # A stack's batch norm copies it at once; alone it keeps it for the way back.
         self._z, self._dz, self._dz_turned = z.view, dz.view, dz.view.transpose(1, 2)
         self.y, self.dy = (each if width == leaving else each.narrowed(leaving) for each in (z, dz))
 
-        # Products read and write members in one piece; what lies otherwise is copied.
+        # Products read and write members in one piece; what lies otherwise, or lacks a column, is copied.
         self._before = before
-        self._x = before.y if before.y.in_order else before.y.in_one_piece()
-        self._dx = before.dy if not before.dy or before.dy.in_order else before.dy.in_one_piece()
+        self._x, self._own_x = self._beside(before.y, (members, rows, breadth))
+        self._dx, self._own_dx = (
+            self._beside(before.dy, (members, rows, breadth)) if before.dy else (None, None)
+        )
+
+    def _beside(self, place: Workspace, shape: tuple[int, ...]) -> tuple[Workspace, Tensor | None]:
+        """The place itself where products take it as it is, else one of our own, and what is seen of that."""
+        if place.in_order and shape[2] == self._entering:
+            return place, None
+        own = Workspace.of(place.whole, shape)
+        return own, own.view[..., : self._entering]
 
     def forward(self) -> None:
-        if self._x is not self._before.y:
-            self._x.view.copy_(self._before.y.view)
+        if self._own_x is not None:
+            self._own_x.copy_(self._before.y.view)
         if self._bias is None:
             torch.bmm(self._x.view, self._transposed, out=self._z)
         else:
@@ -153,11 +163,13 @@ class Linear:
         if not self._dx:
             return
         torch.bmm(self._dz, self._weight, out=self._dx.view)
-        if self._before.dy and self._dx is not self._before.dy:
-            self._before.dy.view.copy_(self._dx.view)
+        if self._own_dx is not None and self._before.dy:
+            self._before.dy.view.copy_(self._own_dx)
 
     def evaluate(self, x: Tensor) -> Tensor:
-        return product(on_lanes(x), self._transposed, plus=self._bias)[..., : self._leaving]
+        idle = self._transposed.shape[1] - self._entering
+        x = on_lanes(pad(x, (0, idle)) if idle else x)
+        return product(x, self._transposed, plus=self._bias)[..., : self._leaving]
 
 
 class BatchNorm:

@@ -35,7 +35,7 @@ class Splits:
     spans: Mapping[str, slice]
     """The splits' names, and where their rows are."""
     truths: Mapping[str, Tensor]
-    """(n,) a split, as metrics want it: in the target's own units, or class indices."""
+    """(n,) a split, as metrics want it: float64 in the target's own units, or class indices."""
     readout: Readout
 
     @classmethod
@@ -50,7 +50,8 @@ class Splits:
         for name, rows in splits.items():
             x[spans[name]] = torch.from_numpy(rows.x)
             targets[spans[name]] = torch.from_numpy(rows.y)
-        truths = {name: readout.truth(torch.from_numpy(rows.y)).to(device) for name, rows in splits.items()}
+        # Never by way of the trained space: of a target far from zero single precision has no digits left.
+        truths = {name: torch.from_numpy(rows.target).to(device) for name, rows in splits.items()}
         return cls(x.to(device), targets.to(device), spans, truths, readout)
 
 

@@ -1,8 +1,10 @@
 """Whole vectors: how every member of a stack is computed alike, bit for bit, alone and among others.
 
-A kernel works through its numbers in vector registers and leaves the last few, which fill none, to scalar
-code that rounds otherwise. Which numbers are the last depends on who else is in the stack. So rows of
-parameters are filled up to whole vectors, matrices begin on one, and what is left over is filled up here.
+A kernel works through its numbers in vector registers, two at a time, and leaves the last ones, which do not
+fill both, to scalar code that rounds otherwise. Which numbers are the last depends on who else is in the
+stack. So rows of parameters are filled up to whole turns of the widest kernel there is, matrices begin where
+a register does, and what is left over is filled up here. And a matrix of one row or column is given a second
+one (`at_least_two`), since products with a single one go to other kernels alone than in a stack.
 """
 
 from __future__ import annotations
@@ -13,15 +15,24 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-LANES = 16
-"""Numbers in 64 bytes of float32: a cache line, and the widest vector register."""
+LANES = 32
+"""Numbers that the widest kernels take in a turn: two registers of 64 bytes in float32 (AVX-512).
+
+Registers of other machines have 16 bytes (NEON, SSE) or 32 (AVX2, SVE); what they take divides this.
+"""
 
 _BYTES = 64
+"""A cache line, and the widest register: where matrices begin."""
 
 
 def whole_lanes(count: int) -> int:
     """`count` rounded up to a multiple of `LANES`."""
     return -(-count // LANES) * LANES
+
+
+def at_least_two(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """What a parameter takes: of a matrix two rows and two columns at least, the second idle and zero."""
+    return tuple(max(size, 2) for size in shape) if len(shape) >= 2 else shape
 
 
 class Workspace:
@@ -76,13 +87,13 @@ class Workspace:
 
 
 def on_lanes(x: Tensor) -> Tensor:
-    """The same (K, rows, columns), every member in one piece that begins on a whole vector.
+    """The same (K, rows, columns), every member in one piece that begins on a vector register.
 
     Matrix products add up in an order that depends on where a matrix begins.
     """
     members, rows, columns = x.shape
     if x.is_contiguous():
-        in_one_piece = members == 1 or rows * columns % LANES == 0
+        in_one_piece = members == 1 or _is_aligned(x, rows * columns)
     else:
         in_one_piece = x.stride() == (0, columns, 1)  # all members share one matrix
     if in_one_piece and x.data_ptr() % _BYTES == 0:
@@ -93,18 +104,23 @@ def on_lanes(x: Tensor) -> Tensor:
 def product(a: Tensor, b: Tensor, *, plus: Tensor | None = None) -> Tensor:
     """a·b for each member, (K, n, m)·(K, m, k) → (K, n, k), plus a row (K, 1, k)."""
     rows, columns = a.shape[1], b.shape[2]
-    if a.shape[0] == 1 or rows * columns % LANES == 0:
+    if a.shape[0] == 1 or _is_aligned(a, rows * columns):
         return torch.bmm(a, b) if plus is None else torch.baddbmm(plus, a, b)
     out = _empty(a, rows, columns)
     return torch.bmm(a, b, out=out) if plus is None else torch.baddbmm(plus, a, b, out=out)
 
 
 def _empty(like: Tensor, rows: int, columns: int) -> Tensor:
-    """An empty (K, rows, columns), K as `like` has it, whose members begin on whole vectors."""
+    """An empty (K, rows, columns), K as `like` has it, whose members begin on vector registers."""
     count, members = rows * columns, like.shape[0]
-    if count % LANES == 0 or members == 1:
+    if members == 1 or _is_aligned(like, count):
         return like.new_empty(members, rows, columns)
     return like.new_empty(members, whole_lanes(count))[:, :count].view(members, rows, columns)
+
+
+def _is_aligned(like: Tensor, count: int) -> bool:
+    """Whether what stands behind so many numbers begins on a register, where they do."""
+    return count * like.element_size() % _BYTES == 0
 
 
 def in_whole_vectors(function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:

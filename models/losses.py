@@ -65,18 +65,18 @@ class Readout:
         return torch.mul(chances.sub_(encoded), 1 / rows, out=to)
 
     def predictions(self, outputs: Tensor) -> Predictions:
-        """Labels and probabilities, or values in the target's own units; leading dimensions are kept."""
+        """Labels and probabilities, or values in the target's own units; leading dimensions are kept.
+
+        In double precision: in single precision a target far from zero has no digits for its differences
+        (neighbours of 1.6e9 are 128 apart), and 1 − P is 0 for P above 1 − 6e-8.
+        """
         if self.task == "multiclass":
-            return Predictions(labels=outputs.argmax(dim=-1), probabilities=outputs.softmax(dim=-1))
-        values = outputs[..., 0].contiguous()
+            return Predictions(labels=outputs.argmax(dim=-1), probabilities=outputs.double().softmax(dim=-1))
+        values = outputs[..., 0].double().contiguous()
         if self.task == "binary":
             probabilities = in_whole_vectors(torch.sigmoid, values)
             return Predictions(labels=(values > 0).long(), probabilities=probabilities)
         return Predictions(values=values * self.sd + self.mean)
-
-    def truth(self, targets: Tensor) -> Tensor:
-        """Targets as metrics want them: class indices, or values in the target's own units."""
-        return targets * self.sd + self.mean if self.task == "regression" else targets.long()
 
     def target_dtype(self, floating: torch.dtype) -> torch.dtype:
         return torch.int64 if self.task == "multiclass" else floating

@@ -27,7 +27,7 @@ class Predictions:
     probabilities: Tensor | None = None
     """Binary: P(class 1), (…, n). Multiclass: (…, n, classes), rows sum to 1. None for regression."""
     values: Tensor | None = None
-    """Regression: predictions in the target's own units, (…, n)."""
+    """Regression: predictions in the target's own units, (…, n), float64."""
 
     @property
     def is_binary(self) -> bool:
@@ -110,8 +110,17 @@ def _given(part: Tensor | None) -> Tensor:
     return part
 
 
-def _residuals(truth: Tensor, predictions: Predictions) -> Tensor:
-    return _given(predictions.values).double() - truth
+def _errors(truth: Tensor, predictions: Predictions) -> tuple[Tensor, Tensor]:
+    """Predictions less truth, (…, n), in a unit, (…, 1) or (), whose squares a double can hold: 1 mostly."""
+    values, truth = _given(predictions.values).double(), truth.double()
+    unit = _unit((values - truth).abs().amax(-1, keepdim=True))
+    return values / unit - truth / unit, unit
+
+
+def _unit(largest: Tensor) -> Tensor:
+    """1, or `largest` where its square would leave the range of a double."""
+    moderate = (largest > 1e-100) & (largest < 1e100) | (largest == 0)
+    return largest.masked_fill(moderate, 1.0).clamp(max=1.7e308)
 
 
 def _or_zero(ratio: Tensor) -> Tensor:
@@ -234,21 +243,27 @@ def brier(truth: Tensor, predictions: Predictions) -> Tensor:
 @metric("rmse", better="lower", tasks={"regression"})
 def rmse(truth: Tensor, predictions: Predictions) -> Tensor:
     """Root of the mean squared error, in the target's units."""
-    return _residuals(truth, predictions).square().mean(-1).sqrt()
+    errors, unit = _errors(truth, predictions)
+    return errors.square().mean(-1).sqrt() * unit.squeeze(-1)
 
 
 @metric("mae", better="lower", tasks={"regression"})
 def mae(truth: Tensor, predictions: Predictions) -> Tensor:
     """Mean absolute error, in the target's units."""
-    return _residuals(truth, predictions).abs().mean(-1)
+    errors, unit = _errors(truth, predictions)
+    return errors.abs().mean(-1) * unit.squeeze(-1)
 
 
 @metric("r2", better="higher", tasks={"regression"})
 def r2(truth: Tensor, predictions: Predictions) -> Tensor:
     """1 − squared error / variance; of a constant target 1 where it is met, else 0; NaN of one row."""
-    unexplained = _residuals(truth, predictions).square().sum(-1)
-    spread = truth.double() - truth.double().mean()
-    total = spread.square().sum()
-    constant = (unexplained == 0).double()
-    score = constant.where(total == 0, 1 - unexplained / total)
+    errors, unit = _errors(truth, predictions)
+    truth = truth.double()
+    # Of a constant the mean may be off by a rounding, which would be all the variance there is.
+    is_constant = truth.amin() == truth.amax()
+    own = _unit((truth.amax() / 2 - truth.amin() / 2).abs())
+    spread = truth / own - (truth / own).mean()
+    unexplained = errors.square().sum(-1)
+    share = unexplained / spread.square().sum() * (unit.squeeze(-1) / own).square()
+    score = (unexplained == 0).double().where(is_constant, 1 - share)
     return score if len(truth) > 1 else score * float("nan")

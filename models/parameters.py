@@ -6,7 +6,8 @@ Weights (two dimensions and more) lie in one flat tensor, biases and norm parame
 statistics of batch norm in a third: penalties and decay act on weights alone; statistics have no gradient.
 Each member's `Network` lies over its rows: its parameters are views, so what the stack learns it has learnt.
 
-A row is filled up with zeros to whole vectors (see `models.lanes`).
+A row is filled up with zeros to whole vectors, and a matrix to two rows and two columns at least (see
+`models.lanes`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from models.lanes import whole_lanes
+from models.lanes import at_least_two, whole_lanes
 from models.network import Network
 
 
@@ -27,7 +28,7 @@ class Layout:
     def __init__(self, shapes: Mapping[str, tuple[int, ...]], members: int) -> None:
         self.shapes = dict(shapes)
         self.members = members
-        self._widths = {name: _room(shape) for name, shape in shapes.items()}
+        self._widths = {name: whole_lanes(prod(at_least_two(shape))) for name, shape in shapes.items()}
         starts, start = {}, 0
         for name, width in self._widths.items():
             starts[name], start = start, start + members * width
@@ -44,10 +45,14 @@ class Layout:
             return [flat] * len(self.shapes)
         return [self.block(flat, name) for name in self.shapes]
 
-    def of(self, flat: Tensor, name: str, shape: tuple[int, ...] | None = None) -> Tensor:
-        """A parameter of all members, (K, *its shape); a view. `shape` may reach beyond into its row."""
-        shape = shape or self.shapes[name]
+    def whole(self, flat: Tensor, name: str) -> Tensor:
+        """A parameter of all members with the idle row and column that it may have; a view."""
+        shape = at_least_two(self.shapes[name])
         return self.block(flat, name)[:, : prod(shape)].view(self.members, *shape)
+
+    def of(self, flat: Tensor, name: str) -> Tensor:
+        """A parameter of all members, (K, *its shape); a view."""
+        return self.whole(flat, name)[:, *(slice(size) for size in self.shapes[name])]
 
     def rows(self, flat: Tensor, member: int) -> list[Tensor]:
         """A member's rows of every block; views."""
@@ -65,11 +70,6 @@ class Layout:
             end = start + prod(shape)
             self.of(flat, name)[member].copy_(taken[start:end].view(shape))
             start = end
-
-
-def _room(shape: tuple[int, ...]) -> int:
-    """What a row takes. A matrix of one row is given a second one that stays zero (`derivatives.Linear`)."""
-    return whole_lanes(prod(shape) * (2 if len(shape) >= 2 and shape[0] == 1 else 1))
 
 
 class Parameters:
@@ -110,10 +110,15 @@ class Parameters:
             return self.weight_layout, self.weights, self.weight_gradient
         return self.other_layout, self.others, self.other_gradient
 
-    def of(self, name: str, shape: tuple[int, ...] | None = None) -> tuple[Tensor, Tensor]:
-        """A parameter of all members and its gradient, both (K, *shape) and views."""
+    def of(self, name: str) -> tuple[Tensor, Tensor]:
+        """A parameter of all members and its gradient, both (K, *its shape) and views."""
         layout, flat, gradient = self._home(name)
-        return layout.of(flat, name, shape), layout.of(gradient, name, shape)
+        return layout.of(flat, name), layout.of(gradient, name)
+
+    def whole(self, name: str) -> tuple[Tensor, Tensor]:
+        """The same with the idle row and column that a matrix may have."""
+        layout, flat, gradient = self._home(name)
+        return layout.whole(flat, name), layout.whole(gradient, name)
 
     def rows_of(self, name: str) -> tuple[Tensor, Tensor]:
         """The same with what fills up the rows, (K, n)."""

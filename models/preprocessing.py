@@ -86,6 +86,8 @@ class Rows:
     """(rows, features)."""
     y: NDArray[Any]
     """Class indices (int64), or the target in the space that is trained in (float64)."""
+    target: NDArray[Any]
+    """The target as the table has it: class indices (int64), or values in its own units (float64)."""
     indices: NDArray[np.int64]
     """Their numbers in the table."""
 
@@ -187,5 +189,5 @@ def _target_scale(spec: PreprocessingSpec, table: Table, rows: NDArray[np.int64]
 
 def _rows(preprocessor: Preprocessor, table: Table, indices: NDArray[np.int64]) -> Rows:
     x = preprocessor.transform({name: values[indices] for name, values in table.columns.items()})
-    y, scale = table.target[indices], preprocessor.target
-    return Rows(x, y if scale is None else (y - scale.mean) / scale.sd, indices)
+    target, scale = table.target[indices], preprocessor.target
+    return Rows(x, target if scale is None else (target - scale.mean) / scale.sd, target, indices)

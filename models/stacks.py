@@ -129,6 +129,8 @@ class Stack:
         Derivatives are written out, so autograd has nothing to record.
         """
         end = time.monotonic() + seconds
+        for training in self.seats:
+            training.company = len(self.seats) - 1
         self._step()
         while self.batches.left and time.monotonic() < end:
             self._step()

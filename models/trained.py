@@ -6,6 +6,7 @@ It knows how such a file is made up, and nothing of torch: `models.weights` rebu
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -49,10 +50,10 @@ class About:
             raise WeightsError("what the weights file says of its network is damaged") from error
 
     def metadata(self) -> dict[str, str]:
-        """What `of` reads."""
+        """What `of` reads; the same text for equal specs, in whichever order their names were written."""
         return {
             "format": FORMAT,
-            "spec": self.spec.model_dump_json(),
+            "spec": json.dumps(json.loads(self.spec.model_dump_json()), sort_keys=True),
             "preprocessor": self.preprocessor.to_json(),
             "description": self.description.model_dump_json(),
         }

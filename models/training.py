@@ -73,6 +73,8 @@ class Training:
         self.has_converged = False
         self.is_at_its_best = False
         """The newest epoch is the best so far, and its weights are to be kept."""
+        self.company = 0
+        """How many others took the last step with it."""
 
     # ── the loop ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -277,11 +279,13 @@ class Training:
         }
 
     def environment(self) -> dict[str, Any]:
-        """Where it was trained, as far as it bears on the numbers."""
+        """Where it was trained, as far as it bears on the numbers, and with how many others at its end."""
         by_autograd = self.stack.network.by_autograd
         return {
             "torch": torch.__version__.split("+")[0],
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "threads": torch.get_num_threads(),
+            "company": self.company,
             "device": torch.device(self._device).type,
             "dtype": str(self._floating).removeprefix("torch."),
             "derivatives": f"autograd ({', '.join(by_autograd)})" if by_autograd else "written",

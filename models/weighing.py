@@ -18,9 +18,9 @@ class Scale:
     def __init__(self, parameters: Parameters, penalties: Mapping[str, Sequence[Priced]]) -> None:
         layout = parameters.weight_layout
         self._blocks = layout.blocks(parameters.weights)
-        self._own = [layout.of(parameters.weights, name).flatten(1) for name in layout.shapes]
+        self._own = [layout.of(parameters.weights, name) for name in layout.shapes]
         """Without what fills the blocks up."""
-        self._weights = sum(own.shape[1] for own in self._own)
+        self._weights = sum(own[0].numel() for own in self._own)
         self._priced = {
             name: [(each, layout.blocks(each.strength)) for each in parts]
             for name, parts in penalties.items()
@@ -33,7 +33,7 @@ class Scale:
         found = {f"penalty_{name}": self._nothing for name in ("l1", "l2")}
         found |= {f"penalty_{name}": self._cost(name) for name in self._priced}
         squares = _added([(block * block).sum(-1) for block in self._blocks])
-        zeros = _added([(own == 0).sum(-1) for own in self._own])
+        zeros = _added([(own == 0).flatten(1).sum(-1) for own in self._own])
         return found | {
             "weight_norm": squares.sqrt(),
             "sparsity": zeros.double() / self._weights,

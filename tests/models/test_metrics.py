@@ -203,3 +203,40 @@ def test_the_registry_loads_no_heavy_library() -> None:
     probe = "import sys, models.metrics; print(*{'torch', 'numpy', 'sklearn', 'polars'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == ""
+
+
+# ── targets of any size, anywhere ───────────────────────────────────────────────────────────────────────────
+
+SCALES = [1.0, 1e-30, 1e30, 1e-200, 1e200, 1e300]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", ["rmse", "mae", "r2"])
+def test_regression_is_measured_alike_in_every_unit(name: str, scale: float) -> None:
+    """In units of `scale` the errors are as large; R² knows no unit. Squares of 1e200 leave a double's range."""
+    truth, guessed = random_case("regression", 3, 200, ties=False)
+    plain = ours(name, "regression", (truth, guessed))
+    scaled = ours(name, "regression", (truth * scale, guessed * scale))
+    assert scaled == pytest.approx(plain if name == "r2" else plain * scale, rel=1e-9, abs=0)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.6e9, -1e12])
+def test_a_target_far_from_zero_keeps_its_score(offset: float) -> None:
+    truth, guessed = random_case("regression", 4, 300, ties=False)
+    for name in ("rmse", "mae", "r2"):
+        far = ours(name, "regression", (truth + offset, guessed + offset))
+        assert far == pytest.approx(ours(name, "regression", (truth, guessed)), rel=1e-5)
+
+
+def test_r2_of_a_constant_whose_mean_is_off_by_a_rounding() -> None:
+    """The mean of ten times 0.1 is 0.09999999999999999: that is no variance."""
+    tenth = np.full(10, 0.1)
+    assert ours("r2", "regression", (tenth, tenth)) == 1.0
+    assert ours("r2", "regression", (tenth, tenth + 1e-9)) == 0.0
+
+
+@pytest.mark.parametrize("name", ["rmse", "mae", "r2"])
+def test_answers_that_are_no_numbers_give_no_number(name: str) -> None:
+    truth = np.array([1.0, 2.0, 3.0])
+    assert not np.isfinite(ours(name, "regression", (truth, np.array([1.0, np.nan, 3.0]))))
+    assert not np.isfinite(ours(name, "regression", (truth, np.array([1.0, np.inf, 3.0]))))

@@ -318,7 +318,7 @@ def test_a_diverged_network_is_told_in_json() -> None:
 
 
 def test_a_full_disk_is_the_systems_error(tmp_path: Path) -> None:
-    """A limit on the size of files stands for the disk; the library's own error would not say what it is."""
+    """A limit on the size of files stands for the disk. Nothing half written is left behind."""
     script = (
         "import resource, signal, sys, torch; from pathlib import Path; from models.tensors import write\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
@@ -328,3 +328,4 @@ def test_a_full_disk_is_the_systems_error(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", script, str(tmp_path / "w")]
     assert subprocess.run(command, cwd=Path(__file__).parents[2], timeout=60).returncode == errno.EFBIG
+    assert list(tmp_path.iterdir()) == []

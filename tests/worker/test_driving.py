@@ -48,14 +48,20 @@ def companies(workshop: Workshop, job: Job) -> list[int]:
         return [attempt.together for attempt in attempts.of(tx, job.id)]
 
 
+def at_its_end(workshop: Workshop, job: Job) -> Any:
+    """In how many others' company it took its last step."""
+    return (workshop.look(job).environment or {})["company"]
+
+
 def add_alone(workshop: Workshop, *changes: dict[str, Any]) -> list[Job]:
     return [workshop.add_job(**{**SPEC, **change}) for change in changes]
 
 
 def check_like_alone(workshop: Workshop, folder: Path, together: Sequence[Job], alone: Sequence[Job]) -> None:
-    """The same curves and the same weights, to the last bit."""
+    """The same curves and the same weights, to the last bit, and the same file of them."""
     for one, other in zip(together, alone, strict=True):
         mishaps.check_ended(workshop, one, "succeeded")
+        assert workshop.weights(one).sha256 == workshop.weights(other).sha256
         assert mishaps.trained(workshop, one, folder) == mishaps.trained(workshop, other, folder)
         assert workshop.look(one).result == workshop.look(other).result
 
@@ -68,6 +74,7 @@ def test_a_stack_is_claimed_at_once_and_each_ends_for_itself(workshop: Workshop,
         pass
     check_like_alone(workshop, tmp_path, together, alone)
     assert [companies(workshop, job) for job in together] == [[4]] * 4
+    assert [at_its_end(workshop, job) for job in (*together, *alone)] == [3] * 4 + [0] * 4
     for job in together:
         kept = workshop.weights(job)
         assert job.id in kept.key
@@ -83,6 +90,7 @@ def test_those_that_stop_at_other_epochs_leave_the_others(small_workshop: Worksh
     while small_workshop.run():
         pass
     check_like_alone(small_workshop, tmp_path, together, alone)
+    assert [at_its_end(small_workshop, job) for job in together] == [2, 0, 1]
 
 
 def test_one_at_a_time_where_that_is_set(small_workshop: Workshop) -> None:

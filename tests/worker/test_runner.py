@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import torch
 
 from models.errors import DataError
 from models.stacks import Measured
@@ -42,6 +43,8 @@ def test_a_job_runs_to_its_end(workshop: Workshop) -> None:
     assert 0 < done.result["test"]["loss"] < 2
     assert done.environment is not None
     assert {"ridgeline", "torch", "python", "host", "threads", "device"} <= done.environment.keys()
+    assert done.environment["cpu_capability"] == torch.backends.cpu.get_cpu_capability()
+    assert done.environment["company"] == 0
     assert workshop.kinds(job) == ["queued", "running", *["epoch"] * 6, "succeeded", "end"]
 
 
