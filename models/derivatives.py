@@ -157,14 +157,28 @@ class Linear:
             torch.baddbmm(self._bias, self._x.view, self._transposed, out=self._z)
 
     def backward(self) -> None:
-        torch.bmm(self._dz_turned, self._x.view, out=self._weight_gradient)
-        if self._bias is not None:
-            torch.bmm(self._ones, self._dz, out=self._bias_gradient)
+        self._add_up()
         if not self._dx:
             return
         torch.bmm(self._dz, self._weight, out=self._dx.view)
         if self._own_dx is not None and self._before.dy:
             self._before.dy.view.copy_(self._own_dx)
+
+    def _add_up(self) -> None:
+        """The gradients in the parameters, over the rows. Of one row there is nothing to add up.
+
+        A matrix product would add to zero there, or not, and −0 is not 0.
+        """
+        if self._dz.shape[1] == 1:
+            torch.mul(self._dz_turned, self._x.view, out=self._weight_gradient)
+        else:
+            torch.bmm(self._dz_turned, self._x.view, out=self._weight_gradient)
+        if self._bias is None:
+            return
+        if self._dz.shape[1] == 1:
+            self._bias_gradient.copy_(self._dz)
+        else:
+            torch.bmm(self._ones, self._dz, out=self._bias_gradient)
 
     def evaluate(self, x: Tensor) -> Tensor:
         idle = self._transposed.shape[1] - self._entering

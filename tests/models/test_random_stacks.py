@@ -1,4 +1,4 @@
-"""Stacks of random company: shapes, batches, techniques and departures drawn, each member held to itself alone."""
+"""Stacks drawn at random: shapes, batches, techniques, departures; each member is held to itself alone."""
 
 from __future__ import annotations
 
