@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -17,13 +17,15 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.lanes import LANES, Workspace, at_least_two, on_lanes, product, whole_lanes
+from models.metrics import METRICS
 from models.nonlinearities import NONLINEARITIES
+from models.spec import NetworkSpec
 from models.stacks import Stack
-from tests.models.company import begun
-from tests.models.test_random_stacks import Case
+from tests.models.company import begun, data, specs
 
 aten = torch.ops.aten
 
+ACTIVATIONS = get_args(NetworkSpec.model_fields["activation"].annotation)
 DTYPES = [torch.float32, torch.float64]
 Kernel = Callable[..., Tensor | list[Tensor]]
 """Of tensors of one length: one number of each together."""
@@ -143,11 +145,8 @@ def test_in_whole_vectors_a_number_stands_anywhere(name: str, dtype: torch.dtype
         assert same(together(kernel, *(each[order] for each in given)), expected[:, order])
         apart = [together(kernel, *parts) for parts in zip(*(g.split(LANES) for g in given), strict=True)]
         assert same(torch.cat(apart, dim=1), expected)
-        # In the midst of others', whose first number need not lie on a cache line.
-        beside = [torch.cat([numbers(LANES, dtype, 9), each, numbers(1, dtype)])[1:] for each in given]
-        own = slice(LANES - 1, LANES - 1 + turns * LANES)
-        moved = [torch.cat([each[own], numbers(LANES, dtype, 8)]) for each in beside]
-        assert same(together(kernel, *moved)[:, : turns * LANES], expected)
+        among = [torch.cat([numbers(LANES, dtype, 8), each, numbers(LANES, dtype, 9)]) for each in given]
+        assert same(together(kernel, *among)[:, LANES:-LANES], expected)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -265,12 +264,25 @@ def test_whatever_the_engine_calls_was_looked_at() -> None:
     """A kernel that is new here must be looked at: does what it gives depend on who stands beside?"""
     known = set(f"{TESTED_HERE} {ROUNDED_ONCE} {EXACT}".split())
     recorded = Recorded()
-    for seed in range(30):
-        case = Case.drawn(seed)
-        stack = Stack(begun(case.specs, case.data, dtype=case.dtype))
-        if len(stack.batches) < 6:
-            with recorded:
-                for _ in stack.work():
-                    pass
+    tasks, kinds = itertools.cycle(("binary", "multiclass", "regression")), itertools.cycle(("sgd", "adam"))
+    for number, (activation, task, kind) in enumerate(zip(ACTIVATIONS, tasks, kinds, strict=False)):
+        given = data(task, rows=50)
+        penalties = {"l1": 1e-3, "l2": 1e-3, "dropout": {"input": 0.1, "hidden": 0.2}}
+        shared = {
+            "network": {"hidden": [5, 1], "activation": activation},
+            "metrics": [name for name, metric in METRICS.items() if task in metric.tasks],
+            "training": {"max_epochs": 2, "batch_size": 16},
+        }
+        own = [
+            {
+                "optimizer": {"kind": kind, "learning_rate": rate, "weight_decay": rate},
+                "regularization": penalties | {"batch_norm": number % 2 == 0, "early_stopping": True},
+            }
+            for rate in (0.001, 0.01)
+        ]
+        stack = Stack(begun(specs(given, shared, own), given))
+        with recorded:
+            for _ in stack.work():
+                pass
     assert recorded.names - known == set()
     assert {"_fused_adam_", "_fused_sgd_", "native_batch_norm_backward", "sigmoid_backward"} <= recorded.names
