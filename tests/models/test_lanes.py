@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from models import cost
 from models.lanes import LANES, Workspace, at_least_two, on_lanes, product, whole_lanes
 from models.metrics import METRICS
 from models.nonlinearities import NONLINEARITIES
@@ -184,6 +185,10 @@ def test_a_unit_is_normed_alike_beside_any_others(rows: int, dtype: torch.dtype)
     first, second, both = normed(slice(0, LANES)), normed(slice(LANES, None)), normed(slice(None))
     for one, other, whole in zip(first, second, both, strict=True):
         assert same(torch.cat([one, other], dim=-1), whole)
+
+
+def test_the_estimate_of_memory_fills_units_up_as_batch_norm_does() -> None:
+    assert cost._LANES == LANES
 
 
 SIZES = (1, 2, 3, 5, 8, 13, 17, 32, 33, 64)
