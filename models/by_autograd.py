@@ -53,4 +53,6 @@ class ByAutograd:
 
     @torch.no_grad()
     def evaluate(self, x: Tensor) -> Tensor:
-        return torch.stack([module.eval()(each) for module, each in zip(self._modules, on_lanes(x), strict=True)])
+        return torch.stack(
+            [module.eval()(each) for module, each in zip(self._modules, on_lanes(x), strict=True)]
+        )

@@ -21,6 +21,8 @@ _AHEAD_BYTES = 3 * 2**20
 """Rows, masks and outputs that a stack works out ahead or behind (`models.batches`, `models.masks`)."""
 _CHUNK_ROWS = 1_024
 """Rows that are evaluated at a time (`models.evaluation`)."""
+_LANES = 32
+"""Units are filled up to a multiple of these for batch norm (`models.lanes`, which loads torch)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,9 @@ def _of_network(spec: JobSpec, rows: int, parameters: int, batch: int, widths: l
     # Layers have their places for a batch, and for a last one that is shorter, at worst by a row. Of a chunk
     # that is evaluated there are a layer and the next.
     sizes = 2 if batch < rows else 1
-    kept = sizes * batch * (7 * sum(widths[1:]) + 3 * widths[0])
+    normed = widths[1:-1] if spec.regularization and spec.regularization.batch_norm else []
+    filling = sum(-width % _LANES for width in normed)
+    kept = sizes * batch * (7 * sum(widths[1:]) + 4 * filling + 3 * widths[0])
     passing = min(rows, _CHUNK_ROWS) * max(map(sum, pairwise(widths[1:])), default=widths[-1])
     activations = (kept + passing) * _FLOAT
     of_rows = rows * (1 + 8 * widths[-1]) * _FLOAT  # its order of them, and what it says when measured

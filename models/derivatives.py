@@ -136,35 +136,47 @@ class Linear:
 
         # Products read and write members in one piece; what lies otherwise, or lacks a column, is copied.
         self._before = before
-        self._x, self._own_x = self._beside(before.y, (members, rows, breadth))
-        self._dx, self._own_dx = (
-            self._beside(before.dy, (members, rows, breadth)) if before.dy else (None, None)
-        )
+        self._x = self._beside(before.y, breadth)
+        self._dx = self._beside(before.dy, breadth) if before.dy else None
 
-    def _beside(self, place: Workspace, shape: tuple[int, ...]) -> tuple[Workspace, Tensor | None]:
-        """The place itself where products take it as it is, else one of our own, and what is seen of that."""
-        if place.in_order and shape[2] == self._entering:
-            return place, None
-        own = Workspace.of(place.whole, shape)
-        return own, own.view[..., : self._entering]
+    def _beside(self, place: Workspace, columns: int) -> Workspace:
+        """The place itself where products take it as it is, else one of our own."""
+        members, rows, entering = place.view.shape
+        if place.in_order and columns == entering:
+            return place
+        return Workspace.of(place.whole, (members, rows, columns))
 
     def forward(self) -> None:
-        if self._own_x is not None:
-            self._own_x.copy_(self._before.y.view)
+        if self._x is not self._before.y:
+            self._x.view[..., : self._entering].copy_(self._before.y.view)
         if self._bias is None:
             torch.bmm(self._x.view, self._transposed, out=self._z)
         else:
             torch.baddbmm(self._bias, self._x.view, self._transposed, out=self._z)
 
     def backward(self) -> None:
-        torch.bmm(self._dz_turned, self._x.view, out=self._weight_gradient)
-        if self._bias is not None:
-            torch.bmm(self._ones, self._dz, out=self._bias_gradient)
+        self._add_up()
         if not self._dx:
             return
         torch.bmm(self._dz, self._weight, out=self._dx.view)
-        if self._own_dx is not None and self._before.dy:
-            self._before.dy.view.copy_(self._own_dx)
+        if self._before.dy and self._dx is not self._before.dy:
+            self._before.dy.view.copy_(self._dx.view[..., : self._entering])
+
+    def _add_up(self) -> None:
+        """The gradients in the parameters, over the rows. Of one row there is nothing to add up.
+
+        A matrix product would add to zero there, or not, and −0 is not 0.
+        """
+        if self._dz.shape[1] == 1:
+            torch.mul(self._dz_turned, self._x.view, out=self._weight_gradient)
+        else:
+            torch.bmm(self._dz_turned, self._x.view, out=self._weight_gradient)
+        if self._bias is None:
+            return
+        if self._dz.shape[1] == 1:
+            self._bias_gradient.copy_(self._dz)
+        else:
+            torch.bmm(self._ones, self._dz, out=self._bias_gradient)
 
     def evaluate(self, x: Tensor) -> Tensor:
         idle = self._transposed.shape[1] - self._entering

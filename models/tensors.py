@@ -70,4 +70,4 @@ def _bytes(tensor: Tensor) -> memoryview:
     as_bytes = own.view(torch.uint8)
     if sys.byteorder == "big":
         as_bytes = as_bytes.view(-1, own.element_size()).flip(1).reshape(-1)
-    return memoryview(as_bytes.numpy())
+    return as_bytes.numpy().data

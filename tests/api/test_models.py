@@ -80,6 +80,18 @@ def test_a_file_tells_its_name_and_its_sha256(client: TestClient, job: str, form
     assert response.headers["repr-digest"] == f"sha-256=:{base64.b64encode(digest.digest()).decode()}:"
 
 
+def test_equal_trainings_have_equal_tags_and_their_onnx_files_name_equal_weights(
+    client: TestClient, server: Server, tmp_path: Path
+) -> None:
+    """The same network was written twice: two jobs of one spec."""
+    twins = [trained(client, server, tmp_path, dataset="iris") for _ in range(2)]
+    tags = [client.get(f"/v1/jobs/{job}/model?format=safetensors").headers["etag"] for job in twins]
+    models = [onnx.load_from_string(client.get(f"/v1/jobs/{job}/model").content) for job in twins]
+    named = [{prop.key: prop.value for prop in model.metadata_props} for model in models]
+    assert tags[0] == tags[1] == f'"{named[0]["weights_sha256"]}"'
+    assert named[0]["weights_sha256"] == named[1]["weights_sha256"]
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_file_that_the_client_has_is_not_sent_again(client: TestClient, job: str, form: str) -> None:
     address = f"/v1/jobs/{job}/model?format={form}"

@@ -59,14 +59,23 @@ def curve(done: Training) -> list[dict[str, float]]:
 
 
 def everything(done: Training) -> dict[str, Any]:
-    """All that came of a training, to be compared by `==`."""
-    weights = {name: tensor.numpy().tobytes() for name, tensor in done.network.state_dict().items()}
+    """All that came of a training, to be compared by `==`.
+
+    But for weights that are no numbers: one NaN is as good as the other.
+    """
+    weights = {name: _bits(tensor) for name, tensor in done.network.state_dict().items()}
     return {
         "curve": repr(curve(done)),  # in which NaN equals itself
         "weights": weights,
         "ending": (done.stop_reason, done.stop_detail, done.best_epoch, done.restored_epoch),
         "result": repr(done.result()),
     }
+
+
+def _bits(tensor: torch.Tensor) -> bytes:
+    if tensor.is_floating_point():
+        tensor = tensor.masked_fill(tensor.isnan(), float("nan"))
+    return tensor.numpy().tobytes()
 
 
 def assert_equal(found: Sequence[Training], expected: Sequence[Training]) -> None:

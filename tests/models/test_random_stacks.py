@@ -1,4 +1,4 @@
-"""Stacks of random company: shapes, batches, techniques and departures drawn, each member held to itself alone."""
+"""Stacks drawn at random: shapes, batches, techniques, departures; each member is held to itself alone."""
 
 from __future__ import annotations
 
@@ -136,12 +136,12 @@ def assert_themselves(case: Case, seed: int, folder: Path) -> None:
     assert_equal(resumed(case, seed, folder), expected)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_every_member_of_a_random_stack_is_itself(seed: int, tmp_path: Path) -> None:
     assert_themselves(Case.drawn(seed), seed, tmp_path)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(6))
 def test_of_one_column_too(seed: int, tmp_path: Path) -> None:
     assert_themselves(Case.drawn(seed, columns=1), seed, tmp_path)
 

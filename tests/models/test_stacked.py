@@ -233,6 +233,27 @@ def test_what_is_idle_stays_idle(members: int, *, batch_norm: bool) -> None:
     assert not gradient[:, 2:].any()
 
 
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+@pytest.mark.parametrize("hidden", [[1], [40, 64], [30, 1, 40]], ids=str)
+def test_of_a_single_row_gradients_are_the_same_alone_with_the_signs_of_their_zeros(
+    hidden: list[int], activation: str
+) -> None:
+    def make() -> list[Network]:
+        return [network(seed, hidden=hidden, activation=activation, batch_norm=False) for seed in range(3)]
+
+    x, dy = rows(3, 1), random(3, 1, 3) * torch.tensor([0.0, -1.0, 1.0])
+    stacked, apart = StackedNetwork(make()), [StackedNetwork([net]) for net in make()]
+    stacked.forward(x)
+    stacked.backward(dy)
+    for member, own in enumerate(apart):
+        own.forward(x[member : member + 1])
+        own.backward(dy[member : member + 1])
+        for name in dict(own.networks[0].named_parameters()):
+            whole, one = stacked.parameters.of(name)[1][member], own.parameters.of(name)[1][0]
+            assert torch.equal(whole, one)
+            assert torch.equal(whole.signbit(), one.signbit()), name
+
+
 def test_what_was_trained_in_inference_mode_is_trained_on_outside() -> None:
     stacked, x = StackedNetwork([network(0)]), rows(1)
     with torch.inference_mode():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ from models.defaults import complete
 from models.errors import WeightsError
 from models.preprocessing import Prepared, prepare
 from models.spec import JobSpec
+from models.stacks import Stack
 from models.training import Training
 from models.weights import load, save, summarize
 
@@ -118,6 +120,85 @@ def test_saving_changes_nothing_and_shares_nothing(tmp_path: Path) -> None:
     before = {name: tensor.clone() for name, tensor in training.network.state_dict().items()}
     saved(tmp_path / "w.safetensors", training, prepared, bundled("iris"))
     assert all(torch.equal(before[name], tensor) for name, tensor in training.network.state_dict().items())
+
+
+EQUAL: dict[str, Any] = {
+    "network": {"hidden": [6]},
+    "regularization": {"batch_norm": True, "dropout": 0.2, "l1": {"strength": 1e-3, "feature_weights": {}}},
+    "training": {"max_epochs": 3, "batch_size": 16},
+    "metadata": {"b": 1, "a": "ä"},
+}
+
+
+def test_equal_trainings_give_equal_files_alone_and_in_a_stack(tmp_path: Path) -> None:
+    """Also where the names of the spec were written in another order."""
+    table = mixed(["p", "q", "q"] * 40)
+    turned = {name: EQUAL[name] for name in reversed(EQUAL)} | {"metadata": {"a": "ä", "b": 1}}
+    asked = [EQUAL, turned, EQUAL | {"training": EQUAL["training"] | {"seed": 5, "max_epochs": 4}}]
+    chosen = [
+        complete(JobSpec.model_validate({"dataset": "given", **each}), table.description).spec
+        for each in asked
+    ]
+    prepared = prepare(chosen[0], table)
+    stacked = [Training(spec, prepared) for spec in chosen]
+    for _ in Stack(stacked).pulses():
+        pass
+    for number, training in enumerate([*(train(table, **each)[0] for each in asked), *stacked]):
+        saved(tmp_path / str(number), training, prepared, table)
+    files = [(tmp_path / str(number)).read_bytes() for number in range(6)]
+    assert files[0] == files[1] == files[3] == files[4]
+    assert files[2] == files[5] != files[0]
+
+
+KINDS = [torch.float64, torch.float32, torch.int64, torch.int32, torch.int16, torch.uint8, torch.bool]
+
+
+def test_a_files_bytes_are_those_of_any_process(tmp_path: Path) -> None:
+    """What is said, in one order; tensors of every kind come back from the format's own library."""
+    script = (
+        "import sys, torch; from pathlib import Path; from models.tensors import write\n"
+        f"kinds = {KINDS}\n"
+        "tensors = {str(kind): torch.arange(-3, 3).view(2, 3).to(kind) for kind in kinds}\n"
+        "tensors |= {'one': torch.tensor(2.5), 'none': torch.zeros(0, 4)}\n"
+        "tensors |= {'turned': torch.arange(6.).view(2, 3).T}\n"
+        "write(Path(sys.argv[1]), tensors, {name: name + ' é\\n' for name in {'format', 'z', 'a', 'm'}})"
+    )
+    for seed in ("1", "2"):
+        command = [sys.executable, "-c", script, str(tmp_path / seed)]
+        own = {**os.environ, "PYTHONHASHSEED": seed}
+        subprocess.run(command, cwd=Path(__file__).parents[2], env=own, timeout=60, check=True)
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
+    assert metadata_of(tmp_path / "1") == {name: f"{name} é\n" for name in ("format", "z", "a", "m")}
+    found = load_file(tmp_path / "1")
+    assert (found["one"].item(), found["none"].shape) == (2.5, (0, 4))
+    assert torch.equal(found["turned"], torch.arange(6.0).view(2, 3).T)
+    for kind in (
+        torch.float64,
+        torch.float32,
+        torch.int64,
+        torch.int32,
+        torch.int16,
+        torch.uint8,
+        torch.bool,
+    ):
+        assert torch.equal(found[str(kind)], torch.arange(-3, 3).view(2, 3).to(kind))
+
+
+def test_a_file_that_the_formats_library_wrote_opens(good: Path, tmp_path: Path) -> None:
+    """As earlier versions left them, words in any order."""
+    save_file(load_file(good), tmp_path / "w", metadata=dict(reversed(metadata_of(good).items())))
+    one, other = load(good), load(tmp_path / "w")
+    assert (one.spec, one.preprocessor, one.description) == (
+        other.spec,
+        other.preprocessor,
+        other.description,
+    )
+    assert all(
+        torch.equal(own, others)
+        for own, others in zip(
+            one.network.state_dict().values(), other.network.state_dict().values(), strict=True
+        )
+    )
 
 
 # ── damage ──────────────────────────────────────────────────────────────────────────────────────────────────
