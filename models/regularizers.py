@@ -13,6 +13,7 @@ flat. A penalty must be nothing at w = 0, with which layers are filled up.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
@@ -193,21 +194,30 @@ class Monitor(Frozen):
     def stalled_for(self, history: History) -> tuple[int, int]:
         """(epochs since the last improvement, the epoch of that improvement; 0 where there was none).
 
-        Ties and NaN are not improvements.
+        Ties are not improvements. An epoch without a value (NaN) is none either, and does not count: what is
+        undefined has not failed to improve.
         """
         sign = 1.0 if direction(self.metric) == "higher" else -1.0
-        best, best_epoch, seen = history.memory.get(self, (float("-inf"), 0, 0))
+        best, best_epoch, waited, seen = history.memory.get(self, (float("-inf"), 0, 0, 0))
         for epoch, value in history.points(self.metric, after=seen):
             if sign * value > best + self.min_delta:
-                best, best_epoch = sign * value, epoch
-        history.memory[self] = (best, best_epoch, len(history))
-        return len(history) - best_epoch, best_epoch
+                best, best_epoch, waited = sign * value, epoch, 0
+            elif not math.isnan(value):
+                waited += 1
+        history.memory[self] = (best, best_epoch, waited, len(history))
+        return waited, best_epoch
+
+    def says_something(self, history: History) -> bool:
+        """Whether the series has had a value, and one that the rows do not decide on alone."""
+        waited, best_epoch = self.stalled_for(history)
+        return self.metric not in history.undefined and (waited > 0 or best_epoch > 0)
 
 
 class EarlyStopping(Regularizer):
     """Training ends when the monitors have stalled; the best epoch's weights are restored.
 
-    Stops at the first epoch t ≥ min_epochs where t − argbest(monitor) ≥ patience for all (or any) monitors.
+    Stops at the first epoch t ≥ min_epochs where t − argbest(monitor) ≥ patience for all (or any) monitors;
+    one that is undefined on its rows decides nothing.
     For a quadratic error surface, stopping after t steps of size ε is L2 with strength of about 1/(2·t·ε).
     """
 
@@ -229,7 +239,8 @@ class EarlyStopping(Regularizer):
     def should_stop(self, history: History) -> str | None:
         if len(history) < self.min_epochs:
             return None
-        waits = [(monitor, *monitor.stalled_for(history)) for monitor in self.monitors]
+        telling = [monitor for monitor in self.monitors if monitor.says_something(history)]
+        waits = [(monitor, *monitor.stalled_for(history)) for monitor in telling]
         stalled = [wait for wait in waits if wait[1] >= wait[0].patience]
         if not stalled or (self.combine == "all" and len(stalled) < len(waits)):
             return None

@@ -185,7 +185,7 @@ def test_one_cycle_rises_for_three_tenths_and_falls_far() -> None:
 def test_warm_up_rises_evenly_to_where_the_schedule_begins(schedule: str) -> None:
     found = rates(200, schedule=schedule, warmup_epochs=3)
     assert found[:30] == [pytest.approx(step / 31) for step in range(1, 31)]
-    assert found[30] == pytest.approx(0.04 if schedule == "one_cycle" else 1.0)
+    assert found[30] == pytest.approx(1.0)
 
 
 def test_reduce_on_plateau_follows_the_curve() -> None:
