@@ -1,4 +1,4 @@
-"""Curves and warnings on their way into the database: they gather here, those of all jobs are flushed by time.
+"""Curves and warnings on their way into the database: they gather here and are flushed by time, many at once.
 
 An epoch a row and a row a transaction would cost more than small epochs take to train, so epochs wait up to
 `FLUSH_SECONDS`, and a transaction takes all that wait. What could not be written stays and is tried again.
