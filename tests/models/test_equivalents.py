@@ -1,4 +1,4 @@
-"""scikit-learn's names are claimed where nothing else acts, and nowhere else: setting by setting, by discovery."""
+"""scikit-learn's names are claimed where nothing else acts and nowhere else: setting by setting."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ACTING: dict[str, Any] = {
     "batch_norm": None,
     "early_stopping": {"monitor": "val_loss", "patience": 3},
 }
-"""Of every technique that scikit-learn has no word for, a setting that acts on a linear model; None: none does."""
+"""Of techniques that scikit-learn has no word for, a setting that acts on a linear model; None: none does."""
 
 
 def test_every_technique_is_expressed_or_tried_here() -> None:

