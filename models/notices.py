@@ -56,7 +56,8 @@ def _split_notices(spec: JobSpec, asked: JobSpec, description: Description) -> I
                 if share and taken
                 else "there are too few rows for more"
             )
-            detail = f"the {name} gets {share:g} of the rows instead of the usual {USUAL_SHARE:g}: {why}"
+            part = f"{share:g} of the rows" if share else "no rows"
+            detail = f"the {name} gets {part} instead of the usual {USUAL_SHARE:g}: {why}"
             yield Notice(f"/split/{name}", detail)
     if dealt := sizes(spec.split, description.rows):
         yield from few_rows(dealt)

@@ -194,8 +194,7 @@ class Monitor(Frozen):
     def stalled_for(self, history: History) -> tuple[int, int]:
         """(epochs since the last improvement, the epoch of that improvement; 0 where there was none).
 
-        Ties are not improvements. An epoch without a value (NaN) is none either, and does not count: what is
-        undefined has not failed to improve.
+        Ties are not improvements. An epoch without a value (NaN) has not failed to improve: it does not count.
         """
         sign = 1.0 if direction(self.metric) == "higher" else -1.0
         best, best_epoch, waited, seen = history.memory.get(self, (float("-inf"), 0, 0, 0))
@@ -209,16 +208,14 @@ class Monitor(Frozen):
 
     def says_something(self, history: History) -> bool:
         """Whether the series has had a value, and one that the rows do not decide on alone."""
-        waited, best_epoch = self.stalled_for(history)
-        return self.metric not in history.undefined and (waited > 0 or best_epoch > 0)
+        return self.metric not in history.undefined and any(self.stalled_for(history))
 
 
 class EarlyStopping(Regularizer):
     """Training ends when the monitors have stalled; the best epoch's weights are restored.
 
-    Stops at the first epoch t ≥ min_epochs where t − argbest(monitor) ≥ patience for all (or any) monitors;
-    one that is undefined on its rows decides nothing.
-    For a quadratic error surface, stopping after t steps of size ε is L2 with strength of about 1/(2·t·ε).
+    Stops at the first epoch t ≥ min_epochs where t − argbest(monitor) ≥ patience for all (or any) monitors
+    that are defined on their rows. For a quadratic error surface, stopping after t steps of size ε is L2 with strength of about 1/(2·t·ε).
     """
 
     good_for: ClassVar[str] = "Nearly always: it finds the number of epochs by itself and costs nothing."
@@ -239,8 +236,7 @@ class EarlyStopping(Regularizer):
     def should_stop(self, history: History) -> str | None:
         if len(history) < self.min_epochs:
             return None
-        telling = [monitor for monitor in self.monitors if monitor.says_something(history)]
-        waits = [(monitor, *monitor.stalled_for(history)) for monitor in telling]
+        waits = [(each, *each.stalled_for(history)) for each in self.monitors if each.says_something(history)]
         stalled = [wait for wait in waits if wait[1] >= wait[0].patience]
         if not stalled or (self.combine == "all" and len(stalled) < len(waits)):
             return None
