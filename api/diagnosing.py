@@ -8,14 +8,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from pydantic import ValidationError
+
 from api import plans
 from api.errors import NoDiagnosisError
 from api.schemas import description_of
 from models import cost
+from models.complaints import complaints
 from models.defaults import complete
-from models.diagnosis import Case, Diagnosis, Suggestion, diagnose
+from models.diagnosis import Case, Diagnosis, Evidence, Suggestion, diagnose
 from models.diagnosis.patches import merged
-from models.errors import TooExpensiveError
+from models.errors import SpecError
 from models.spec import JobSpec
 from store import curves, datasets, weights
 from store.errors import NotFound
@@ -34,7 +37,7 @@ def diagnosis_of(tx: Connection, job: Job, settings: Settings) -> Diagnosis:
 
     Costs one read of some series from packed columns: a few hundredths of a second for 100,000 epochs.
     """
-    spec = JobSpec.model_validate(job.spec)
+    spec = _spec_of(job)
     packed = curves.packed(tx, job.id, series=[*_LOOKED_AT, *_monitored(spec)])
     if not packed.length:
         raise NoDiagnosisError(_why_none(job))
@@ -48,7 +51,22 @@ def diagnosis_of(tx: Connection, job: Job, settings: Settings) -> Diagnosis:
     )
     found = diagnose(case)
     may_be_had = [each for each in found.suggestions if _is_affordable(case, each, settings)]
-    return replace(found, suggestions=may_be_had)
+    return replace(found, evidence=[*_data_problems(job), *found.evidence], suggestions=may_be_had)
+
+
+def _spec_of(job: Job) -> JobSpec:
+    """What an earlier version accepted may be no spec any more: that is no fault of whoever asks today."""
+    try:
+        return JobSpec.model_validate(job.spec)
+    except ValidationError as error:
+        why = "; ".join(complaint.detail for complaint in complaints(error, JobSpec, job.spec))
+        raise NoDiagnosisError(f"this job's spec is none that could be sent today: {why}") from error
+
+
+def _data_problems(job: Job) -> list[Evidence]:
+    """What was found in the data comes first: every number behind it may flatter."""
+    found = [warning["detail"] for warning in job.warnings if warning.get("kind") == "data_problem"]
+    return [Evidence("data_problem", 1.0, detail) for detail in found]
 
 
 def _is_affordable(case: Case, suggestion: Suggestion, settings: Settings) -> bool:
@@ -58,7 +76,7 @@ def _is_affordable(case: Case, suggestion: Suggestion, settings: Settings) -> bo
     spec = complete(changed, case.description).spec
     try:
         plans.affordable(cost.estimate(spec, case.description), spec, settings)
-    except TooExpensiveError:
+    except SpecError:
         return False
     return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -92,6 +93,8 @@ def _best_so_far(job: Job, stored: StoredCurve) -> int | None:
     name = judge_of(job.spec)
     if name is None:
         return None
+    if all(value is None or math.isnan(value) for value in stored.series.get(name, ())):
+        name = "val_loss"  # as the worker judges where a monitor is undefined on its rows
     sign = -1.0 if direction(name) == "higher" else 1.0
     measured = zip(stored.series.get(name, ()), stored.epochs, strict=False)
     return min(

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from models.complaints import complaints
 from models.datasets import BUNDLED, Table, bundled, read
 from models.defaults import Completed, complete
-from models.errors import CheckpointError, Complaint, DataError, DatasetError, SpecError
+from models.errors import CheckpointError, Complaint, DataError, DatasetError, Notice, SpecError
 from models.spec import JobSpec
 from models.suggestions import near_name
 
@@ -89,13 +89,14 @@ def _table(spec: JobSpec, options: argparse.Namespace) -> Table:
 def _train(completed: Completed, table: Table, weights: Path | None, checkpoint: Path | None) -> int:
     # Torch takes a second or more to load, which a mistake in the spec need not wait for.
     from models.preprocessing import prepare
+    from models.row_notices import data_problems, row_notices
     from models.training import Training
     from models.weights import save
 
     spec = completed.spec
-    for notice in completed.notices:
-        print(f"note {notice.pointer}: {notice.detail}")
+    _note(completed.notices)
     prepared = prepare(spec, table)
+    _note([*row_notices(spec, prepared), *data_problems(spec, table, prepared)])
     training = Training(spec, prepared)
     if checkpoint:
         _drive_from(checkpoint, training)
@@ -106,6 +107,7 @@ def _train(completed: Completed, table: Table, weights: Path | None, checkpoint:
         print(f"interrupted after epoch {len(training.history)}; the same command goes on")
         return INTERRUPTED
     print(f"{training.stop_reason}: {training.stop_detail}")
+    _note(training.closing_notices())
     _report(training.result())
     if weights:
         state = training.network.state_dict()
@@ -146,6 +148,11 @@ def _interruption() -> Iterator[Event]:
         yield asked
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _note(notices: Sequence[Notice]) -> None:
+    for notice in notices:
+        print(f"note {notice.pointer}: {notice.detail}")
 
 
 def _report(result: dict[str, Any]) -> None:

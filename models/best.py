@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Set
 
 from models.history import Epoch, History
 from models.metrics import direction
@@ -12,10 +13,10 @@ from models.spec import JobSpec
 class Best:
     """The best epoch's number, and whether its weights are to be restored."""
 
-    def __init__(self, spec: JobSpec, *, validated: bool) -> None:
-        """`validated`: there are validation rows to judge by."""
+    def __init__(self, spec: JobSpec, *, validated: bool, undefined: Set[str] = frozenset()) -> None:
+        """`validated`: there are validation rows; `undefined`: series that say nothing on them."""
         early_stopping = spec.regularization.early_stopping if spec.regularization else None
-        self._judge = judge_of(spec, validated=validated)
+        self._judge = judge_of(spec, validated=validated, undefined=undefined)
         self.restores = early_stopping is None or early_stopping.restore_best_weights
         self.epoch: int | None = None
 
@@ -38,9 +39,14 @@ class Best:
         return value > champion if direction(self._judge) == "higher" else value < champion
 
 
-def judge_of(spec: JobSpec, *, validated: bool) -> str | None:
-    """The series that says which epoch is best; None where the last one is."""
+def judge_of(spec: JobSpec, *, validated: bool, undefined: Set[str] = frozenset()) -> str | None:
+    """The series that says which epoch is best; None where the last one is.
+
+    It is the first monitor's, or val_loss where that one is undefined on its rows.
+    """
     if spec.regularization and spec.regularization.early_stopping:
-        return spec.regularization.early_stopping.monitors[0].metric
+        series = spec.regularization.early_stopping.monitors[0].metric
+        if series not in undefined:
+            return series
     # FISTA was asked for the optimum, not for a stop on the way to it.
     return "val_loss" if validated and spec.optimizer.kind != "fista" else None

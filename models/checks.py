@@ -1,4 +1,4 @@
-"""Does a complete spec fit the data? What does not, with what to write instead; and what one should know."""
+"""Does a complete spec fit the data? Complaints about what does not, with what to write instead."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import difflib
 from collections.abc import Iterator
 
 from models.datasets import Description
-from models.errors import Complaint, Notice
+from models.errors import Complaint
 from models.metrics import METRICS, Task
 from models.preprocessing import task_of
 from models.regularizers import Regularization
-from models.spec import JobSpec
-from models.splits import SPLITS
+from models.spec import JobSpec, SplitSpec
+from models.splits import SPLITS, sizes
 
 
 def monitored(regularization: Regularization) -> list[str]:
@@ -26,7 +26,7 @@ def complaints_about(
     """Everything in a complete spec (and in what was `asked`) that cannot be done with this data."""
     yield from _split_complaints(spec, description)
     yield from _metric_complaints(spec, task_of(description))
-    yield from _technique_complaints(spec)
+    yield from _technique_complaints(spec, rows)
     yield from _column_complaints(spec, description)
     if spec.optimizer.kind == "fista" and (asked.training.batch_size or rows) < rows:
         yield Complaint(
@@ -40,14 +40,38 @@ def _split_complaints(spec: JobSpec, description: Description) -> Iterator[Compl
         yield from _split_column_complaints(split.column, description)
     elif description.task == "regression" and split.stratify:
         yield Complaint("/split/stratify", "a regression has no classes to stratify by", True, "false")
-    if split.column is None and not split.validation and spec.regularization:
+    yield from _size_complaints(split, description)
+    if not has_validation_rows(split, description) and spec.regularization:
+        none = f"column {split.column!r} has none" if split.column else "split.validation is 0"
         for index, series in enumerate(monitored(spec.regularization)):
             if series.startswith("val_"):
                 pointer = f"/regularization/early_stopping/monitors/{index}/metric"
                 instead = "set split.validation above 0, or early_stopping to null and choose max_epochs"
-                yield Complaint(
-                    pointer, f"{series} needs validation rows, and split.validation is 0", series, instead
-                )
+                yield Complaint(pointer, f"{series} needs validation rows, and {none}", series, instead)
+
+
+def has_validation_rows(split: SplitSpec, description: Description) -> bool:
+    """Whether any row validates, as far as is known without the rows."""
+    if split.column is None:
+        return bool(split.validation)
+    column = description.column(split.column)
+    return column is None or column.levels is None or "validation" in column.levels
+
+
+def _size_complaints(split: SplitSpec, description: Description) -> Iterator[Complaint]:
+    """The rows that there are must leave some to train on; of several classes, two at least."""
+    dealt, rows = sizes(split, description.rows), description.rows
+    least = 2 if description.classes else 1
+    if dealt is None or dealt["train"] >= least:
+        return
+    name = "validation" if dealt["validation"] >= dealt["test"] else "test"
+    left = "none is" if dealt["train"] < 1 else "one, which has a single class, is"
+    detail = (
+        f"of {rows} rows validation takes {dealt['validation']} and the test {dealt['test']}: {left} left"
+    )
+    yield Complaint(
+        f"/split/{name}", f"{detail} to train on", getattr(split, name), "less of the rows, or more rows"
+    )
 
 
 def _split_column_complaints(name: str, description: Description) -> Iterator[Complaint]:
@@ -73,7 +97,7 @@ def _metric_complaints(spec: JobSpec, task: Task) -> Iterator[Complaint]:
             yield Complaint(f"/metrics/{index}", f"{name} does not measure {kind}", name, instead)
 
 
-def _technique_complaints(spec: JobSpec) -> Iterator[Complaint]:
+def _technique_complaints(spec: JobSpec, rows: int) -> Iterator[Complaint]:
     regularization = spec.regularization or Regularization()
     hidden = spec.network.hidden or []
     dropout = regularization.dropout
@@ -92,6 +116,9 @@ def _technique_complaints(spec: JobSpec) -> Iterator[Complaint]:
         yield Complaint(
             "/training/batch_size", detail, 1, "16 or more with batch norm, or set batch_norm to null"
         )
+    elif regularization.batch_norm and hidden and rows == 1:
+        detail = "there is one training row, which has no variance to normalize by"
+        yield Complaint("/regularization/batch_norm", detail, suggestion="null")
 
 
 def _column_complaints(spec: JobSpec, description: Description) -> Iterator[Complaint]:
@@ -109,31 +136,3 @@ def _unknown_column(pointer: str, name: str, description: Description) -> Compla
     names = [column.name for column in description.columns]
     near = difflib.get_close_matches(name, names, n=1)
     return Complaint(pointer, f"the dataset has no feature column {name!r}", name, near[0] if near else None)
-
-
-def notices_about(spec: JobSpec, asked: JobSpec) -> Iterator[Notice]:
-    """What the asker should know although the job runs; `asked` is the spec before it was complete."""
-    regularization = spec.regularization or Regularization()
-    linear, batch = not spec.network.hidden, spec.training.batch_size or 0
-    if regularization.batch_norm and not linear and batch < 16:
-        detail = (
-            f"batch statistics of {batch} rows are noisy; use batches of 16 and more, or leave batch norm out"
-        )
-        yield Notice("/regularization/batch_norm", detail)
-    if regularization.batch_norm and linear:
-        yield Notice(
-            "/regularization/batch_norm", "a linear model has no hidden layer to normalize: no effect"
-        )
-    dropped = asked.regularization.dropout if asked.regularization else None
-    if linear and dropped and isinstance(dropped.hidden, float) and dropped.hidden:
-        detail = "a linear model has no hidden layer to drop units of: no effect; dropout.input drops columns"
-        yield Notice("/regularization/dropout/hidden", detail)
-    if regularization.l1 and regularization.l1.strength and linear and spec.optimizer.kind != "fista":
-        detail = (
-            "which weights are zero is approximate with mini-batches; optimizer.kind fista finds it exactly"
-        )
-        yield Notice("/regularization/l1", detail)
-    for name, penalty in regularization.penalties().items():
-        if penalty.strength and spec.preprocessing.numeric == "none":
-            detail = "without standardization a penalty weighs columns by their units"
-            yield Notice(f"/regularization/{name}", detail)

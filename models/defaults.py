@@ -11,15 +11,24 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from models.checks import complaints_about, monitored, notices_about
-from models.complaints import MOST
+from pydantic import ValidationError
+
+from models.checks import complaints_about, has_validation_rows, monitored
+from models.complaints import MOST, complaints
 from models.datasets import Description
 from models.equivalents import equivalents
 from models.errors import Notice, SpecError
 from models.metrics import Task
+from models.notices import notices_about
 from models.preprocessing import task_of
 from models.regularizers import L2, BatchNorm, Dropout, EarlyStopping, Monitor, Regularization
 from models.spec import JobSpec, NetworkSpec, OptimizerSpec, SplitSpec, TrainingSpec
+from models.splits import filled_shares, sizes
+
+ASSUMED_TRAINING_SHARE = 0.6
+"""Of the rows, where a column of the data decides: three fifths, as by default."""
+SMALLEST_NORMED_BATCH = 16
+"""Batch norm is part of the cocktail from batches of so many rows on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +42,16 @@ class Completed:
 
 
 def complete(spec: JobSpec, description: Description) -> Completed:
-    """Fill in what was left out; raises `SpecError` with all complaints where it does not fit the data."""
+    """Fill in what was left out; raises `SpecError` with all complaints where it does not fit the data.
+
+    What is filled in is validated as what was asked is, so a complete spec may be sent again.
+    """
     split = _split(spec.split, description)
     rows = training_rows(split, description)
     network = _network(spec, description, rows)
-    optimizer = _optimizer(spec.optimizer, rows)
     training = _training(spec, description, rows)
-    regularization = _regularization(spec, network, split, training)
+    regularization = _regularization(spec, network, description, split, training, rows)
+    optimizer = _optimizer(spec.optimizer, regularization, rows)
     filled = spec.model_copy(
         update={
             "split": split,
@@ -50,23 +62,37 @@ def complete(spec: JobSpec, description: Description) -> Completed:
             "metrics": _metrics(spec.metrics, regularization, task_of(description)),
         }
     )
-    complaints = list(islice(complaints_about(filled, spec, description, rows), MOST))
-    if complaints:
-        raise SpecError(complaints)
-    return Completed(filled, list(notices_about(filled, spec)), equivalents(filled, description, rows))
+    found = list(islice(complaints_about(filled, spec, description, rows), MOST))
+    if found:
+        raise SpecError(found)
+    filled = _validated(filled)
+    notices = list(notices_about(filled, spec, description, rows))
+    return Completed(filled, notices, equivalents(filled, description, rows))
+
+
+def _validated(filled: JobSpec) -> JobSpec:
+    document = filled.model_dump(mode="json")
+    try:
+        return JobSpec.model_validate(document)
+    except ValidationError as error:
+        raise SpecError(complaints(error, JobSpec, document)) from error
 
 
 def training_rows(split: SplitSpec, description: Description) -> int:
     """How many rows will be trained on; where a column decides, the usual three fifths are assumed."""
-    held_out = 0.4 if split.column else (split.validation or 0) + (split.test or 0)
-    return max(round(description.rows * (1 - held_out)), 1)
+    dealt = sizes(split, description.rows)
+    rows = dealt["train"] if dealt else round(description.rows * ASSUMED_TRAINING_SHARE)
+    return max(rows, 1)
 
 
 def _split(split: SplitSpec, description: Description) -> SplitSpec:
+    """Fractions leave two rows, and one for each class, where they were left out."""
     if split.column is not None:
         return split
+    least = max(2, len(description.classes or ()))
+    validation, test = filled_shares(split, description.rows, least)
     stratify = description.task == "classification"
-    filled: dict[str, Any] = {"validation": 0.2, "test": 0.2, "seed": 0, "stratify": stratify}
+    filled: dict[str, Any] = {"validation": validation, "test": test, "seed": 0, "stratify": stratify}
     given = {name: value for name, value in split.model_dump().items() if value is not None}
     return split.model_copy(update=filled | given)
 
@@ -80,7 +106,7 @@ def _network(spec: JobSpec, description: Description, rows: int) -> NetworkSpec:
     return spec.network.model_copy(update={"hidden": [width, max(width // 2, 16)]})
 
 
-def _optimizer(optimizer: OptimizerSpec, rows: int) -> OptimizerSpec:
+def _optimizer(optimizer: OptimizerSpec, regularization: Regularization, rows: int) -> OptimizerSpec:
     adam: dict[str, Any] = {"learning_rate": 3e-3 if rows < 5_000 else 1e-3, "betas": [0.9, 0.999]}
     filled: dict[str, Any] = {
         "adam": adam | {"weight_decay": 0.0},
@@ -89,9 +115,16 @@ def _optimizer(optimizer: OptimizerSpec, rows: int) -> OptimizerSpec:
         "fista": {"tolerance": 1e-10},
     }[optimizer.kind]
     if optimizer.schedule == "reduce_on_plateau":
-        filled |= {"plateau_factor": 0.5, "plateau_patience": 5}
+        filled |= {"plateau_factor": 0.5, "plateau_patience": _plateau_patience(regularization)}
     given = {name: value for name, value in optimizer.model_dump().items() if value is not None}
     return optimizer.model_copy(update=filled | given)
+
+
+def _plateau_patience(regularization: Regularization) -> int:
+    """Five epochs, or half of what early stopping waits: the rate is to fall before training ends."""
+    early_stopping = regularization.early_stopping
+    waits = [monitor.patience for monitor in early_stopping.monitors] if early_stopping else []
+    return max(1, min(5, min(waits, default=10) // 2))
 
 
 def _training(spec: JobSpec, description: Description, rows: int) -> TrainingSpec:
@@ -107,11 +140,17 @@ def _training(spec: JobSpec, description: Description, rows: int) -> TrainingSpe
 
 
 def _regularization(
-    spec: JobSpec, network: NetworkSpec, split: SplitSpec, training: TrainingSpec
+    spec: JobSpec,
+    network: NetworkSpec,
+    description: Description,
+    split: SplitSpec,
+    training: TrainingSpec,
+    rows: int,
 ) -> Regularization:
     asked = spec.regularization
     if asked is None:
-        return _cocktail(spec, network, split, training)
+        validated = has_validation_rows(split, description)
+        return _cocktail(spec, network, training, min(training.batch_size or 1, rows), validated=validated)
     hidden = network.hidden or []
     if asked.dropout and not isinstance(asked.dropout.hidden, list):
         rates = [asked.dropout.hidden] * len(hidden)
@@ -120,16 +159,15 @@ def _regularization(
 
 
 def _cocktail(
-    spec: JobSpec, network: NetworkSpec, split: SplitSpec, training: TrainingSpec
+    spec: JobSpec, network: NetworkSpec, training: TrainingSpec, batch_rows: int, *, validated: bool
 ) -> Regularization:
     """Worth having before anything is known: a little ridge, some dropout, batch norm, early stopping."""
     linear, exact = not network.hidden, spec.optimizer.kind == "fista"
-    validated = split.column is not None or bool(split.validation)
     patience = max(10, (training.max_epochs or 0) // 5)
     return Regularization(
         l2=L2(strength=1e-3 if linear else 1e-4),
         dropout=None if linear else Dropout(hidden=[0.2] * len(network.hidden or [])),
-        batch_norm=None if linear or (training.batch_size or 0) < 16 else BatchNorm(),
+        batch_norm=None if linear or batch_rows < SMALLEST_NORMED_BATCH else BatchNorm(),
         early_stopping=EarlyStopping(monitors=[Monitor(patience=patience)])
         if validated and not exact
         else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +20,17 @@ class Complaint:
     """What to write instead."""
 
 
+NoticeKind = Literal["spec", "data_problem"]
+"""What it is about: what was asked, or data that make scores look better than they are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """Something the asker should know although the job runs."""
 
     pointer: str
     detail: str
+    kind: NoticeKind = "spec"
 
 
 class RidgelineError(Exception):

@@ -35,7 +35,11 @@ class History:
     """The epochs so far, in order and without gaps."""
 
     epochs: list[Epoch] = field(default_factory=list)
-    memory: dict[Hashable, tuple[float, int, int]] = field(default_factory=dict, repr=False, compare=False)
+    undefined: frozenset[str] = field(default=frozenset(), compare=False)
+    """Series that say nothing on these rows, whatever is learned (`models.row_notices.undefined_series`)."""
+    memory: dict[Hashable, tuple[float, int, int, int]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
     """What monitors have worked out from the epochs so far; derived, so that no epoch is read twice."""
 
     def __len__(self) -> int:

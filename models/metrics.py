@@ -7,11 +7,13 @@ loads no torch and nothing synchronizes in the loop.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 Task = Literal["binary", "multiclass", "regression"]
@@ -43,6 +45,10 @@ class Predictions:
         return Predictions(labels=self.labels[..., rows], probabilities=chances)
 
 
+Undefined = Callable[["NDArray[Any]"], str | None]
+"""From a split's truth to what about its rows leaves a metric undefined ("hold one class"), or None."""
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """A measure of predictions against the truth."""
@@ -52,20 +58,48 @@ class Metric:
     tasks: frozenset[Task]
     function: Callable[[Tensor, Predictions], Tensor]
     summary: str
+    span: float
+    """From its best value to its worst; infinite where nothing bounds it."""
+    undefined: Undefined
+    """Where its value says nothing, whatever the network answers."""
 
 
 METRICS: dict[str, Metric] = {}
 
 
+def _always_defined(_: NDArray[Any]) -> str | None:
+    return None
+
+
+def _one_class(truth: NDArray[Any]) -> str | None:
+    return "hold one class" if truth.min() == truth.max() else None
+
+
+def _no_second_class(truth: NDArray[Any]) -> str | None:
+    return "hold no row of the second class" if not truth.any() else None
+
+
+def _one_value(truth: NDArray[Any]) -> str | None:
+    if len(truth) == 1:
+        return "are a single one"
+    return "hold one value of the target" if truth.min() == truth.max() else None
+
+
 def metric(
-    name: str, *, better: Direction, tasks: set[Task]
+    name: str,
+    *,
+    better: Direction,
+    tasks: set[Task],
+    span: float = math.inf,
+    undefined: Undefined = _always_defined,
 ) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
     """Register a function `(truth, predictions) -> (…)` under a name, with its direction declared."""
 
     def register(
         function: Callable[[Tensor, Predictions], Tensor],
     ) -> Callable[[Tensor, Predictions], Tensor]:
-        METRICS[name] = Metric(name, better, frozenset(tasks), function, (function.__doc__ or "").strip())
+        summary = (function.__doc__ or "").strip()
+        METRICS[name] = Metric(name, better, frozenset(tasks), function, summary, span, undefined)
         return function
 
     return register
@@ -128,41 +162,41 @@ def _or_zero(ratio: Tensor) -> Tensor:
     return ratio.nan_to_num(0.0)
 
 
-@metric("accuracy", better="higher", tasks={"binary", "multiclass"})
+@metric("accuracy", better="higher", tasks={"binary", "multiclass"}, span=1.0)
 def accuracy(truth: Tensor, predictions: Predictions) -> Tensor:
     """Share of rows whose class is recognized."""
     return (truth == _given(predictions.labels)).double().mean(-1)
 
 
-@metric("balanced_accuracy", better="higher", tasks={"binary", "multiclass"})
+@metric("balanced_accuracy", better="higher", tasks={"binary", "multiclass"}, span=1.0)
 def balanced_accuracy(truth: Tensor, predictions: Predictions) -> Tensor:
     """Mean over the classes that have rows of the share of those that is recognized."""
     recognized, actual, _ = _tally(truth, predictions)
     return (recognized / actual).nanmean(-1)
 
 
-@metric("f1", better="higher", tasks={"binary"})
+@metric("f1", better="higher", tasks={"binary"}, span=1.0, undefined=_no_second_class)
 def f1(truth: Tensor, predictions: Predictions) -> Tensor:
     """Harmonic mean of precision and recall of the second class; 0 where neither is defined."""
     recognized, actual, predicted = _tally(truth, predictions)
     return _or_zero(2 * recognized[..., 1] / (actual[1] + predicted[..., 1]))
 
 
-@metric("f1_macro", better="higher", tasks={"binary", "multiclass"})
+@metric("f1_macro", better="higher", tasks={"binary", "multiclass"}, span=1.0)
 def f1_macro(truth: Tensor, predictions: Predictions) -> Tensor:
     """Mean of the classes' F1; a class that neither occurs nor is predicted is left out."""
     recognized, actual, predicted = _tally(truth, predictions)
     return (2 * recognized / (actual + predicted)).nanmean(-1)
 
 
-@metric("precision", better="higher", tasks={"binary"})
+@metric("precision", better="higher", tasks={"binary"}, span=1.0, undefined=_no_second_class)
 def precision(truth: Tensor, predictions: Predictions) -> Tensor:
     """Of the rows taken for the second class, the share that is; 0 where none is taken for it."""
     recognized, _, predicted = _tally(truth, predictions)
     return _or_zero(recognized[..., 1] / predicted[..., 1])
 
 
-@metric("recall", better="higher", tasks={"binary"})
+@metric("recall", better="higher", tasks={"binary"}, span=1.0, undefined=_no_second_class)
 def recall(truth: Tensor, predictions: Predictions) -> Tensor:
     """Of the rows of the second class, the share that is recognized; 0 where there are none."""
     recognized, actual, _ = _tally(truth, predictions)
@@ -194,7 +228,7 @@ def _before(count: Tensor) -> Tensor:
     return earlier
 
 
-@metric("roc_auc", better="higher", tasks={"binary", "multiclass"})
+@metric("roc_auc", better="higher", tasks={"binary", "multiclass"}, span=1.0, undefined=_one_class)
 def roc_auc(truth: Tensor, predictions: Predictions) -> Tensor:
     """Probability that a row of the class scores above a row of another, ties counting half.
 
@@ -206,7 +240,7 @@ def roc_auc(truth: Tensor, predictions: Predictions) -> Tensor:
     return (area / (hits[..., -1] * misses[..., -1])).nanmean(-1)
 
 
-@metric("average_precision", better="higher", tasks={"binary"})
+@metric("average_precision", better="higher", tasks={"binary"}, span=1.0, undefined=_one_class)
 def average_precision(truth: Tensor, predictions: Predictions) -> Tensor:
     """Area under precision over recall of the second class, in steps; 0 where it has no rows."""
     hits, misses, hits_before, _ = _thresholds(truth, predictions)
@@ -230,7 +264,7 @@ def _of_truth(truth: Tensor, chance: Tensor) -> Tensor:
     return chance.gather(-1, truth.expand(chance.shape[:-1]).unsqueeze(-1)).squeeze(-1)
 
 
-@metric("brier", better="lower", tasks={"binary", "multiclass"})
+@metric("brier", better="lower", tasks={"binary", "multiclass"}, span=2.0)
 def brier(truth: Tensor, predictions: Predictions) -> Tensor:
     """Mean squared distance of the probabilities from the truth; multiclass: summed over the classes."""
     chance = _given(predictions.probabilities).double()
@@ -254,7 +288,7 @@ def mae(truth: Tensor, predictions: Predictions) -> Tensor:
     return errors.abs().mean(-1) * unit.squeeze(-1)
 
 
-@metric("r2", better="higher", tasks={"regression"})
+@metric("r2", better="higher", tasks={"regression"}, undefined=_one_value)
 def r2(truth: Tensor, predictions: Predictions) -> Tensor:
     """1 − squared error / variance; of a constant target 1 where it is met, else 0; NaN of one row."""
     errors, unit = _errors(truth, predictions)

@@ -121,8 +121,9 @@ class Schedule:
     """The learning rate of each step: a linear warm-up to the peak, then the schedule's course to the end.
 
     `constant` stays; `cosine` falls to 0 (Loshchilov & Hutter 2017); `one_cycle` rises from peak/25 over the
-    first 30 % and falls to peak/10⁴ (Smith & Topin 2019); `reduce_on_plateau` is cut when val_loss
-    (train_loss without validation rows) has not improved for `plateau_patience` epochs.
+    first 30 %, or by the warm-up where there is one, and falls to peak/10⁴ (Smith & Topin 2019);
+    `reduce_on_plateau` is cut when val_loss (train_loss without validation rows) has not improved for
+    `plateau_patience` epochs behind the warm-up.
     """
 
     def __init__(self, spec: OptimizerSpec, steps_per_epoch: int, max_epochs: int) -> None:
@@ -131,7 +132,7 @@ class Schedule:
         self._warmup = spec.warmup_epochs * steps_per_epoch
         self._total = max(steps_per_epoch * max_epochs - self._warmup, 1)
         self._plateau_factor = 1.0
-        self._plateau_until = 0
+        self._plateau_until = spec.warmup_epochs
 
     def rate(self, step: int) -> float:
         """Learning rate of step `step`, from 1."""
@@ -143,12 +144,11 @@ class Schedule:
         if self._spec.schedule == "cosine":
             return _half_cosine(1.0, 0.0, progress)
         if self._spec.schedule == "one_cycle":
-            rising = progress < 0.3
-            return (
-                _half_cosine(0.04, 1.0, progress / 0.3)
-                if rising
-                else _half_cosine(1.0, 1e-4, (progress - 0.3) / 0.7)
-            )
+            # A warm-up is its rise: a second one behind it would begin by falling to a 25th in one step.
+            top = 0.0 if self._warmup else 0.3
+            if progress < top:
+                return _half_cosine(0.04, 1.0, progress / top)
+            return _half_cosine(1.0, 1e-4, (progress - top) / (1 - top))
         return self._plateau_factor
 
     def epoch_ended(self, history: History) -> None:
@@ -157,7 +157,9 @@ class Schedule:
         watched = "val_loss" if "val_loss" in history.epochs[-1].values else "train_loss"
         _, improved_at = Monitor(metric=watched).stalled_for(history)
         since = max(improved_at, self._plateau_until)
-        if len(history) - since >= (self._spec.plateau_patience or 5):
+        if math.isnan(history.epochs[-1].values[watched]):
+            self._plateau_until = since + 1  # What is undefined is not "not improved": it does not count.
+        elif len(history) - since >= (self._spec.plateau_patience or 5):
             self._plateau_factor *= self._spec.plateau_factor or 0.5
             self._plateau_until = len(history)
 

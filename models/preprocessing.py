@@ -127,8 +127,20 @@ def fit(
 
 
 def prepare(spec: JobSpec, table: Table) -> Prepared:
-    """Split, fit on the training rows, transform all; the spec is complete."""
+    """Split, fit on the training rows, transform all; the spec is complete.
+
+    Raises `DataError` where the rows that there are cannot be trained on as the spec has it.
+    """
     split = split_rows(spec.split, table)
+    if (
+        len(split.train) == 1
+        and spec.network.hidden
+        and spec.regularization
+        and spec.regularization.batch_norm
+    ):
+        raise DataError(
+            "batch norm needs two training rows, and there is one: set regularization.batch_norm to null"
+        )
     preprocessor = fit(spec.preprocessing, table, split.train, exclude=spec.split.column)
     task = task_of(table.description)
 

@@ -13,6 +13,7 @@ flat. A penalty must be nothing at w = 0, with which layers are filled up.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
@@ -193,22 +194,28 @@ class Monitor(Frozen):
     def stalled_for(self, history: History) -> tuple[int, int]:
         """(epochs since the last improvement, the epoch of that improvement; 0 where there was none).
 
-        Ties and NaN are not improvements.
+        Ties are not improvements. An epoch without a value (NaN) has not failed to improve: it does not count.
         """
         sign = 1.0 if direction(self.metric) == "higher" else -1.0
-        best, best_epoch, seen = history.memory.get(self, (float("-inf"), 0, 0))
+        best, best_epoch, waited, seen = history.memory.get(self, (float("-inf"), 0, 0, 0))
         for epoch, value in history.points(self.metric, after=seen):
             if sign * value > best + self.min_delta:
-                best, best_epoch = sign * value, epoch
-        history.memory[self] = (best, best_epoch, len(history))
-        return len(history) - best_epoch, best_epoch
+                best, best_epoch, waited = sign * value, epoch, 0
+            elif not math.isnan(value):
+                waited += 1
+        history.memory[self] = (best, best_epoch, waited, len(history))
+        return waited, best_epoch
+
+    def says_something(self, history: History) -> bool:
+        """Whether the series has had a value, and one that the rows do not decide on alone."""
+        return self.metric not in history.undefined and any(self.stalled_for(history))
 
 
 class EarlyStopping(Regularizer):
     """Training ends when the monitors have stalled; the best epoch's weights are restored.
 
-    Stops at the first epoch t ≥ min_epochs where t − argbest(monitor) ≥ patience for all (or any) monitors.
-    For a quadratic error surface, stopping after t steps of size ε is L2 with strength of about 1/(2·t·ε).
+    Stops at the first epoch t ≥ min_epochs where t − argbest(monitor) ≥ patience for all (or any) monitors
+    that are defined on their rows. For a quadratic error surface, stopping after t steps of size ε is L2 with strength of about 1/(2·t·ε).
     """
 
     good_for: ClassVar[str] = "Nearly always: it finds the number of epochs by itself and costs nothing."
@@ -229,7 +236,7 @@ class EarlyStopping(Regularizer):
     def should_stop(self, history: History) -> str | None:
         if len(history) < self.min_epochs:
             return None
-        waits = [(monitor, *monitor.stalled_for(history)) for monitor in self.monitors]
+        waits = [(each, *each.stalled_for(history)) for each in self.monitors if each.says_something(history)]
         stalled = [wait for wait in waits if wait[1] >= wait[0].patience]
         if not stalled or (self.combine == "all" and len(stalled) < len(waits)):
             return None

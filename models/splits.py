@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from models.spec import SplitSpec
 
 SPLITS = ("train", "validation", "test")
+USUAL_SHARE = 0.2
+"""Of the rows, for validation and for the test each, where nobody says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,42 @@ def split_rows(split: SplitSpec, table: Table) -> Split:
 
 
 def sizes(split: SplitSpec, rows: int) -> dict[str, int] | None:
-    """How many rows each split gets of so many; None where a column of the data tells."""
+    """How many rows each split gets of so many; None where a column of the data tells.
+
+    Fractions are of the rows that there are, rounded, and at least one row each: too few rows leave none,
+    or less than none, to train on.
+    """
     if split.column is not None:
         return None
-    validation, test = _share(split.validation, rows), _share(split.test, rows)
-    return {"train": rows - validation - test, "validation": validation, "test": test}
+    return _sizes(split.validation, split.test, rows)
+
+
+def _sizes(validation: float | None, test: float | None, rows: int) -> dict[str, int]:
+    held_out = {"validation": _share(validation, rows), "test": _share(test, rows)}
+    return {"train": rows - sum(held_out.values()), **held_out}
+
+
+def filled_shares(split: SplitSpec, rows: int, least: int) -> tuple[float, float]:
+    """Validation and test as they were asked for; what was left out is a fifth, or as much as fits.
+
+    Beside a large share the other one takes half of what is left, at most; and none where rows are so few
+    that fewer than `least` would be left to train on, the test first.
+    """
+    validation, test = split.validation, split.test
+    if validation is None:
+        validation = _beside(test)
+    if test is None:
+        test = _beside(split.validation)
+        if _sizes(validation, test, rows)["train"] < least:
+            test = 0.0
+    if split.validation is None and _sizes(validation, test, rows)["train"] < least:
+        validation = 0.0
+    return validation, test
+
+
+def _beside(other: float | None) -> float:
+    share = min(USUAL_SHARE, float(f"{(1 - (other or 0)) / 2:.3g}"))
+    return share if share + (other or 0) < 1 else 0.0
 
 
 def _by_fractions(split: SplitSpec, table: Table) -> Split:
@@ -69,8 +102,8 @@ def _shuffled(seed: int, rows: int) -> NDArray[np.int64]:
 def _interleaved(order: NDArray[np.int64], classes: NDArray[Any]) -> NDArray[np.int64]:
     """Reorder a shuffle so that every stretch of it has the classes in the whole's proportions.
 
-    The i-th of a class's n rows goes to (i + ½)/n of the way. A class of one row lands in the middle and one
-    of two rows at a quarter and three, so rare classes are trained on before they are tested on.
+    The i-th of a class's n rows goes to (i + ½)/n of the way. A class of one row goes to the end and one of
+    two rows at a quarter and three, so rare classes are trained on before they are tested on.
     """
     import numpy as np
 
@@ -80,6 +113,7 @@ def _interleaved(order: NDArray[np.int64], classes: NDArray[Any]) -> NDArray[np.
     starts = np.repeat(np.cumsum(counts) - counts, counts)
     place = np.empty(len(order))
     place[grouped] = (np.arange(len(order)) - starts + 0.5) / np.repeat(counts, counts)
+    place[counts[shuffled] == 1] = 1.0
     return order[np.argsort(place, kind="stable")]
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -28,12 +29,13 @@ from models.batches import Order, batch_bounds
 from models.best import Best
 from models.checkpoints import UNREADABLE, Checkpoint, State, fingerprint, history_of, history_state
 from models.clock import Clock
-from models.errors import CheckpointError
+from models.errors import CheckpointError, Notice
 from models.evaluation import Data, drained
 from models.history import Epoch, History
 from models.network import Network, build
 from models.optimizers import Schedule
 from models.preprocessing import Prepared
+from models.row_notices import undefined_series
 from models.spec import JobSpec
 from models.stacks import Stack
 
@@ -52,7 +54,7 @@ class Training:
         """
         self.spec = spec
         self.prepared = prepared
-        self.history = History()
+        self.history = History(undefined=frozenset(undefined_series(spec, prepared)))
         self.stop_reason: StopReason | None = None
         self.stop_detail = ""
         # FISTA's tolerance lies below what float32 can tell apart.
@@ -64,7 +66,8 @@ class Training:
         rows, size = len(prepared.train.x), spec.training.batch_size or 32
         self.schedule = Schedule(spec.optimizer, len(batch_bounds(rows, size)), self._max_epochs)
         self._techniques = spec.regularization.techniques() if spec.regularization else {}
-        self._best = Best(spec, validated=prepared.validation is not None)
+        validated = prepared.validation is not None
+        self._best = Best(spec, validated=validated, undefined=self.history.undefined)
         self._clock = Clock(spent_seconds)
         self._seat: Stack | None = None
         self._epoch_began = self._clock.seconds
@@ -157,7 +160,8 @@ class Training:
         elif self.has_converged:
             self._stop("converged", f"no coefficient moves any more after {epoch.number} iterations")
         elif epoch.number >= self._max_epochs:
-            self._stop("max_epochs", f"all {epoch.number} epochs are done")
+            rest = ", and fista has not converged" if self.spec.optimizer.kind == "fista" else ""
+            self._stop("max_epochs", f"all {epoch.number} epochs are done{rest}")
         elif self.is_out_of_time:
             self.stop_for_time()
 
@@ -224,7 +228,7 @@ class Training:
         self.network.randomness.resume(state["dropout"])
         self._best.epoch = state["best"]["epoch"]
         stack.best.put(0, {name: kept for name, kept in state["best"].items() if isinstance(kept, Tensor)})
-        self.history = history_of(state["history"])
+        self.history = replace(history_of(state["history"]), undefined=self.history.undefined)
         self.loss_sum = float(state["epoch"]["loss_sum"])
         self._clock.put_forward(state["ending"]["runtime_seconds"])
         self._epoch_began = self._clock.seconds - state["epoch"]["seconds"]
@@ -254,6 +258,18 @@ class Training:
         self._clock.stop()
 
     # ── what came of it ─────────────────────────────────────────────────────────────────────────────────────
+
+    def closing_notices(self) -> list[Notice]:
+        """What the asker should know of how it ended, once it has."""
+        optimizer = self.spec.optimizer
+        if optimizer.kind != "fista" or self.stop_reason not in ("max_epochs", "max_runtime"):
+            return []
+        detail = (
+            f"fista has not converged in {len(self.history):,} iterations: coefficients still move by more "
+            f"than {optimizer.tolerance or 1e-10:g}, so they are near the optimum, not at it; more epochs, "
+            "a larger tolerance, or some l2 (separable classes have no optimum without)"
+        )
+        return [Notice("/training/max_epochs", detail)]
 
     @property
     def best_epoch(self) -> int | None:

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 
 import structlog
 
-from store import curves
 from store.errors import DatabaseUnavailable
 from store.session import Connection, Database
 from worker import endings
 from worker.attempts import Attempt
+from worker.curves import record
 from worker.endings import Ending
 
 log = structlog.get_logger(__name__)
@@ -86,7 +86,7 @@ def _written(tx: Connection, ended: Mapping[Attempt, Ending]) -> set[Attempt]:
 
     All rows are held first, and always in the same order, as the heartbeat does.
     """
-    mine = curves.record_all(tx, [attempt.recorder.recording() for attempt in ended])
+    mine = record(tx, [attempt.recorder for attempt in ended])
     return {
         attempt
         for attempt, ending in ended.items()

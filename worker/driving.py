@@ -13,7 +13,10 @@ from contextlib import contextmanager
 
 import structlog
 
-from models.preprocessing import prepare
+from models.datasets import Table
+from models.errors import Notice
+from models.preprocessing import Prepared, prepare
+from models.row_notices import data_problems, row_notices
 from models.spec import JobSpec
 from models.stacks import Measured
 from models.training import Training
@@ -107,6 +110,7 @@ class Drive:
             prepared = prepare(specs[first], table)
             self._get_on()
             device = devices.choose(specs[first].training.device)
+            problems = self._data_problems(specs[first], table, prepared)
         self._outcomes = Outcomes(self._files, prepared.preprocessor, table.description)
         for attempt, spec in specs.items():
             with self._own_part(attempt):
@@ -117,9 +121,18 @@ class Drive:
 
                 if training := attempt.kept.resumed(attempt.job, begin):
                     attempt.training = training
+                    attempt.recorder.warn([*row_notices(spec, prepared), *problems])
                 else:
                     self._let_go(attempt, "lost")
             self._get_on()
+
+    def _data_problems(self, spec: JobSpec, table: Table, prepared: Prepared) -> list[Notice]:
+        """What is wrong with their data: good to know, and where it cannot be found no job ends for it."""
+        try:
+            return data_problems(spec, table, prepared)
+        except Exception:
+            log.exception("the data could not be looked at for problems")
+            return []
 
     def _dataset(self, job: Job) -> datasets.Dataset:
         with self._database.of(job.project_id).reading() as tx:
@@ -196,6 +209,7 @@ class Drive:
             training.restore()
         elif told == "finish":
             attempt.recorder.take(training.finish())
+        attempt.recorder.warn(training.closing_notices())
         assert self._outcomes is not None  # noqa: S101 - made before any training
         return self._outcomes.of(attempt.job, training, short=told if told in ("cancel", "memory") else None)
 

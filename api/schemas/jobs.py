@@ -27,6 +27,8 @@ class SpecWarning(Answer):
     pointer: str
     """Where in the spec."""
     detail: str
+    kind: Literal["spec", "data_problem"] = "spec"
+    """`data_problem`: rows in two splits, or a column that alone tells the target; scores may flatter."""
 
 
 class DatasetReference(Answer):
@@ -126,6 +128,7 @@ class JobAnswer(Answer):
     equivalents: dict[str, str | float] | None
     """What the same penalties are called in scikit-learn."""
     warnings: list[SpecWarning]
+    """What was known when it was submitted, and what the rows told once a worker had split them."""
     dataset: DatasetReference
     study_id: str | None
     progress: Progress

@@ -12,6 +12,7 @@ from store.jobs.leases import Beat, Expired, Renewal, beat, beat_all, expire
 from store.jobs.reading import Filters, Glance, Waiting, counts, get, glance, page, waiting
 from store.jobs.row import FINAL, UNFINISHED, Action, Job, Status, allowed_actions
 from store.jobs.turns import any_waits
+from store.jobs.warnings import add_warnings
 
 __all__ = [
     "FINAL",
@@ -26,6 +27,7 @@ __all__ = [
     "Status",
     "Waiting",
     "add",
+    "add_warnings",
     "allowed_actions",
     "any_waits",
     "beat",

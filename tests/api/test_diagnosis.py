@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
 from starlette.testclient import TestClient
 
 from models.diagnosis import VERDICTS
 from models.diagnosis.patches import merged
+from store import jobs, tables
 from tests.api.acting import Worker, problem, submit
 
 EPOCHS = 40
@@ -114,3 +119,96 @@ def test_the_schema_names_every_verdict(client: TestClient) -> None:
     assert tuple(schemas["DiagnosisAnswer"]["properties"]["verdict"]["enum"]) == VERDICTS
     told = json.dumps(schemas["DiagnosisAnswer"])
     assert all(f"`{verdict}`" in told for verdict in VERDICTS)
+
+
+# ── data problems, and whatever may lie in a row ────────────────────────────────────────────────────────────
+
+
+def test_data_problems_come_first(client: TestClient, worker: Worker) -> None:
+    job = worker.begin(submit(client, **SPEC)["id"])
+    worker.record(job, RISING)
+    leak = {"pointer": "/dataset", "detail": "column 'a' alone tells the target", "kind": "data_problem"}
+    other = {"pointer": "/split", "detail": "class 'b' has no test row", "kind": "spec"}
+    with worker.database.writing() as tx:
+        assert jobs.add_warnings(tx, job.id, job.fence, [other, leak])
+    worker.succeed(job, RESULT)
+    evidence = client.get(f"/v1/jobs/{job.id}/diagnosis").json()["evidence"]
+    assert [each["name"] for each in evidence].count("data_problem") == 1
+    assert evidence[0] == {"name": "data_problem", "value": 1.0, "detail": leak["detail"]}
+    assert client.get(f"/v1/jobs/{job.id}").json()["warnings"] == [other, leak]
+
+
+def test_a_spec_that_is_none_any_more_is_told_and_no_fault(client: TestClient, worker: Worker) -> None:
+    """As an earlier version stored it: fractions that leave no rows, and a technique that nobody knows."""
+    job = worker.begin(submit(client, **SPEC)["id"])
+    worker.record(job, RISING)
+    worker.succeed(job, RESULT)
+    for part in ({"split": {"validation": 0.8, "test": 0.2}}, {"regularization": {"magic": 1}}):
+        with worker.database.writing() as tx:
+            tx.execute(sa.update(tables.jobs).where(tables.jobs.c.id == job.id).values(spec=job.spec | part))
+        document = problem(client.get(f"/v1/jobs/{job.id}/diagnosis"), 404)
+        assert "none that could be sent today" in document["detail"]
+
+
+def test_a_share_that_leaves_no_rows_is_refused_and_what_is_validated_may_be_sent(client: TestClient) -> None:
+    found = client.post("/v1/jobs/validate", json={"dataset": "iris", "split": {"validation": 0.8}}).json()
+    assert found["spec"]["split"]["test"] == 0.1
+    assert [each["pointer"] for each in found["warnings"]] == ["/split/test"]
+    assert client.post("/v1/jobs", json=found["spec"]).status_code == 202
+    refused = problem(client.post("/v1/jobs", json={"dataset": "iris", "split": {"validation": 0.999}}), 422)
+    assert refused["errors"][0]["pointer"] == "/split/validation"
+
+
+NUMBERS = some.one_of(some.floats(), some.floats(0, 10), some.sampled_from([math.nan, math.inf, 0.0, 1e308]))
+CURVES = some.lists(some.tuples(NUMBERS, NUMBERS, NUMBERS), max_size=12)
+ENDS = some.sampled_from(["running", "succeed", "fail", "cancel", "release"])
+LOSSES = some.one_of(some.none(), some.fixed_dictionaries({"loss": some.one_of(some.none(), NUMBERS)}))
+RESULTS = some.fixed_dictionaries(
+    {},
+    optional={
+        "train": LOSSES,
+        "validation": LOSSES,
+        "restored_epoch": some.sampled_from([None, 0, 1, 5, 99]),
+    },
+)
+SPECS: list[dict[str, Any]] = [
+    SPEC,
+    {},
+    {"network": {"hidden": []}, "regularization": {"l1": 1.0}, "optimizer": {"kind": "fista"}},
+    {"split": {"validation": 0.0}, "regularization": {}, "training": {"max_epochs": 3}},
+    {"split": {"validation": 0.01, "test": 0.97}, "regularization": {"dropout": 0.9, "batch_norm": True}},
+    {"regularization": {"early_stopping": {"monitor": "val_accuracy"}}, "optimizer": {"learning_rate": 100}},
+]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(some.sampled_from(SPECS), CURVES, ENDS, RESULTS)
+def test_whatever_a_job_has_come_to_its_diagnosis_is_an_answer(
+    client: TestClient,
+    worker: Worker,
+    spec: dict[str, Any],
+    curve: list[tuple[float, float, float]],
+    end: str,
+    result: dict[str, Any],
+) -> None:
+    job = worker.begin(submit(client, **spec)["id"])
+    if curve:
+        names = ("objective", "train_loss", "val_loss", "val_accuracy")
+        columns = [*zip(*curve, strict=True), [one[0] for one in curve]]
+        worker.record(job, {name: list(values) for name, values in zip(names, columns, strict=True)})
+    with worker.database.writing() as tx:
+        if end == "succeed":
+            jobs.succeed(tx, job.id, job.fence, stop_reason="early_stopping", result=result)
+        elif end == "fail":
+            jobs.fail(tx, job.id, job.fence, stop_reason="diverged", stop_detail="x", result=result)
+        elif end == "cancel":
+            jobs.request_cancel(tx, job.id)
+            jobs.cancelled(tx, job.id, job.fence, result=result)
+        elif end == "release":
+            jobs.release(tx, job.id, job.fence, detail="draining")
+    answer = client.get(f"/v1/jobs/{job.id}/diagnosis")
+    assert answer.status_code == (200 if curve else 404), answer.text
+    if curve:
+        assert answer.json()["verdict"] in VERDICTS
+        assert "NaN" not in answer.text
+        assert "Infinity" not in answer.text

@@ -31,7 +31,7 @@ def line(offset: float, spread: float, *, rows: int = 300) -> Table:
 
 
 def answers(done: Training, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """The target's values in a split, and what the network says as `/predict` says it: z·sd + mean in double."""
+    """The target in a split, and what the network says of it as `/predict` does: z·sd + mean in double."""
     rows = getattr(done.prepared, split)
     scale = done.prepared.preprocessor.target
     with torch.no_grad():

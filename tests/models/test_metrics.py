@@ -213,7 +213,7 @@ SCALES = [1.0, 1e-30, 1e30, 1e-200, 1e200, 1e300]
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("name", ["rmse", "mae", "r2"])
 def test_regression_is_measured_alike_in_every_unit(name: str, scale: float) -> None:
-    """In units of `scale` the errors are as large; R² knows no unit. Squares of 1e200 leave a double's range."""
+    """Errors are in the target's unit and R² has none; squares of 1e200 leave a double's range."""
     truth, guessed = random_case("regression", 3, 200, ties=False)
     plain = ours(name, "regression", (truth, guessed))
     scaled = ours(name, "regression", (truth * scale, guessed * scale))

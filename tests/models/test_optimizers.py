@@ -185,7 +185,53 @@ def test_one_cycle_rises_for_three_tenths_and_falls_far() -> None:
 def test_warm_up_rises_evenly_to_where_the_schedule_begins(schedule: str) -> None:
     found = rates(200, schedule=schedule, warmup_epochs=3)
     assert found[:30] == [pytest.approx(step / 31) for step in range(1, 31)]
-    assert found[30] == pytest.approx(0.04 if schedule == "one_cycle" else 1.0)
+    assert found[30] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "one_cycle", "reduce_on_plateau"])
+@pytest.mark.parametrize("warmup", [0, 1, 5, 19, 20, 40])
+def test_the_rate_has_one_peak_and_no_leap_whatever_is_combined(schedule: str, warmup: int) -> None:
+    """Up, perhaps level, down, and never up again; at most in the ten steps that a warm-up leaves."""
+    found = rates(200, schedule=schedule, warmup_epochs=warmup)
+    top = found.index(max(found))
+    assert all(a <= b for a, b in pairwise(found[: top + 1]))
+    assert all(a >= b for a, b in pairwise(found[top:]))
+    assert max(abs(a - b) for a, b in pairwise(found)) < 0.16
+    assert max(found) == pytest.approx(1.0, abs=0.01) or warmup >= 20
+
+
+def test_one_cycle_falls_from_the_end_of_its_warm_up_to_the_last_step() -> None:
+    found = rates(1000, schedule="one_cycle", warmup_epochs=10)
+    assert found.index(max(found)) == 100
+    assert found[-1] < 2e-4
+    assert found[550] == pytest.approx(0.5, abs=0.01)
+
+
+def plateau(losses: list[float], **settings: Any) -> list[float]:
+    """The rate after each epoch with these losses."""
+    spec = {
+        "schedule": "reduce_on_plateau",
+        "plateau_patience": 2,
+        "plateau_factor": 0.1,
+        "learning_rate": 1.0,
+    }
+    schedule, history, found = Schedule(OptimizerSpec.model_validate(spec | settings), 1, 100), History(), []
+    for number, loss in enumerate(losses, start=1):
+        history.append(Epoch(number, {"val_loss": loss}))
+        schedule.epoch_ended(history)
+        found.append(schedule.rate(number + 1))
+    return found
+
+
+def test_a_plateau_during_the_warm_up_does_not_count() -> None:
+    found = plateau([0.5] * 8, warmup_epochs=4)
+    assert found == [pytest.approx(rate) for rate in [0.4, 0.6, 0.8, 1, 1, 0.1, 0.1, 0.01]]
+
+
+def test_what_is_undefined_is_no_plateau() -> None:
+    nan = math.nan
+    assert plateau([0.5, nan, nan, nan, nan]) == [1.0] * 5
+    assert plateau([0.5, 0.6, nan, 0.6]) == [pytest.approx(rate) for rate in [1, 1, 1, 0.1]]
 
 
 def test_reduce_on_plateau_follows_the_curve() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -194,13 +196,25 @@ def test_ties_are_not_improvements() -> None:
     assert stops_at(EarlyStopping(monitors=[Monitor(patience=3)]), ("val_loss", [1.0] * 10)) == 4
 
 
-def test_nan_is_not_an_improvement_and_never_stops_the_count() -> None:
-    values = [1.0, math.nan, 0.9, math.nan, math.nan, math.nan]
-    assert stops_at(EarlyStopping(monitors=[Monitor(patience=3)]), ("val_loss", values)) == 6
+def test_what_is_undefined_neither_improves_nor_counts() -> None:
+    values = [1.0, math.nan, 0.9, math.nan, 0.95, math.nan, 0.96, 0.97, math.nan]
+    stopping = EarlyStopping(monitors=[Monitor(patience=3)])
+    assert stops_at(stopping, ("val_loss", values)) == 8
+    assert stops_at(stopping, ("val_loss", [math.nan] * 50)) is None
+    assert stops_at(stopping, ("val_loss", [math.inf] * 50)) == 3  # infinite is a value, and no better one
 
 
-def test_nan_from_the_start_stops_after_patience() -> None:
-    assert stops_at(EarlyStopping(monitors=[Monitor(patience=3)]), ("val_loss", [math.nan] * 9)) == 3
+@pytest.mark.parametrize("combine", ["all", "any"])
+def test_other_monitors_decide_where_one_is_undefined(combine: Literal["all", "any"]) -> None:
+    monitors = [Monitor(metric="val_roc_auc", patience=2), Monitor(patience=4)]
+    stopping = EarlyStopping(monitors=monitors, combine=combine)
+    stalled = ("val_loss", [0.5] * 30)
+    assert stops_at(stopping, ("val_roc_auc", [math.nan] * 30), stalled) == 5
+    curve = history([0.0] * 30, "val_recall")
+    undefined = dataclasses.replace(curve, undefined=frozenset({"val_recall"}))
+    watching = EarlyStopping(monitors=[Monitor(metric="val_recall", patience=2)], combine=combine)
+    assert watching.should_stop(curve) is not None
+    assert watching.should_stop(undefined) is None
 
 
 def test_min_delta_must_be_exceeded() -> None:

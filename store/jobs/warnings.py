@@ -1,0 +1,35 @@
+"""What comes to be known of a job while it runs, told beside what was known when it was submitted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from store import events
+from store.columns import printable_values
+from store.events import Entry
+from store.fences import held, mine
+from store.session import Connection
+from store.tables import jobs
+
+LONGEST = 2_000
+
+
+def add_warnings(tx: Connection, job_id: str, fence: int, warnings: Sequence[Mapping[str, Any]]) -> bool:
+    """Add to a running job's warnings those that it does not have yet, and tell its log of each.
+
+    Another attempt that finds the same changes nothing. False where the job is no longer yours.
+    """
+    row = held(tx, {job_id: fence}, jobs.c.warnings).get(job_id)
+    if row is None:
+        return False
+    known = list(row.warnings)
+    for warning in warnings:
+        if (storable := printable_values(warning, LONGEST)) not in known:
+            known.append(storable)
+    if fresh := known[len(row.warnings) :]:
+        values = {"warnings": known, "last_event": jobs.c.last_event + len(fresh)}
+        changed = jobs.update().where(*mine(job_id, fence)).values(values).returning(jobs.c.last_event)
+        last = tx.execute(changed).scalar_one()
+        events.write(tx, [(job_id, last)], [Entry("warning", warning) for warning in fresh])
+    return True
