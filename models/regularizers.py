@@ -214,7 +214,7 @@ class Monitor(Frozen):
 class EarlyStopping(Regularizer):
     """Training ends when the monitors have stalled; the best epoch's weights are restored.
 
-    Stops at the first epoch t ≥ min_epochs where t − argbest(monitor) ≥ patience for all (or any) defined ones.
+    Stops at the first epoch t ≥ min_epochs where t − argbest(monitor) ≥ patience for all (or any) of them.
     For a quadratic error surface, stopping after t steps of size ε is L2 with strength of about 1/(2·t·ε).
     """
 
