@@ -194,7 +194,7 @@ class Monitor(Frozen):
     def stalled_for(self, history: History) -> tuple[int, int]:
         """(epochs since the last improvement, the epoch of that improvement; 0 where there was none).
 
-        Ties are not improvements. An epoch without a value (NaN) has not failed to improve: it does not count.
+        Ties are not improvements. An epoch without a value (NaN) did not fail to improve: it does not count.
         """
         sign = 1.0 if direction(self.metric) == "higher" else -1.0
         best, best_epoch, waited, seen = history.memory.get(self, (float("-inf"), 0, 0, 0))
@@ -214,8 +214,8 @@ class Monitor(Frozen):
 class EarlyStopping(Regularizer):
     """Training ends when the monitors have stalled; the best epoch's weights are restored.
 
-    Stops at the first epoch t ≥ min_epochs where t − argbest(monitor) ≥ patience for all (or any) monitors
-    that are defined on their rows. For a quadratic error surface, stopping after t steps of size ε is L2 with strength of about 1/(2·t·ε).
+    Stops at the first epoch t ≥ min_epochs where t − argbest(monitor) ≥ patience for all (or any) of them.
+    For a quadratic error surface, stopping after t steps of size ε is L2 with strength of about 1/(2·t·ε).
     """
 
     good_for: ClassVar[str] = "Nearly always: it finds the number of epochs by itself and costs nothing."
