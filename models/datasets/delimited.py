@@ -1,138 +1,93 @@
-"""Delimited text: looked over in one pass before any of it is parsed, then typed column by column."""
+"""Delimited text → typed columns: looked over, laid out, read without losing a row, then typed."""
 
 from __future__ import annotations
 
-import codecs
 import csv
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 
 from models.datasets.columns import check_names, index_of_rows, typed
+from models.datasets.dialects import PLAIN
+from models.datasets.idle_rows import without_idle_rows
 from models.datasets.layout import DELIMITERS, Layout, layout
 from models.datasets.limits import ReadLimits
+from models.datasets.quoting import read_in_its_dialect
+from models.datasets.records import Records, check_size, read_lines
+from models.datasets.survey import END_OF_TEXT, Survey, survey
 from models.errors import DatasetError
 
-_CHUNK = 2**20
-_SAMPLE = 2**20
+_SAMPLE: Final = 2**20
+_LINE_END: Final = re.compile(rb"[\r\n]")
 
 
 def read(path: Path, limits: ReadLimits, notes: list[str]) -> pl.DataFrame:
     """The typed columns of a delimited file."""
-    lines = _looked_over(path, limits)
-    # Python's own reader, which judges the layout, would stop at cells of 128 KiB.
-    csv.field_size_limit(max(limits.max_line_bytes, csv.field_size_limit()))
-    found = _layout(path)
-    _affordable(len(found.names), lines, limits)
-    text = _text(path, found)
-    names, text = _named(found.names, text, notes)
+    records, delimiter = read_text(path, limits, notes)
+    names, text = _named(records.names, records.frame, notes)
     check_names(names)
     text.columns = names
-    comma = found.delimiter != ","
-    columns = [typed(column, notes, decimal_comma=comma) for column in text]
-    if comma:
-        notes.append(f"columns are separated by {DELIMITERS[found.delimiter]}")
-    return pl.DataFrame(columns)
+    if delimiter != ",":
+        notes.append(f"columns are separated by {DELIMITERS[delimiter]}")
+    return _typed(text, notes, delimiter=delimiter, line_of=lambda row: int(records.lines[row]))
 
 
-def _looked_over(path: Path, limits: ReadLimits) -> int:
-    """Count the lines while making sure that this is UTF-8 text whose lines end."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    lines, length = 0, 0
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            _decodable(decoder, chunk)
-            length = _open_line(chunk, length, limits)
-            lines += chunk.count(b"\n")
-            if lines > limits.max_rows + 1:
-                raise DatasetError(
-                    f"the file has more than {limits.max_rows:,} rows", suggestion="send a sample of it"
-                )
-    _decodable(decoder, b"", final=True)
-    return lines + (length > 0)
+def read_text(path: Path, limits: ReadLimits, notes: list[str]) -> tuple[Records, str]:
+    """Every row of a delimited file as text, and the delimiter; `notes` gets what was left out."""
+    looked_over = survey(path, limits)
+    # Python's reader would stop at cells of 128 KiB.
+    csv.field_size_limit(max(limits.max_line_bytes, csv.field_size_limit()))
+    found = _layout(path)
+    _check_size(found, looked_over, limits)
+    records = _records(path, found, looked_over, limits)
+    notes += [*found.notes, *records.notes]
+    records = without_idle_rows(records, notes)
+    if not len(records.lines):
+        raise DatasetError("the file has column names but no rows")
+    return records, found.delimiter
 
 
-def _decodable(decoder: codecs.IncrementalDecoder, chunk: bytes, *, final: bool = False) -> None:
-    try:
-        text = decoder.decode(chunk, final)
-    except UnicodeDecodeError as error:
-        raise DatasetError(
-            f"the file is not UTF-8 text: byte 0x{error.object[error.start]:02x} is none of its characters",
-            suggestion="save it again as CSV with the encoding UTF-8",
-        ) from None
-    if "\x00" in text:
-        raise DatasetError(
-            "the file contains NUL bytes, so it is not text", suggestion="save it as UTF-8 CSV"
-        )
-
-
-def _open_line(chunk: bytes, length: int, limits: ReadLimits) -> int:
-    """The length of the line that the chunk leaves open, after making sure that none is too long."""
-    first, *others = (len(piece) for piece in chunk.split(b"\n"))
-    if max(length + first, *others, 0) > limits.max_line_bytes:
-        raise DatasetError(
-            f"a line has more than {limits.max_line_bytes:,} bytes",
-            suggestion="write one row a line, ended by a newline",
-        )
-    return others[-1] if others else length + first
+def _typed(
+    text: pl.DataFrame,
+    notes: list[str],
+    *,
+    delimiter: str,
+    line_of: Callable[[int], int],  # noqa: ARG001 - for the words about single cells
+) -> pl.DataFrame:
+    """The typed columns; `line_of` gives the line of the file in which a row of `text` begins."""
+    return pl.DataFrame([typed(column, notes, decimal_comma=delimiter != ",") for column in text])
 
 
 def _layout(path: Path) -> Layout:
     """What the first lines of a file tell."""
     with path.open("rb") as file:
-        start = file.readline() + file.read(_SAMPLE)
-        whole = not file.read(1)
-    return layout(start.decode("utf-8-sig", errors="ignore"), whole=whole)
+        start, whole = b"", False
+        # The names may take a long line; half a sample below them is for the rows.
+        while not whole and not _LINE_END.search(start, 0, max(0, len(start) - _SAMPLE // 2)):
+            more = file.read(_SAMPLE)
+            start, whole = start + more, len(more) < _SAMPLE
+    text = start.decode("utf-8-sig", errors="ignore")
+    return layout(text.rstrip(END_OF_TEXT) if whole else text, whole=whole)
 
 
-def _affordable(columns: int, lines: int, limits: ReadLimits) -> None:
-    if columns > limits.max_columns:
-        raise DatasetError(f"the file has {columns:,} columns; at most {limits.max_columns:,} are read")
-    if columns * lines > limits.max_cells:
-        raise DatasetError(
-            f"the file has {columns * lines:,} cells; at most {limits.max_cells:,} are read",
-            suggestion="send a sample of the rows",
-        )
-    if lines < 2:
+def _check_size(found: Layout, looked_over: Survey, limits: ReadLimits) -> None:
+    """Refuse what is too large before it is read, as far as lines are rows."""
+    below = looked_over.lines - found.skipped - 1
+    if below < 1:
         raise DatasetError("the file has column names but no rows")
+    check_size(0 if looked_over.quotes else min(below, limits.max_rows), len(found.names), limits)
 
 
-def _text(path: Path, found: Layout) -> pl.DataFrame:
-    """Every cell as text; lines without a single value are no rows."""
-    width = len(found.names)
-    try:
-        frame = pl.read_csv(path, separator=found.delimiter, infer_schema=False, glob=False)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise _irregular(path, found) or DatasetError("the file is not regular delimited text") from error
-    if frame.width != width:
-        raise DatasetError(f"the first line has {width} names where {frame.width} are expected")
-    # A line that ends early is read as if its last cells were empty: only then is it worth another pass.
-    if frame[:, -1].null_count() and (complaint := _irregular(path, found)):
-        raise complaint
-    frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))
-    if frame.is_empty():
-        raise DatasetError("the file has column names but no rows")
-    return frame
-
-
-def _irregular(path: Path, found: Layout) -> DatasetError | None:
-    """Find the line that does not have as many cells as there are names."""
-    width = len(found.names)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=found.delimiter, strict=True)
-        try:
-            for row in reader:
-                if len(row) not in (0, width):
-                    return DatasetError(
-                        f"line {reader.line_num} has {len(row)} cells where there are {width} columns",
-                        suggestion='put cells that contain the delimiter or line ends into "double quotes"',
-                    )
-        except csv.Error as error:
-            return DatasetError(
-                f"line {reader.line_num} cannot be read: {error}",
-                suggestion="close every quoted cell by a quote",
-            )
-    return None
+def _records(path: Path, found: Layout, looked_over: Survey, limits: ReadLimits) -> Records:
+    """Every row as text."""
+    records = read_lines(path, found) if looked_over.plain and found.dialect == PLAIN else None
+    if records is None:
+        records = read_in_its_dialect(path, found, looked_over, limits)
+    check_size(len(records.lines), len(records.names), limits)
+    return records
 
 
 def _named(names: list[str], text: pl.DataFrame, notes: list[str]) -> tuple[list[str], pl.DataFrame]:

@@ -1,20 +1,25 @@
-"""How delimited text is laid out: what separates its cells, and what its columns are called. No polars."""
+"""How delimited text is laid out: what stands above its names, what separates its cells. No polars."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
+from models.datasets import headers
+from models.datasets.delimiters import DELIMITERS, Cut, best_cut, cut, is_number_like, refuse_other_separators
+from models.datasets.dialects import PLAIN, Dialect
+from models.datasets.first_line import notes_on_names, refuse_numbers, refuse_quoted_lines, refuse_titles
+from models.datasets.foreign import refuse_foreign_text
+from models.datasets.preamble import Preamble, preamble
 from models.errors import DatasetError
 
-DELIMITERS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+__all__ = ["DELIMITERS", "Layout", "layout"]
 
-_SAMPLED_LINES = 100
+_JUDGED: Final = 1000
+"""Rows that a first line is held against."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,67 +28,90 @@ class Layout:
 
     delimiter: str
     names: list[str]
+    skipped: int = 0
+    """Lines that stand above the names: empty ones, comments, `sep=;`."""
+    dialect: Dialect = PLAIN
+    """The one that reads the first lines best."""
+    notes: tuple[str, ...] = ()
 
 
 def layout(text: str, *, whole: bool = True, known: Collection[str] = ()) -> Layout:
-    """Find the delimiter that cuts the first lines most evenly, and the names of the columns.
+    """Find what stands above the table, the delimiter that cuts it most evenly, and the names of its columns.
 
     `whole` says that the last line of `text` is not torn; `known` are names that are names although they may
-    be numbers. `DatasetError` where no line names the columns.
+    be numbers. `DatasetError` where no line names the columns, or the text is no table.
     """
-    if not text.strip():
+    if not text.strip("\ufeff \t\r\n\f\v"):
         raise DatasetError(
             "the file is empty", suggestion="send a first line of column names, then a row a line"
         )
-    if "\r" in text and "\n" not in text:
-        raise DatasetError(
-            "lines end with a bare carriage return", suggestion="save it with ordinary line ends"
-        )
-    cuts = {delimiter: _cut(text, delimiter, whole=whole) for delimiter in DELIMITERS}
-    delimiter = max(cuts, key=lambda one: _evenness(cuts[one]))
-    if not cuts[delimiter]:
+    lines = list(io.StringIO(text, newline=""))
+    above = preamble(lines)
+    if not known:
+        refuse_foreign_text(lines)
+        refuse_foreign_text(lines[above.lines :])
+    found, notes = _table(lines, above, whole=whole)
+    if not found.rows:
         most = csv.field_size_limit()
         raise DatasetError(f"the first line cannot be read: a cell has more than {most:,} characters")
-    names = [name.strip() for name in cuts[delimiter][0]]
-    if not known or not set(names) <= {*known, ""}:
-        _names_not_values(names)
-    return Layout(delimiter, names)
+    names = clean_names(found.rows[0])
+    if not known:
+        if found.width < 2:
+            refuse_quoted_lines(found)
+            refuse_other_separators(lines[above.lines :])
+        refuse_titles(found, above.lines)
+        sample = cut(lines[above.lines :], found.delimiter, whole=whole, most=_JUDGED)
+        notes += notes_on_names(names, sample, above.lines + 1)
+    elif not set(names) <= {*known, ""}:
+        refuse_numbers(names)
+    return Layout(found.delimiter, names, above.lines, found.dialect, tuple(notes))
 
 
-def _cut(text: str, delimiter: str, *, whole: bool) -> list[list[str]]:
-    """The first lines' cells; a sample's last line may be torn and does not count."""
-    filled = (row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if row)
-    rows: list[list[str]] = []
-    # What stands before a line that cannot be read is told all the same; whoever reads on says what is wrong.
-    with suppress(csv.Error):
-        rows.extend(islice(filled, _SAMPLED_LINES + 1))
-    return rows if whole or len(rows) < 2 else rows[:-1]
+def clean_names(row: Sequence[str]) -> list[str]:
+    """The names that a row of names holds, without what stands around them."""
+    return [name.strip().lstrip("\ufeff").strip() for name in row]
 
 
-def _evenness(rows: list[list[str]]) -> tuple[float, int]:
-    if not rows:
-        return 0.0, 0
-    width = len(rows[0])
-    even = sum(len(row) == width for row in rows) / len(rows)
-    return (round(even, 1) if width > 1 else 0.0, width)
+def _table(lines: list[str], above: Preamble, *, whole: bool) -> tuple[Cut, list[str]]:
+    """Cut what stands below the preamble; a comment that turns out to hold the names is given back to it."""
+    found, notes = _cut_below(lines, above, whole=whole), []
+    comments = len(above.comments)
+    if above.comments and _holds_names(lines[above.comments[-1]], found):
+        above.lines = above.comments[-1]
+        comments -= 1
+        found = _cut_below(lines, above, whole=whole)
+        notes.append(
+            f"line {above.lines + 1} begins as a comment does, and is read as the names of the columns"
+        )
+    if comments:
+        notes.append(f"{comments} comment line{'s' if comments > 1 else ''} above the names left out")
+    if above.delimiter:
+        notes.append("the line sep= above the names, which tells programs the delimiter, left out")
+    return found, notes
 
 
-def _names_not_values(names: list[str]) -> None:
-    """A first line of numbers is a row, unless it counts the columns as programs do for want of names."""
-    if not all(_is_number(name) for name in names):
-        return
-    if names in ([str(i) for i in range(len(names))], [str(i + 1) for i in range(len(names))]):
-        return
-    raise DatasetError(
-        "the first line holds numbers only, so the columns have no names",
-        suggestion="add a first line such as "
-        + ",".join([f"x{i}" for i in range(1, min(len(names), 4))] + ["y"]),
-    )
+def _cut_below(lines: list[str], above: Preamble, *, whole: bool) -> Cut:
+    below = lines[above.lines :]
+    if above.delimiter in DELIMITERS:
+        found = cut(below, above.delimiter, whole=whole)
+        if found.share:
+            return found
+    return best_cut(below, whole=whole)
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
+def _holds_names(comment: str, found: Cut) -> bool:
+    """Whether a comment right above a table holds its names: as many, where the first line below is a row."""
+    cells = next(iter(cut([comment], found.delimiter).rows), [])
+    if (
+        not found.rows
+        or len(cells) != found.width
+        or found.width < 2
+        or not all(cell.strip() for cell in cells)
+    ):
         return False
-    return True
+    first = [cell.strip() for cell in found.rows[0]]
+    judged = headers.judge(first, found.rows[1:])
+    if judged.verdict == "row" or all(is_number_like(cell) for cell in first if cell):
+        return True
+    # Words below words tell nothing: then a name follows its mark closely, and a remark does not.
+    return not judged.headed and comment.lstrip()[1:2].isalnum()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import tempfile
 import zipfile
 import zlib
@@ -12,6 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from models.datasets import delimited, inference, npz, parquet
+from models.datasets.foreign import START_BYTES, refuse_foreign
 from models.datasets.limits import ReadLimits
 from models.datasets.table import Table
 from models.errors import DatasetError
@@ -21,27 +23,13 @@ _Reader = Callable[[Path, ReadLimits, list[str]], pl.DataFrame]
 _CHUNK = 2**20
 
 _FORMATS: dict[bytes, str] = {
-    b"\x1f\x8b": "gzip",
-    b"PAR1": "parquet",
-    b"PK\x03\x04": "npz",
-    b"PK\x05\x06": "npz",
+    rb"\x1f\x8b": "gzip",
+    # A column of text may be called PAR1 too.
+    rb"PAR1(?![\t\n\r\x20-\x7e])": "parquet",
+    rb"PK(\x03\x04|\x05\x06)": "npz",
 }
 
-_FOREIGN: dict[bytes, tuple[str, str]] = {
-    b"\x93NUMPY": ("a single NumPy array", "save X and y together: numpy.savez_compressed(path, X=X, y=y)"),
-    b"ARROW1": ("an Arrow file", "save it as Parquet"),
-    b"\xd0\xcf\x11\xe0": ("an old Excel workbook", "save the sheet as CSV"),
-    b"SQLite format 3": ("a SQLite database", "export the table as CSV"),
-    b"\x89HDF": ("an HDF5 file", "save it as Parquet"),
-    b"%PDF": ("a PDF document", "send the table as CSV"),
-    b"\x80\x04\x95": ("a Python pickle", "pickles are never opened; save it as Parquet or CSV"),
-    b"\x80\x05\x95": ("a Python pickle", "pickles are never opened; save it as Parquet or CSV"),
-    b"BZh": ("packed by bzip2", "pack it by gzip, or not at all"),
-    b"\xfd7zXZ": ("packed by xz", "pack it by gzip, or not at all"),
-    b"\x28\xb5\x2f\xfd": ("packed by zstd", "pack it by gzip, or not at all"),
-    b"{": ("JSON", "send a table: a first line of column names, then a row a line"),
-    b"[{": ("JSON", "send a table: a first line of column names, then a row a line"),
-}
+_PACKED = {"gzip": "a gzip file", "parquet": "a Parquet file", "npz": "an NPZ file or a zip archive"}
 
 _SUFFIXES = {".parquet": "parquet", ".npz": "npz", ".gz": "gzip", ".xlsx": "npz", ".xls": "", ".pkl": ""}
 
@@ -55,21 +43,19 @@ def read(path: Path, *, filename: str, target: str | None, task: str | None, lim
 
 def _frame(path: Path, filename: str, limits: ReadLimits, notes: list[str]) -> pl.DataFrame:
     with path.open("rb") as file:
-        start = file.read(16)
+        start = file.read(START_BYTES)
     if not start:
         raise DatasetError(
             "the file is empty", suggestion="send a first line of column names, then a row a line"
         )
-    found = next((name for magic, name in _FORMATS.items() if start.startswith(magic)), "csv")
-    _no_foreign_format(start)
+    found = _format(start)
+    refuse_foreign(start)
     _name_agrees(filename, found)
     return _READERS[found](path, limits, notes)
 
 
-def _no_foreign_format(start: bytes) -> None:
-    for magic, (what, instead) in _FOREIGN.items():
-        if start.startswith(magic):
-            raise DatasetError(f"the file is {what}", suggestion=instead)
+def _format(start: bytes) -> str:
+    return next((name for magic, name in _FORMATS.items() if re.match(magic, start)), "csv")
 
 
 def _name_agrees(filename: str, found: str) -> None:
@@ -87,6 +73,13 @@ def _gzipped(path: Path, limits: ReadLimits, notes: list[str]) -> pl.DataFrame:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         unpacked = Path(folder, "unpacked.csv")
         _unpack(path, unpacked, limits)
+        with unpacked.open("rb") as file:
+            start = file.read(START_BYTES)
+        refuse_foreign(start)
+        if (found := _format(start)) != "csv":
+            raise DatasetError(
+                f"the file is {_PACKED[found]}, packed by gzip", suggestion="send it as it is, not packed"
+            )
         return delimited.read(unpacked, limits, notes)
 
 

@@ -20,7 +20,7 @@ from models.complaints import MOST, pointer, printable, said, shown
 from models.datasets import cells
 from models.datasets.description import Description
 from models.datasets.known_columns import KnownColumn
-from models.datasets.layout import layout
+from models.datasets.layout import Layout, layout
 from models.datasets.levels import Levels
 from models.errors import Complaint, DatasetError, Notice, RowsError
 from models.suggestions import near_name
@@ -103,7 +103,7 @@ class Reader:
             raise RowsError([Complaint("", detail, suggestion=error.suggestion)]) from None
         if complaints := self._header(found.names):
             raise RowsError(_few(complaints))
-        lines = self._lines(text, found.delimiter, len(found.names))
+        lines = self._lines(text, found)
         columns = dict(zip(found.names, zip(*lines, strict=True), strict=True)) if lines else {}
         given = {name: columns.get(name, ()) for name in self._columns}
         return self._read(given, len(lines), decimal_comma=found.delimiter != ",")
@@ -152,19 +152,23 @@ class Reader:
 
     # ── cells ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _lines(self, text: str, delimiter: str, width: int) -> list[list[str]]:
+    def _lines(self, text: str, found: Layout) -> list[list[str]]:
         lines: list[list[str]] = []
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        source, width = io.StringIO(text, newline=""), len(found.names)
+        for _ in range(found.skipped):
+            next(source)
+        reader = found.dialect.reader(source, found.delimiter)
         try:
             next(line for line in reader if line)
             for line in _filled(reader, width):
                 if len(line) != width:
-                    detail = f"line {reader.line_num} has {len(line)} cells where there are {width} columns"
+                    line_number = found.skipped + reader.line_num
+                    detail = f"line {line_number} has {len(line)} cells where there are {width} columns"
                     raise RowsError([Complaint(pointer(["rows", len(lines)]), detail)])
                 lines.append(line)
                 self._affordable(len(lines))
         except csv.Error as error:
-            detail = f"line {reader.line_num} cannot be read: {error}"
+            detail = f"line {found.skipped + reader.line_num} cannot be read: {error}"
             raise RowsError([Complaint(pointer(["rows", len(lines)]), detail)]) from None
         return lines
 
