@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from models.lanes import Workspace, in_whole_vectors, on_lanes, product
+from models.lanes import Workspace, beside, in_whole_vectors, on_lanes, product
 from models.masks import Masks
 from models.nonlinearities import NONLINEARITIES
 from models.parameters import Parameters
@@ -123,6 +123,7 @@ class Linear:
         bias, bias_gradient = parameters.rows_of(f"{name}.bias")
         self._bias = bias[:, None, :width] if biased else None
         self._bias_gradient = bias_gradient[:, None, :width]
+        self._weight_sum, self._bias_sum = beside(self._weight_gradient), beside(self._bias_gradient)
         # The sum over rows as a product with ones, which adds up alike for everybody.
         self._ones = bias.new_ones(1, 1, rows).expand(members, -1, -1)
 
@@ -163,20 +164,21 @@ class Linear:
             self._before.dy.view.copy_(self._dx.view[..., : self._entering])
 
     def _add_up(self) -> None:
-        """The gradients in the parameters, over the rows. Of one row there is nothing to add up.
-
-        A matrix product would add to zero there, or not, and −0 is not 0.
-        """
+        """The gradients in the parameters, over the rows."""
         if self._dz.shape[1] == 1:
+            # There is nothing to add up. A matrix product would add to zero, or not, and −0 is not 0.
             torch.mul(self._dz_turned, self._x.view, out=self._weight_gradient)
-        else:
-            torch.bmm(self._dz_turned, self._x.view, out=self._weight_gradient)
+            if self._bias is not None:
+                self._bias_gradient.copy_(self._dz)
+            return
+        torch.bmm(self._dz_turned, self._x.view, out=self._weight_sum)
+        if self._weight_sum is not self._weight_gradient:
+            self._weight_gradient.copy_(self._weight_sum)
         if self._bias is None:
             return
-        if self._dz.shape[1] == 1:
-            self._bias_gradient.copy_(self._dz)
-        else:
-            torch.bmm(self._ones, self._dz, out=self._bias_gradient)
+        torch.bmm(self._ones, self._dz, out=self._bias_sum)
+        if self._bias_sum is not self._bias_gradient:
+            self._bias_gradient.copy_(self._bias_sum)
 
     def evaluate(self, x: Tensor) -> Tensor:
         idle = self._transposed.shape[1] - self._entering

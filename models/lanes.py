@@ -39,8 +39,9 @@ class Workspace:
     """Memory for (K, rows, columns) that is made once and written at every step.
 
     `view` is what is seen of it, (K, rows, columns); `whole` all of it, which is whole vectors: what fills it
-    up is nobody's. Every member lies in one piece, rows side by side as matrix products want it; or, where
-    `turned`, rows come first and hold all members side by side, as batch norm's kernel wants its units.
+    up is nobody's. Every member lies in one piece that begins on a register, rows side by side as matrix
+    products want it; or, where `turned`, rows come first and hold all members side by side, as batch norm's
+    kernel wants its units.
     """
 
     __slots__ = ("turned", "view", "whole")
@@ -57,9 +58,9 @@ class Workspace:
             whole = like.new_zeros(rows, members * width)
             view = whole.view(rows, members, width).transpose(0, 1)[..., :columns]
             return cls(whole, view, turned=True)
-        count = rows * columns
-        whole = like.new_zeros(members, whole_lanes(count))
-        return cls(whole, whole[:, :count].view(members, rows, columns))
+        stride = _aligned(like, rows * columns)
+        whole = like.new_zeros(whole_lanes(members * stride))
+        return cls(whole, whole.as_strided(shape, (stride, columns, 1)))
 
     @property
     def in_order(self) -> bool:
@@ -115,12 +116,29 @@ def _empty(like: Tensor, rows: int, columns: int) -> Tensor:
     count, members = rows * columns, like.shape[0]
     if members == 1 or _is_aligned(like, count):
         return like.new_empty(members, rows, columns)
-    return like.new_empty(members, whole_lanes(count))[:, :count].view(members, rows, columns)
+    return like.new_empty(members, _aligned(like, count))[:, :count].view(members, rows, columns)
+
+
+def beside(to: Tensor) -> Tensor:
+    """Where a product for `to`, (K, rows, columns), is written quickest: there, or in other memory.
+
+    Products of all members are one call where nothing lies between their results, else one for each.
+    """
+    members, rows, columns = to.shape
+    if to.is_contiguous() or not _is_aligned(to, rows * columns):
+        return to
+    return to.new_zeros(members, rows, columns)
 
 
 def _is_aligned(like: Tensor, count: int) -> bool:
     """Whether what stands behind so many numbers begins on a register, where they do."""
     return count * like.element_size() % _BYTES == 0
+
+
+def _aligned(like: Tensor, count: int) -> int:
+    """`count` rounded up to such a number."""
+    whole = _BYTES // like.element_size()
+    return -(-count // whole) * whole
 
 
 def in_whole_vectors(function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:

@@ -220,17 +220,21 @@ def test_layers_stand_wherever_a_technique_puts_them(make: Callable[[int], Netwo
 @pytest.mark.parametrize("members", [1, 2])
 @pytest.mark.parametrize("batch_norm", [True, False])
 def test_what_is_idle_stays_idle(members: int, *, batch_norm: bool) -> None:
-    """A single output's second row, beside hidden layers whose gradients are as wide as that."""
-    shape: dict[str, Any] = {"hidden": [2, 2], "outputs": 1, "activation": "tanh", "dropout": 0.3}
+    """A single output's second row, beside hidden layers as wide as that; a single unit's second column."""
+    shape: dict[str, Any] = {"hidden": [2, 1, 2], "outputs": 1, "activation": "sigmoid", "dropout": 0.3}
     nets = [network(seed, batch_norm=batch_norm, **shape) for seed in range(members)]
     stacked = StackedNetwork(nets)
     for _ in range(2):
         stacked.forward(rows(members))
         stacked.backward(random(members, 6, 1))
     own = stacked.parameters
-    gradient = own.weight_layout.block(own.weight_gradient, "output.weight")
-    assert gradient[:, :2].all()
-    assert not gradient[:, 2:].any()
+    idle_row = own.weight_layout.block(own.weight_gradient, "output.weight")
+    assert idle_row[:, :2].any()
+    assert not idle_row[:, 2:].any()
+    idle_column = own.whole("hidden_3.weight")[1]
+    assert idle_column.shape == (members, 2, 2)
+    assert idle_column[..., 0].any()
+    assert not idle_column[..., 1].any()
 
 
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
