@@ -88,8 +88,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _confine(options: argparse.Namespace) -> None:
     """Let the kernel end this process where it takes more than its share, and keep it off the network."""
-    # Threads take address space, and the allocator of polars complains without end where it gets no more.
-    os.putenv("POLARS_MAX_THREADS", "2")
+    # Where memory ends, one thread of polars dies of it and others wait for that one for ever; and threads take
+    # address space. Its allocator complains without end where it gets no more.
+    os.putenv("POLARS_MAX_THREADS", "1")
     os.putenv("_RJEM_MALLOC_CONF", "background_thread:false")
     os.nice(_NICENESS)
     _cut_off()
