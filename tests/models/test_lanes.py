@@ -245,10 +245,11 @@ TESTED_HERE = """
 ROUNDED_ONCE = "abs add add_ div mul mul_ neg pow rsub sqrt square sub sub_"
 """Vector code and scalar code give the one number that is nearest; of powers there are squares only."""
 EXACT = """
-    _foreach_copy_ _to_copy alias argmax as_strided bincount bitwise_not cat clone constant_pad_nd contiguous
-    copy_ cummax cumsum detach detach_ empty empty_like eq expand expand_as fill_ flatten gather ge gt index
-    index_copy_ index_select lift_fresh masked_fill nan_to_num ne new_empty new_ones new_zeros pad randperm
-    reshape roll select slice sort squeeze stack to transpose unbind unsqueeze view where zeros_like
+    __and__ __or__ _foreach_copy_ _to_copy alias amax amin argmax as_strided bincount bitwise_not cat clone
+    constant_pad_nd contiguous copy_ cummax cumsum detach detach_ empty empty_like eq expand expand_as fill_
+    flatten gather ge gt index index_copy_ index_select le lift_fresh lt masked_fill nan_to_num ne new_empty
+    new_ones new_zeros pad randperm reshape roll select slice sort squeeze stack to transpose unbind unsqueeze
+    view where zeros_like
 """
 """They move, compare or count: `cumsum` adds up whole numbers."""
 
