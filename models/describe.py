@@ -88,8 +88,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _confine(options: argparse.Namespace) -> None:
     """Let the kernel end this process where it takes more than its share, and keep it off the network."""
-    # Where memory ends, one thread of polars dies of it and others wait for that one for ever; and threads take
-    # address space. Its allocator complains without end where it gets no more.
+    # Where memory ends, one thread of polars dies of it and others wait for that one for ever, and threads
+    # take address space. Its allocator complains without end where it gets no more.
     os.putenv("POLARS_MAX_THREADS", "1")
     os.putenv("_RJEM_MALLOC_CONF", "background_thread:false")
     os.nice(_NICENESS)

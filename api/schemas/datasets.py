@@ -43,6 +43,8 @@ class DatasetDetail(DatasetSummary):
     task_reason: str
     classes: list[ClassCount] | None
     """The classes with their counts; null for regression."""
+    positive_class: str | None
+    """Of two classes the one that precision, recall, F1 and average precision are of; null else."""
     notes: list[str]
     """What was made of the file."""
 
@@ -53,7 +55,8 @@ class DatasetDetail(DatasetSummary):
             raise TypeError("a listed row has no description")
         about = description_of(dataset)
         parts = {name: getattr(about, name) for name in ("columns", "task_reason", "classes", "notes")}
-        return cls(**_dataset_parts(dataset), target_column=about.target, **parts)
+        positive = about.positive_class
+        return cls(**_dataset_parts(dataset), target_column=about.target, positive_class=positive, **parts)
 
 
 _DESCRIPTIONS: dict[str, Description] = {}

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import polars as pl
 
+from models.datasets.frames import TypedFrame
 from models.datasets.inference import table
 from models.datasets.table import Table
 
 
 def bundled(name: str) -> Table:
     """A bundled dataset; its target is the last column, `target`."""
-    return table(_frame(name), target="target", task=None, notes=[])
+    return table(TypedFrame(_frame(name)), target="target", task=None, notes=[])
 
 
 def bundled_csv(name: str, path: Path) -> None:

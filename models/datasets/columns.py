@@ -1,146 +1,247 @@
-"""From cells to typed columns: names that can be used, and numbers, booleans, dates where text holds them."""
+"""From cells to typed columns: numbers, truths and dates where text holds them.
+
+All columns of a file are typed together, since one tells what another leaves open: a decimal comma in one
+makes `1.047` in the next a thousand. A column is what nearly all of its cells are; the others count as
+missing, and are counted, shown and told.
+"""
 
 from __future__ import annotations
 
-import unicodedata
-from typing import Final
+from functools import cached_property
+from typing import Final, Literal
 
 import polars as pl
 
-from models.datasets.cells import (
-    MAX_TEXT,
-    MISSING,
-    month_first_note,
-)
-from models.errors import DatasetError
+from models.datasets import date_columns, number_columns, number_forms
+from models.datasets.cells import truth
+from models.datasets.column_notes import ColumnNotes
+from models.datasets.dates import DateForm, looks_like_a_date
+from models.datasets.description import TextForm
+from models.datasets.distinct import Cells, markers_in, present_text
+from models.datasets.frames import Form, LineOf, Strangers, TypedFrame
+from models.datasets.headings import units, without_repeated_names
+from models.datasets.number_forms import Evidence
+from models.datasets.numbers import NumberForm, unit_beside
+from models.datasets.values import finite, note_large, shortened
 
-MAX_NAME = 200
-DATES: Final = (
-    "%Y-%m-%d",
-    "%Y-%m-%d %H:%M:%S%.f",
-    "%Y-%m-%dT%H:%M:%S%.f",
-    "%Y-%m-%d %H:%M",
-    "%Y-%m-%dT%H:%M",
-    "%+",
-    "%Y/%m/%d",
-    "%Y/%m/%d %H:%M:%S",
-    "%d.%m.%Y",
-    "%d.%m.%Y %H:%M:%S",
-    "%m/%d/%Y",
-    "%m/%d/%Y %H:%M:%S",
-    "%d/%m/%Y",
-    "%d/%m/%Y %H:%M:%S",
-)
-LOOKS_LIKE_A_DATE: Final = r"^(\d{4}[-/]\d{1,2}[-/]\d{1,2}|\d{1,2}[./]\d{1,2}[./]\d{4})([ T]\d|$)"
-DECIMAL_COMMA: Final = r"^[+-]?\d*(,\d+)?([eE][+-]?\d+)?$"
+_NEARLY: Final = 0.05
+"""A column is of a kind where no larger share of its cells is of another."""
+_SAMPLE: Final = 1000
+_TRUTHS: Final = ["true", "false"]
 
 
-def check_names(names: list[str]) -> None:
-    """Refuse columns that could not be told apart, named in a spec or stored."""
-    seen: set[str] = set()
-    for position, name in enumerate(names, start=1):
-        if not name:
-            raise DatasetError(
-                f"column {position} has no name", suggestion="name it in the first line of the file"
-            )
-        if name in seen:
-            raise DatasetError(
-                f"two columns are called {name!r}", suggestion="give every column a name of its own"
-            )
-        if len(name) > MAX_NAME:
-            raise DatasetError(
-                f"the name of column {position}, {name[:40]!r}…, has {len(name)} characters",
-                suggestion=f"column names may have at most {MAX_NAME}; is the first line the column names?",
-            )
-        if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
-            raise DatasetError(f"the name of column {position}, {name!r}, contains control characters")
-        seen.add(name)
+def typed_frame(text: pl.DataFrame, notes: list[str], *, delimiter: str, line_of: LineOf) -> TypedFrame:
+    """Type the columns of a file that is text; `line_of` gives the line of a row, which counts from 0."""
+    text, line_of = without_repeated_names(text, line_of, notes)
+    columns = _Columns(text, line_of, delimiter)
+    if unit := columns.units():
+        cell = text[unit][0].strip()
+        notes.append(
+            f"line {line_of(0)} is left out: it holds units and no values, as {cell!r} in column {unit!r}"
+        )
+        text = text.slice(1)
+        columns = _Columns(text, lambda row: line_of(row + 1), delimiter)
+    frame = pl.DataFrame([columns.typed(name) for name in text.columns])
+    notes += columns.notes.findings.notes()
+    return TypedFrame(frame, columns.written, columns.strangers, columns.line_of, text)
 
 
-def typed(text: pl.Series, notes: list[str], *, decimal_comma: bool = False) -> pl.Series:
-    """The numbers, booleans or dates that a column of text holds throughout, else the text."""
-    # Most columns of most files are numbers and lack none: those are done here.
-    numbers = _numbers(text)
-    if numbers is not None:
-        return finite(numbers, notes)
-    text = without_missing(text)
-    for recognize in (_numbers, _decimal_commas, _booleans) if decimal_comma else (_numbers, _booleans):
-        recognized = recognize(text)
-        if recognized is not None:
-            return finite(recognized, notes)
-    return shortened(_dates(text, notes), notes)
+class _Columns:
+    """The columns of a table of text while they are typed.
 
+    Each is sorted once: numbers that every program reads, nearly such, dates with the year in front, numbers
+    or dates of a form that is to be chosen, and whatever else it is.
+    """
 
-def without_missing(text: pl.Series) -> pl.Series:
-    """Text without the space around it or NUL in it, and null for what means that there is no value."""
-    stripped = text.str.replace_all("\x00", "", literal=True).str.strip_chars()
-    missing = stripped.str.to_lowercase().is_in(list(MISSING)) | (stripped == "None")
-    return stripped.set(missing.fill_null(True), None)
+    def __init__(self, text: pl.DataFrame, line_of: LineOf, delimiter: str) -> None:
+        self.line_of = line_of
+        self.notes = ColumnNotes(line_of)
+        self.written: dict[str, Form] = {}
+        self.strangers: dict[str, Strangers] = {}
+        self._text = text
+        self._delimiter = delimiter
+        self._plain: dict[str, pl.Series] = {}
+        self._nearly: dict[str, Cells] = {}
+        self._zeros: dict[str, Cells] = {}
+        self._odd: dict[str, Cells] = {}
+        self._plain_dates: dict[str, pl.Series] = {}
+        self._numbers: dict[str, number_forms.Survey] = {}
+        self._dates: dict[str, date_columns.Survey] = {}
+        # Most columns of most files are numbers and lack none: those need no second look.
+        for column in text:
+            numbers = number_columns.plain_numbers(column)
+            if numbers is not None and not number_columns.has_leading_zeros(column):
+                self._plain[column.name] = numbers
+        others = [name for name in text.columns if name not in self._plain]
+        present = text.select(present_text(pl.col(name)) for name in others)
+        for name in others:
+            self._sort(name, Cells(text[name], present[name]))
 
+    def _sort(self, name: str, cells: Cells) -> None:
+        numbers = number_columns.nearly_plain_numbers(cells)
+        if numbers is not None and number_columns.has_leading_zeros(cells.text):
+            self._zeros[name] = cells
+            return
+        if numbers is not None:
+            self._plain[name] = numbers
+            if numbers.null_count() > cells.text.null_count():
+                self._nearly[name] = cells
+            return
+        self._odd[name] = cells
+        if (found := number_forms.survey(cells)) is not None:
+            self._numbers[name] = found
+        elif (dates := date_columns.plain_dates(cells)) is not None:
+            self._plain_dates[name] = dates
+        elif (order := date_columns.survey(cells)) is not None:
+            self._dates[name] = order
 
-def finite(column: pl.Series, notes: list[str]) -> pl.Series:
-    """Null for NaN and infinities; the latter are worth a note."""
-    if not column.dtype.is_float() or column.is_finite().all():
-        return column
-    infinite = int(column.is_infinite().sum())
-    if infinite:
-        notes.append(f"column {column.name!r}: {infinite} infinite values count as missing")
-    return column.set((~column.is_finite()).fill_null(False), None)
+    def units(self) -> str | None:
+        """The first column with a unit, where the first row holds units."""
+        if any(numbers[0] is not None for numbers in self._plain.values()):
+            return None
+        odd = self._odd | self._nearly
+        first = [cells.text[0] for cells in odd.values() if cells.text[0] is not None]
+        if any(unit_beside(cell) is not None or looks_like_a_date(cell) for cell in first):
+            return None
+        rest = {name: Cells(self._text[name].slice(1, _SAMPLE)) for name in odd}
+        numeric = [
+            name
+            for name, cells in rest.items()
+            if cells.sample and not cells.are_few(lambda cell: unit_beside(cell) is not None)
+        ]
+        empty = [name for name in self._plain if name not in self._nearly]
+        return units(self._text, [*numeric, *empty]) if numeric else None
 
+    def typed(self, name: str) -> pl.Series:
+        """The column of that name as numbers, truths, dates or text."""
+        if name in self._plain:
+            return self._plain_column(name)
+        if name in self._plain_dates:
+            return self._plain_dates[name]
+        if name in self._zeros:
+            return self._zeros_column(self._zeros[name])
+        cells = self._odd[name]
+        if name in self._numbers:
+            column = self._number_column(cells, self._numbers[name])
+        elif name in self._dates:
+            column = self._date_column(cells, self._dates[name])
+        else:
+            column = self._truth_column(cells)
+        return self._text_column(cells) if column is None else column
 
-def shortened(column: pl.Series, notes: list[str]) -> pl.Series:
-    """Text whose cells make bearable names of classes and levels."""
-    if column.dtype != pl.String or not (column.str.len_chars() > MAX_TEXT).any():
-        return column
-    notes.append(f"column {column.name!r}: text is cut off after {MAX_TEXT} characters")
-    return column.str.head(MAX_TEXT)
+    # ── numbers ─────────────────────────────────────────────────────────────────────────────────────────────
 
+    @cached_property
+    def _evidence(self) -> Evidence:
+        """What all columns tell of the decimal sign."""
+        found = sum((each.evidence for each in self._numbers.values()), Evidence())
+        return sum((self._plain_evidence(name) for name in self._plain), found)
 
-def index_of_rows(column: pl.Series) -> bool:
-    """Whether a column only counts the rows, from 0 or 1, as programs add it when they write a table."""
-    if not column.dtype.is_integer() or column.null_count() or not len(column):
-        return False
-    return column[0] in (0, 1) and bool((column.cast(pl.Int64).diff().drop_nulls() == 1).all())
+    def _plain_evidence(self, name: str) -> Evidence:
+        if not self._plain[name].dtype.is_float():
+            return Evidence()
+        text = self._text[name]
+        return number_forms.plain_evidence(text.head(_SAMPLE)) or number_forms.plain_evidence(text)
 
+    def _plain_column(self, name: str) -> pl.Series:
+        numbers = self._plain[name]
+        if name in self._nearly and not self._is_nearly(self._nearly[name], numbers, "number"):
+            return self._text_column(self._nearly[name])
+        if self._may_be_thousands(name):
+            cells = Cells(self._text[name])
+            found = number_forms.survey(cells)
+            if found is not None and (again := self._number_column(cells, found)) is not None:
+                return again
+        note_large(numbers, self.notes.findings, self._text[name])
+        if numbers.dtype.is_integer() and date_columns.calendar_numbers(numbers):
+            self.notes.calendar(numbers)
+        return finite(numbers, self.notes.findings)
 
-def _numbers(text: pl.Series) -> pl.Series | None:
-    whole = _cast(text, pl.Int64())
-    return _cast(text, pl.Float64()) if whole is None else whole
+    def _may_be_thousands(self, name: str) -> bool:
+        """Whether its `1.047` may be a thousand: in files with decimal commas, or free to have them."""
+        if not self._plain[name].dtype.is_float():
+            return False
+        foreign = self._delimiter != "," or any(found.evidence.comma for found in self._numbers.values())
+        return foreign and self._evidence.decimal != "." and not self._plain_evidence(name)
 
+    def _number_column(self, cells: Cells, found: number_forms.Survey) -> pl.Series | None:
+        """The column by the form that its cells and the file's tell; None where it is text."""
+        if found.zeros.any():
+            return self._zeros_column(cells)
+        form, doubt = number_forms.choose(found, self._evidence, self._delimiter)
+        numbers = number_columns.read_numbers(cells.text, form)
+        if not self._is_nearly(cells, numbers, "number"):
+            return None
+        if form == NumberForm():
+            plain = number_columns.plain_numbers(cells.text.set(numbers.is_null(), None))
+            if plain is not None:
+                if doubt is not None:
+                    self.notes.form(cells, found, form, doubt)
+                note_large(plain, self.notes.findings, cells.text)
+                return finite(plain, self.notes.findings)
+        self.written[cells.name] = form
+        if doubt is not None or self._delimiter == "," or form != NumberForm(decimal=","):
+            self.notes.form(cells, found, form, doubt)
+        numbers = finite(numbers, self.notes.findings)
+        fractions = found.evidence.comma if form.decimal == "," else found.evidence.point
+        whole = numbers.cast(pl.Int64, strict=False)
+        return numbers if fractions or not (whole == numbers).all() else whole
 
-def _decimal_commas(text: pl.Series) -> pl.Series | None:
-    if not text.drop_nulls().str.contains(DECIMAL_COMMA).all():
-        return None
-    return _cast(text.str.replace(",", ".", literal=True), pl.Float64())
+    def _zeros_column(self, cells: Cells) -> pl.Series:
+        """Numbers that are names, as they keep a zero before another digit."""
+        why = "as a zero stands before another digit"
+        zeros = cells.text.str.contains(number_columns.LEADING_ZERO)
+        self.notes.text(cells, why, why, lambda: cells.first(zeros))
+        self.written[cells.name] = TextForm(leading_zeros=True)
+        return self._text_column(cells)
 
+    # ── dates, truths and text ──────────────────────────────────────────────────────────────────────────────
 
-def _cast(text: pl.Series, kind: pl.DataType) -> pl.Series | None:
-    cast = text.cast(kind, strict=False)
-    return cast if cast.null_count() == text.null_count() else None
+    def _date_column(self, cells: Cells, found: date_columns.Survey) -> pl.Series | None:
+        form, doubt = date_columns.choose(found, date_columns.orders_of(self._dates.values()))
+        dates = date_columns.read_dates(cells.text, form or DateForm())
+        if not self._is_nearly(cells, dates, "date"):
+            return None
+        if form is not None:
+            self.written[cells.name] = form
+            self.notes.order(cells, found, form, doubt=doubt)
+        return dates
 
+    def _truth_column(self, cells: Cells) -> pl.Series | None:
+        if cells.are_few(lambda cell: truth(cell) is not None):
+            return None
+        truths = cells.cells.str.to_lowercase().is_in(_TRUTHS)
+        others = ~truths & ~cells.markers
+        if others.any() or not truths.any():
+            if cells.count(truths) > cells.count(others):
+                why = "for not all is true or false"
+                self.notes.text(cells, why, why, lambda: cells.first_of(others))
+            return None
+        lowered = cells.text.str.to_lowercase()
+        missing = lowered.is_not_null() & ~lowered.is_in(_TRUTHS)
+        if missing.any():
+            self.notes.missing(cells, missing, "neither true nor false", int(missing.sum()))
+        return (lowered == "true").set(missing, None)
 
-def _booleans(text: pl.Series) -> pl.Series | None:
-    lowered = text.str.to_lowercase()
-    if not lowered.drop_nulls().is_in(["true", "false"]).all():
-        return None
-    return lowered == "true"
+    def _text_column(self, cells: Cells) -> pl.Series:
+        self.notes.dropped_text(cells)
+        self.notes.units(cells)
+        return shortened(cells.text, self.notes.findings)
 
-
-def _dates(text: pl.Series, notes: list[str]) -> pl.Series:
-    """The dates that a column of text holds throughout, else the text."""
-    present = text.drop_nulls()
-    if not len(present) or not present.str.contains(LOOKS_LIKE_A_DATE).all():
-        return text
-    for form in DATES:
-        dates = text.str.to_datetime(form, strict=False, time_unit="us")
-        if dates.null_count() == text.null_count():
-            if form.startswith("%m/%d"):
-                notes.append(month_first_note(text.name))
-            return without_zone(dates)
-    return text
-
-
-def without_zone(dates: pl.Series) -> pl.Series:
-    """Points in time as UTC tells them."""
-    zone = getattr(dates.dtype, "time_zone", None)
-    return dates if zone is None else dates.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    def _is_nearly(self, cells: Cells, read: pl.Series, kind: Literal["number", "date"]) -> bool:
+        """Whether a column is of a kind; either way it is told which cells are not."""
+        unlike = read.is_null() & cells.text.is_not_null()
+        if not unlike.any():
+            return True
+        missing = markers_in(cells.text, unlike)
+        others = unlike & ~missing
+        count, good = int(others.sum()), int(read.count())
+        few = count < good and count <= _NEARLY * cells.present
+        if count:
+            self.strangers[cells.name] = Strangers(kind, few, count, *cells.first(others))
+        if few:
+            self.notes.missing(cells, others if count else missing, f"no {kind}", int(unlike.sum()))
+        elif count < good:
+            why = f"for {count:,} of {cells.present:,} cells are no {kind}"
+            self.notes.text(cells, why, f"for too many cells are no {kind}", lambda: cells.first(others))
+        return few

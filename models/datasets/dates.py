@@ -42,11 +42,11 @@ MONTHS: Final[dict[str, int]] = {
 }
 """Months by their names in small letters: English, German, French, Spanish, Italian."""
 
-_NAMED: Final = r"[A-Za-zäéû]{3,10}"
+_NAMED: Final = r"[A-Za-zäéûÄÉÛ]{3,10}"
 _DAY_NAME: Final = r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun|Mo|Di|Mi|Do|Fr|Sa|So)[a-z]*\.?,? )?"
 _TIME: Final = (
-    r"(?:(?:[T:, ]|, ) ?(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})"
-    r"(?::(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]{1,9}))?)?"
+    r"(?:(?:[T:, ]|, ) ?(?P<hour>[01]?[0-9]|2[0-3]):(?P<minute>[0-5][0-9])"
+    r"(?::(?P<second>[0-5][0-9])(?:[.,](?P<fraction>[0-9]{1,9}))?)?"
     r"(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?"
     r"(?: ?(?P<zone>[Zz]|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?))?)?"
 )
@@ -84,8 +84,7 @@ class DateForm(Frozen):
 
     def moment(self, cell: str) -> datetime | None:
         """A cell as a point in time as UTC tells it, without a zone; None where it is none."""
-        found = _DATE.fullmatch(cell) if len(cell) <= LONGEST else None
-        parts = {} if found is None else {name: part for name, part in found.groupdict().items() if part}
+        parts = date_parts(cell)
         if not parts or not (day := self._day(parts)):
             return None
         try:
@@ -116,6 +115,17 @@ class DateForm(Frozen):
         if len(by_letter["y"]) != len(parts[2]):
             return None
         return full_year(by_letter["y"]), int(by_letter["m"]), int(by_letter["d"])
+
+
+def looks_like_a_date(cell: str) -> bool:
+    """Whether a cell is a date of some form, or a day that no calendar has."""
+    return bool(date_parts(cell))
+
+
+def date_parts(cell: str) -> dict[str, str]:
+    """The groups of `DATE` that a cell has; none where it is no date."""
+    found = _DATE.fullmatch(cell) if len(cell) <= LONGEST else None
+    return {} if found is None else {name: part for name, part in found.groupdict().items() if part}
 
 
 def full_year(written: str) -> int:

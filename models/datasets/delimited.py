@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 
-from models.datasets.columns import check_names, index_of_rows, typed
+from models.datasets.columns import typed_frame
 from models.datasets.dialects import PLAIN
+from models.datasets.frames import TypedFrame
 from models.datasets.idle_rows import without_idle_rows
 from models.datasets.layout import DELIMITERS, Layout, layout
 from models.datasets.limits import ReadLimits
+from models.datasets.names import check_names, index_of_rows, names_rows
 from models.datasets.quoting import read_in_its_dialect
 from models.datasets.records import Records, check_size, read_lines
 from models.datasets.survey import END_OF_TEXT, Survey, survey
@@ -24,15 +25,16 @@ _SAMPLE: Final = 2**20
 _LINE_END: Final = re.compile(rb"[\r\n]")
 
 
-def read(path: Path, limits: ReadLimits, notes: list[str]) -> pl.DataFrame:
+def read(path: Path, limits: ReadLimits, notes: list[str]) -> TypedFrame:
     """The typed columns of a delimited file."""
     records, delimiter = read_text(path, limits, notes)
     names, text = _named(records.names, records.frame, notes)
     check_names(names)
     text.columns = names
+    typed = typed_frame(text, notes, delimiter=delimiter, line_of=lambda row: int(records.lines[row]))
     if delimiter != ",":
         notes.append(f"columns are separated by {DELIMITERS[delimiter]}")
-    return _typed(text, notes, delimiter=delimiter, line_of=lambda row: int(records.lines[row]))
+    return typed
 
 
 def read_text(path: Path, limits: ReadLimits, notes: list[str]) -> tuple[Records, str]:
@@ -48,17 +50,6 @@ def read_text(path: Path, limits: ReadLimits, notes: list[str]) -> tuple[Records
     if not len(records.lines):
         raise DatasetError("the file has column names but no rows")
     return records, found.delimiter
-
-
-def _typed(
-    text: pl.DataFrame,
-    notes: list[str],
-    *,
-    delimiter: str,
-    line_of: Callable[[int], int],  # noqa: ARG001 - for the words about single cells
-) -> pl.DataFrame:
-    """The typed columns; `line_of` gives the line of the file in which a row of `text` begins."""
-    return pl.DataFrame([typed(column, notes, decimal_comma=delimiter != ",") for column in text])
 
 
 def _layout(path: Path) -> Layout:
@@ -92,7 +83,11 @@ def _records(path: Path, found: Layout, looked_over: Survey, limits: ReadLimits)
 
 def _named(names: list[str], text: pl.DataFrame, notes: list[str]) -> tuple[list[str], pl.DataFrame]:
     """Drop columns without a name that hold nothing, or only the numbers of the rows."""
-    dropped = [position for position, name in enumerate(names) if not name and _is_idle(text[:, position])]
+    dropped = [
+        position
+        for position, name in enumerate(names)
+        if not name and _is_idle(text[:, position], leading=not any(names[:position]))
+    ]
     if dropped:
         plural = "s" if len(dropped) > 1 else ""
         notes.append(f"{len(dropped)} column{plural} without a name left out: empty, or row numbers")
@@ -100,5 +95,7 @@ def _named(names: list[str], text: pl.DataFrame, notes: list[str]) -> tuple[list
     return [names[position] for position in kept], text[:, kept]
 
 
-def _is_idle(column: pl.Series) -> bool:
-    return column.null_count() == len(column) or index_of_rows(column.cast(pl.Int64, strict=False))
+def _is_idle(column: pl.Series, *, leading: bool) -> bool:
+    """Whether it is empty or counts the rows; in front of all others, if it numbers them in any order."""
+    numbers = column.cast(pl.Int64, strict=False)
+    return column.null_count() == len(column) or index_of_rows(numbers) or (leading and names_rows(numbers))

@@ -66,6 +66,11 @@ class Description(Frozen):
     notes: list[str]
     """What was made of the file, said so that nobody is surprised."""
 
+    @property
+    def positive_class(self) -> str | None:
+        """Of two classes the later one, which precision, recall, F1 and average precision are of."""
+        return self.classes[1].label if self.classes is not None and len(self.classes) == 2 else None
+
     def column(self, name: str) -> Column | None:
         """The feature of that name."""
         return next((column for column in self.columns if column.name == name), None)

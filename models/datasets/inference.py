@@ -9,7 +9,12 @@ from typing import cast, get_args
 import polars as pl
 
 from models.datasets.description import SHOWN_LEVELS, ClassCount, Column, Description, Kind, Task
-from models.datasets.table import Table, as_array, as_labels
+from models.datasets.distinct import stripped_text
+from models.datasets.findings import counted, some, some_columns
+from models.datasets.frames import Form, TypedFrame
+from models.datasets.labels import labels_of
+from models.datasets.names import is_index, row_remarks, target_remarks
+from models.datasets.table import Table, as_array
 from models.encoding import MAX_LEVELS
 from models.errors import DatasetError
 
@@ -17,27 +22,86 @@ MAX_CLASSES = 1000
 _FEW_VALUES = 20
 
 
-def table(frame: pl.DataFrame, *, target: str | None, task: str | None, notes: list[str]) -> Table:
+def table(
+    frame: TypedFrame | pl.DataFrame, *, target: str | None, task: str | None, notes: list[str]
+) -> Table:
     """Describe a typed frame; rows without a target are dropped, a target that teaches nothing is refused."""
-    name = _target_name(frame.columns, target)
-    labelled = frame.filter(frame[name].is_not_null())
-    if len(labelled) < len(frame):
-        notes = [*notes, f"{_count(len(frame) - len(labelled), 'row')} without a target left out"]
+    read = TypedFrame(frame) if isinstance(frame, pl.DataFrame) else frame
+    kept, left_out = _without_index(read, target)
+    name = _target_name(kept.columns, target)
+    _no_strangers(kept[name], read, task)
+    written = None if read.text is None else stripped_text(read.text[name])
+    # Whatever else the file's text was needed for is done, and it is as large as the table.
+    read.text = None
+    present = kept[name].is_not_null()
+    labelled = kept.filter(present)
+    notes = [*notes, *left_out, *_unlabelled(present, written)]
     if not len(labelled):
         raise DatasetError(f"the target column {name!r} has no value in any row", pointer="/target")
     chosen, reason = _task(labelled[name], task)
-    columns = [_column(series) for series in labelled.drop(name)]
-    classes = _classes(labelled[name]) if chosen == "classification" else None
+    columns = [_column(series, read.written.get(series.name)) for series in labelled.drop(name)]
+    described = _column(labelled[name], read.written.get(name))
+    classes = None
+    if chosen == "classification":
+        labels, doubt = labels_of(labelled[name], None if written is None else written.filter(present))
+        classes, notes = _classes(labelled[name], labels), [*notes, *doubt]
+    remarks = [*_remarks(columns, len(labelled)), *row_remarks(labelled.drop(name))]
+    if target is None:
+        remarks += target_remarks(labelled[name], chosen)
     description = Description(
         rows=len(labelled),
         columns=columns,
-        target=_column(labelled[name]),
+        target=described,
         task=chosen,
         task_reason=reason,
         classes=classes,
-        notes=[*notes, *_remarks(columns, len(labelled)), *_class_remarks(classes)],
+        notes=[*notes, *remarks, *_class_remarks(classes)],
     )
     return Table(labelled, description)
+
+
+def _without_index(read: TypedFrame, target: str | None) -> tuple[pl.DataFrame, list[str]]:
+    """The frame without the rows' numbers that programs write into it, unless they are asked for."""
+    frame = read.frame
+    index = [
+        column.name
+        for column in frame
+        if column.name != target and (column.name in read.index or is_index(column))
+    ]
+    if not index or frame.width - len(index) < 2:
+        return frame, []
+    said = "the index that pandas wrote" if len(index) == 1 else "the indexes that pandas wrote"
+    return frame.drop(index), [f"{some_columns(index)} left out: {said}"]
+
+
+def _no_strangers(target: pl.Series, read: TypedFrame, task: str | None) -> None:
+    """Refuse a target of which most cells are numbers or dates and some are not, unless it is classes."""
+    found = read.strangers.get(target.name)
+    if found is None or (task == "classification" and not found.few):
+        return
+    if not found.few and target.n_unique() <= _FEW_VALUES:
+        return
+    are = "is" if found.count == 1 else "are"
+    raise DatasetError(
+        f"the target column {target.name!r} holds {found.kind}s, but {counted(found.count, 'cell')} {are} no "
+        f"{found.kind}: {found.cell!r} in line {read.line_of(found.row)}",
+        suggestion=f"write {found.kind}s there, or leave the cells empty; name classes by words",
+        pointer="/target",
+    )
+
+
+def _unlabelled(present: pl.Series, written: pl.Series | None) -> list[str]:
+    """How many rows have no target, and what they say instead."""
+    missing = int((~present).sum())
+    if not missing:
+        return []
+    said = f"{counted(missing, 'row')} without a target left out"
+    cells = None if written is None else written.filter(~present)
+    if cells is None or not len(cells := cells.filter((cells != "").fill_null(False))):
+        return [said]
+    usual = cells.value_counts(name="rows").sort("rows", cells.name, descending=[True, False]).head(3)
+    each = [f"{count} say{'s' if count == 1 else ''} {cell[:40]!r}" for cell, count in usual.iter_rows()]
+    return [f"{said}: {', '.join(each)}"]
 
 
 def kind_of(series: pl.Series) -> Kind:
@@ -120,14 +184,13 @@ def _learnable(target: pl.Series, task: Task) -> None:
         )
 
 
-def _classes(target: pl.Series) -> list[ClassCount]:
+def _classes(target: pl.Series, labels: list[str]) -> list[ClassCount]:
     """Classes by size where they are numbers, by alphabet where they are text, false before true."""
-    counts = target.value_counts(name="rows").sort(target.name)
-    labels = as_labels(counts[target.name])
-    return [ClassCount(label=label, count=rows) for label, rows in zip(labels, counts["rows"], strict=True)]
+    counts = target.value_counts(name="rows").sort(target.name)["rows"]
+    return [ClassCount(label=label, count=rows) for label, rows in zip(labels, counts, strict=True)]
 
 
-def _column(series: pl.Series) -> Column:
+def _column(series: pl.Series, written: Form | None) -> Column:
     kind, present = kind_of(series), series.drop_nulls()
     distinct = present.n_unique()
     numbers = as_array(present, kind) if kind in ("numeric", "datetime") and len(present) else None
@@ -140,6 +203,7 @@ def _column(series: pl.Series) -> Column:
         levels=present.unique().sort().head(SHOWN_LEVELS).to_list() if kind == "categorical" else None,
         minimum=None if numbers is None else float(numbers.min()),
         maximum=None if numbers is None else float(numbers.max()),
+        written=written,
     )
 
 
@@ -158,23 +222,18 @@ def _remarks(columns: list[Column], rows: int) -> list[str]:
         (unique, "different in every row: as a category it says nothing that carries over to new rows"),
         (many, f"text with more than {MAX_LEVELS} levels: the rarest share one column"),
     ]
-    return [f"{_named(found)}: {remark}" for found, remark in findings if found]
+    return [f"{some_columns([one.name for one in found])}: {remark}" for found, remark in findings if found]
 
 
 def _class_remarks(classes: list[ClassCount] | None) -> list[str]:
-    single = [repr(one.label) for one in classes or [] if one.count == 1]
-    if not single:
-        return []
-    return [f"class {_some(single)}: a single row, which can be in only one of training, validation and test"]
-
-
-def _named(columns: list[Column]) -> str:
-    return ("column " if len(columns) == 1 else "columns ") + _some([repr(column.name) for column in columns])
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    remarks = []
+    if single := [repr(one.label) for one in classes or [] if one.count == 1]:
+        remarks.append(
+            f"class {some(single)}: a single row, which can be in only one of training, validation and test"
+        )
+    if classes is not None and len(classes) == 2:
+        remarks.append(
+            f"{classes[1].label!r} is the positive class: "
+            "precision, recall, F1 and average precision are of it"
+        )
+    return remarks

@@ -17,8 +17,13 @@ import polars as pl
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from models.datasets.columns import finite, typed
+from models.datasets.columns import typed_frame
+from models.datasets.description import TextForm
+from models.datasets.distinct import without_missing
+from models.datasets.findings import Findings
+from models.datasets.frames import TypedFrame
 from models.datasets.limits import ReadLimits
+from models.datasets.values import finite, note_large, verbatim
 from models.errors import DatasetError
 
 _DAMAGED = (
@@ -36,7 +41,7 @@ _ENCRYPTED = 0x1
 _HOW = "write it by numpy.savez_compressed(path, X=X, y=y)"
 
 
-def read(path: Path, limits: ReadLimits, notes: list[str]) -> pl.DataFrame:
+def read(path: Path, limits: ReadLimits, notes: list[str]) -> TypedFrame:
     """The columns x0, x1, … of X, then y."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -53,8 +58,12 @@ def read(path: Path, limits: ReadLimits, notes: list[str]) -> pl.DataFrame:
         raise DatasetError(
             f"X is {x.shape}; at most {limits.max_rows:,} rows and {limits.max_columns:,} columns are read"
         )
-    columns = [_column(f"x{position}", x[:, position], notes) for position in range(x.shape[1])]
-    return pl.DataFrame([*columns, _column("y", y.reshape(-1), notes)])
+    findings = Findings()
+    columns = [_column(f"x{position}", x[:, position], findings) for position in range(x.shape[1])]
+    frame = pl.DataFrame([*columns, _column("y", y.reshape(-1), findings)])
+    notes += findings.notes()
+    written = {name: TextForm(verbatim=True) for name, kind in frame.schema.items() if kind == pl.String}
+    return TypedFrame(frame, dict(written))
 
 
 def _members(archive: zipfile.ZipFile, limits: ReadLimits) -> dict[str, zipfile.ZipInfo]:
@@ -125,10 +134,25 @@ def _table_shaped(x: NDArray[Any], notes: list[str]) -> NDArray[Any]:
     return x.reshape(len(x), -1)
 
 
-def _column(name: str, values: NDArray[Any], notes: list[str]) -> pl.Series:
+def _column(name: str, values: NDArray[Any], findings: Findings) -> pl.Series:
     if values.dtype.kind == "U":
-        return typed(pl.Series(name, values.tolist(), pl.String), notes)
+        return _text(pl.Series(name, values.tolist(), pl.String), findings)
     if values.dtype.kind == "b":
         return pl.Series(name, values)
-    whole = values.dtype.kind in "iu" and values.dtype != np.uint64
-    return finite(pl.Series(name, values.astype(np.int64 if whole else np.float64)), notes)
+    column = pl.Series(name, values)
+    if values.dtype.kind == "f":
+        return finite(column.cast(pl.Float64), findings)
+    note_large(column, findings)
+    whole = column.cast(pl.Int64, strict=False)
+    return column.cast(pl.Float64) if whole.null_count() else whole
+
+
+def _text(text: pl.Series, findings: Findings) -> pl.Series:
+    """NumPy writes what stands beside text as text: numbers, truths and dates are such where all are."""
+    typed = typed_frame(text.to_frame(), [], delimiter=",", line_of=lambda row: row)
+    column = typed.frame[text.name]
+    plain = not typed.written and column.null_count() == without_missing(text).null_count()
+    if not plain or column.dtype == pl.String or len(column) != len(text):
+        return verbatim(text, findings)
+    note_large(column, findings)
+    return finite(column, findings)

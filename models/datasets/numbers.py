@@ -129,6 +129,12 @@ def canonical_unit(unit: str | None) -> str | None:
     return _SAME_UNIT.get(name, name) or None
 
 
+def unit_beside(cell: str) -> str | None:
+    """The unit beside a number of whatever form, "" for none; None where the cell is no number."""
+    found = _compiled(ANY_BODY).fullmatch(plain_marks(cell)) if len(cell) <= LONGEST else None
+    return None if found is None else (found["prefix"] or found["suffix"] or "")
+
+
 _TRANSLATION: Final = str.maketrans(LOOKALIKES)
 _SPACES: Final = re.compile(SPACES)
 

@@ -6,29 +6,28 @@ from pathlib import Path
 
 import polars as pl
 
-from models.datasets.columns import (
-    check_names,
-    finite,
-    index_of_rows,
-    shortened,
-    without_missing,
-    without_zone,
-)
+from models.datasets.arrow import categories, index_columns
+from models.datasets.date_columns import without_zone
+from models.datasets.description import TextForm
+from models.datasets.findings import Findings
+from models.datasets.frames import TypedFrame
 from models.datasets.limits import ReadLimits
+from models.datasets.names import check_names
+from models.datasets.table import as_labels
+from models.datasets.values import finite, note_large, verbatim
 from models.errors import DatasetError
 
-_INDEX = "__index_level_0__"
-_BEYOND_INT64 = (pl.UInt64, pl.Int128)
 _MICROSECONDS = 1e6
 _NANOSECONDS = 1e9
 
 
-def read(path: Path, limits: ReadLimits, notes: list[str]) -> pl.DataFrame:
+def read(path: Path, limits: ReadLimits, notes: list[str]) -> TypedFrame:
     """The columns of a Parquet file."""
     try:
         schema = pl.read_parquet_schema(path)
         _affordable(path, schema, limits)
         frame = pl.read_parquet(path, glob=False, n_rows=limits.max_rows)
+        metadata = pl.read_parquet_metadata(path)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise DatasetError("the Parquet file is damaged", suggestion="write it again") from error
     # The footer may lie about sizes, so what came out is measured too.
@@ -36,7 +35,11 @@ def read(path: Path, limits: ReadLimits, notes: list[str]) -> pl.DataFrame:
         raise DatasetError(f"the file unpacks to more than {limits.max_expanded_bytes:,} bytes")
     if frame.is_empty():
         raise DatasetError("the file has columns but no rows")
-    return _without_index(pl.DataFrame([_plain(column, notes) for column in frame]), notes)
+    findings, named = Findings(), categories(metadata)
+    typed = pl.DataFrame([_plain(column, findings, category=column.name in named) for column in frame])
+    notes += findings.notes()
+    written = {name: TextForm(verbatim=True) for name, kind in typed.schema.items() if kind == pl.String}
+    return TypedFrame(typed, dict(written), index=index_columns(metadata))
 
 
 def _affordable(path: Path, schema: dict[str, pl.DataType], limits: ReadLimits) -> None:
@@ -58,7 +61,7 @@ def _affordable(path: Path, schema: dict[str, pl.DataType], limits: ReadLimits) 
         )
 
 
-def _plain(column: pl.Series, notes: list[str]) -> pl.Series:
+def _plain(column: pl.Series, findings: Findings, *, category: bool) -> pl.Series:
     """The column as one of few types: whole and other numbers, booleans, points in time, text."""
     kind = column.dtype
     if kind == pl.Null or kind.is_decimal():
@@ -70,14 +73,13 @@ def _plain(column: pl.Series, notes: list[str]) -> pl.Series:
     if kind == pl.Date or kind == pl.Datetime:
         return without_zone(column.cast(pl.Datetime("us", getattr(kind, "time_zone", None))))
     if kind in (pl.String, pl.Categorical, pl.Enum):
-        return shortened(without_missing(column.cast(pl.String)), notes)
-    if kind.is_float() or kind in _BEYOND_INT64:
-        return finite(column.cast(pl.Float64), notes)
-    return column if kind == pl.Boolean else column.cast(pl.Int64)
-
-
-def _without_index(frame: pl.DataFrame, notes: list[str]) -> pl.DataFrame:
-    if _INDEX in frame.columns and index_of_rows(frame[_INDEX]):
-        notes.append("pandas' numbers of the rows are left out")
-        return frame.drop(_INDEX)
-    return frame
+        return verbatim(column.cast(pl.String), findings)
+    if category:
+        return as_labels(column)
+    if kind.is_float():
+        return finite(column.cast(pl.Float64), findings)
+    if kind == pl.Boolean:
+        return column
+    note_large(column, findings)
+    whole = column.cast(pl.Int64, strict=False)
+    return whole if whole.null_count() == column.null_count() else column.cast(pl.Float64)

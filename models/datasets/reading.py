@@ -10,15 +10,14 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-import polars as pl
-
 from models.datasets import delimited, inference, npz, parquet
 from models.datasets.foreign import START_BYTES, refuse_foreign
+from models.datasets.frames import TypedFrame
 from models.datasets.limits import ReadLimits
 from models.datasets.table import Table
 from models.errors import DatasetError
 
-_Reader = Callable[[Path, ReadLimits, list[str]], pl.DataFrame]
+_Reader = Callable[[Path, ReadLimits, list[str]], TypedFrame]
 
 _CHUNK = 2**20
 
@@ -41,7 +40,7 @@ def read(path: Path, *, filename: str, target: str | None, task: str | None, lim
     return inference.table(frame, target=target, task=task, notes=notes)
 
 
-def _frame(path: Path, filename: str, limits: ReadLimits, notes: list[str]) -> pl.DataFrame:
+def _frame(path: Path, filename: str, limits: ReadLimits, notes: list[str]) -> TypedFrame:
     with path.open("rb") as file:
         start = file.read(START_BYTES)
     if not start:
@@ -68,7 +67,7 @@ def _name_agrees(filename: str, found: str) -> None:
         )
 
 
-def _gzipped(path: Path, limits: ReadLimits, notes: list[str]) -> pl.DataFrame:
+def _gzipped(path: Path, limits: ReadLimits, notes: list[str]) -> TypedFrame:
     """Unpack beside the file, no further than the limits allow, and read the text."""
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         unpacked = Path(folder, "unpacked.csv")
@@ -97,7 +96,7 @@ def _unpack(path: Path, unpacked: Path, limits: ReadLimits) -> None:
         raise DatasetError("the gzip file is damaged or cut off", suggestion="pack it again") from error
 
 
-def _zipped(path: Path, limits: ReadLimits, notes: list[str]) -> pl.DataFrame:
+def _zipped(path: Path, limits: ReadLimits, notes: list[str]) -> TypedFrame:
     """NumPy's archives and Excel's workbooks are both zip files."""
     try:
         with zipfile.ZipFile(path) as archive:

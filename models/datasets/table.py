@@ -44,8 +44,11 @@ class Table:
         series = self.frame[self.description.target.name]
         if self.description.classes is None:
             return as_array(series, self.description.target.kind)
-        index = {one.label: position for position, one in enumerate(self.description.classes)}
-        return as_labels(series).replace_strict(index, return_dtype=pl.Int64).to_numpy()
+        if series.dtype == pl.String:
+            index = {one.label: position for position, one in enumerate(self.description.classes)}
+            return series.replace_strict(index, return_dtype=pl.Int64).to_numpy()
+        # Labels are as the file writes them; classes are numbered by the values they stand for.
+        return (series.rank("dense").cast(pl.Int64) - 1).to_numpy()
 
     def head(self, limit: int) -> list[dict[str, Any]]:
         """The first rows as plain JSON values; dates in ISO 8601."""
