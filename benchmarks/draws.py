@@ -14,8 +14,8 @@ from models.spec import JobSpec
 from tests.models.building import table
 
 SEED = 20_261_130
-TRAINED_ROWS = (60, 100, 200, 400, 800)
-VALIDATION_ROWS = (50, 200, 400, 800, 1_600)
+TRAINED_ROWS = (40, 80, 160, 500, 1_000)
+VALIDATION_ROWS = (200, 400, 800, 1_600)
 """Either is drawn by itself: few rows to learn from make a gap, and few to look at hide one."""
 SHAPES = ([], [8], [16], [32], [64], [64], [32, 16], [64, 32], [64, 64])
 ACTIVATIONS = ("relu", "relu", "relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid")
@@ -57,7 +57,7 @@ def _settings(random: np.random.Generator) -> dict[str, Any]:
         "network": {"hidden": hidden, "activation": _one(random, *ACTIVATIONS)},
         "regularization": _cocktail(random, hidden, exact=exact),
         "optimizer": {"kind": "fista"} if exact else _optimizer(random),
-        "training": {"max_epochs": 500, "seed": 0} if exact else _training(random),
+        "training": {"max_epochs": 300, "seed": 0} if exact else _training(random),
     }
 
 
@@ -100,8 +100,8 @@ def _optimizer(random: np.random.Generator) -> dict[str, Any]:
 def _training(random: np.random.Generator) -> dict[str, Any]:
     few = random.random() < 0.08
     return {
-        "max_epochs": int(random.integers(2, 9) if few else random.integers(20, 151)),
-        "batch_size": _one(random, 8, 16, 32, 32, 64, 128),
+        "max_epochs": int(random.integers(2, 9) if few else random.integers(15, 101)),
+        "batch_size": _one(random, 8, 16, 32, 32, 64),
         "seed": _seed(random),
     }
 

@@ -24,10 +24,9 @@ from models.spec import JobSpec
 from models.tensors import write
 from models.trained import About, opened
 
-
 LISTENED_TO = 1_024
-"""Rows, evenly spread, that tell which units are silent: one that answers differently to one row in two hundred
-is missed once in 150 times."""
+"""Rows at least, evenly spread, that tell which units are silent: one that answers differently to one row in
+two hundred is missed once in 150 times."""
 
 
 @dataclass(frozen=True, slots=True)
