@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from pydantic import ValidationError
+
 from api import plans
 from api.errors import NoDiagnosisError
 from api.schemas import description_of
@@ -15,7 +17,7 @@ from models import cost
 from models.defaults import complete
 from models.diagnosis import Case, Diagnosis, Suggestion, diagnose
 from models.diagnosis.patches import merged
-from models.errors import TooExpensiveError
+from models.errors import SpecError, TooExpensiveError
 from models.spec import JobSpec
 from store import curves, datasets, weights
 from store.errors import NotFound
@@ -34,7 +36,12 @@ def diagnosis_of(tx: Connection, job: Job, settings: Settings) -> Diagnosis:
 
     Costs one read of some series from packed columns: a few hundredths of a second for 100,000 epochs.
     """
-    spec = JobSpec.model_validate(job.spec)
+    try:
+        spec = JobSpec.model_validate(job.spec)
+    except ValidationError as error:
+        # Stored by an earlier version that let through what is refused now; nothing came of it either.
+        why = "the spec of this job is not one that is accepted today, so nothing can be said of it"
+        raise NoDiagnosisError(why) from error
     packed = curves.packed(tx, job.id, series=[*_LOOKED_AT, *_monitored(spec)])
     if not packed.length:
         raise NoDiagnosisError(_why_none(job))
@@ -54,11 +61,11 @@ def diagnosis_of(tx: Connection, job: Job, settings: Settings) -> Diagnosis:
 def _is_affordable(case: Case, suggestion: Suggestion, settings: Settings) -> bool:
     if case.description is None:
         return True
-    changed = JobSpec.model_validate(merged(case.spec.model_dump(mode="json"), suggestion.patch))
-    spec = complete(changed, case.description).spec
     try:
+        changed = JobSpec.model_validate(merged(case.spec.model_dump(mode="json"), suggestion.patch))
+        spec = complete(changed, case.description).spec
         plans.affordable(cost.estimate(spec, case.description), spec, settings)
-    except TooExpensiveError:
+    except (SpecError, TooExpensiveError, ValidationError):
         return False
     return True
 

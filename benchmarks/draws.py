@@ -39,7 +39,7 @@ class Draw:
 
 
 def draw(number: int) -> Draw:
-    """The same number, the same job. Both parities have every kind of world equally often."""
+    """The same number, the same job; of each twenty in a row two have the same kind of world."""
     random = np.random.default_rng([SEED, number])
     kind = list(WORLDS)[number // 2 % len(WORLDS)]
     world = WORLDS[kind](random)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from models.diagnosis.case import Case
 from models.diagnosis.symptoms import Symptoms
 from models.diagnosis.verdicts import (
-    SIGNIFICANT,
+    SEEN_ERRORS,
+    SEEN_GAP,
     has_strong_decay,
     is_pulled_back,
     may_be_overfitting,
@@ -82,7 +83,8 @@ def _unsure(found: Symptoms) -> str:
     sure = f"a gap of {number(found.gap / found.gap_error)} standard errors may be chance"
     if not found.validation_rows:
         return f"{sure}: there are too few validation rows to tell"
-    enough = math.ceil(found.validation_rows * (SIGNIFICANT * found.gap_error / found.gap) ** 2)
+    clear = found.gap - SEEN_GAP * found.baseline
+    enough = math.ceil(found.validation_rows * (SEEN_ERRORS * found.gap_error / clear) ** 2)
     return f"{sure}: some {enough:,} validation rows could tell, and there are {found.validation_rows:,}"
 
 

@@ -17,7 +17,14 @@ from models.diagnosis import pace, restraint
 from models.diagnosis.case import Case
 from models.diagnosis.patches import Patch, Proposed, merged
 from models.diagnosis.symptoms import Symptoms
-from models.diagnosis.verdicts import Verdict, has_risen, has_strong_decay, is_falling, is_unfinished
+from models.diagnosis.verdicts import (
+    Verdict,
+    has_risen,
+    has_strong_decay,
+    is_falling,
+    is_unfinished,
+    odd_rate,
+)
 from models.errors import SpecError
 from models.spec import JobSpec
 
@@ -40,8 +47,16 @@ class Suggestion:
 def suggestions(verdict: Verdict, found: Symptoms) -> list[Suggestion]:
     """At most five, the most promising first."""
     proposed = (remedy(found) for remedy in _remedies(verdict, found))
-    told = [Suggestion(*each) for each in proposed if each is not None]
-    return [each for each in told if _is_a_change(found.case, each.patch)][:MOST]
+    told: list[Suggestion] = []
+    for each in proposed:
+        # Two remedies may come to the same, each for a reason of its own.
+        if (
+            each is not None
+            and each[2] not in [one.patch for one in told]
+            and _is_a_change(found.case, each[2])
+        ):
+            told.append(Suggestion(*each))
+    return told[:MOST]
 
 
 def _is_a_change(case: Case, patch: Patch) -> bool:
@@ -100,6 +115,8 @@ def _remedies(verdict: Verdict, found: Symptoms) -> Iterator[Remedy]:
     chosen = _BY_VERDICT[verdict]
     if verdict == "overfitting" and is_unfinished(found):
         chosen = (pace.more_epochs, *chosen)
+    if verdict == "overfitting" and odd_rate(found.case.spec) > 0:
+        chosen = (pace.mend_rate, *chosen)
     if verdict == "good_fit" and not has_risen(found):
         chosen = ()
     if verdict == "over_regularized" and has_strong_decay(found.case.spec):

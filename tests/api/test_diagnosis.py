@@ -6,24 +6,26 @@ import json
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from starlette.testclient import TestClient
 
 from models.diagnosis import VERDICTS
 from models.diagnosis.patches import merged
+from store.tables import jobs
 from tests.api.acting import Worker, problem, submit
 
 EPOCHS = 40
 RISING = {
     "objective": [1.1 * 0.8**epoch for epoch in range(EPOCHS)],
     "train_loss": [1.0 * 0.8**epoch for epoch in range(EPOCHS)],
-    "val_loss": [1.0 * 0.8**epoch if epoch < 5 else 0.4 + 0.03 * (epoch - 5) for epoch in range(EPOCHS)],
+    "val_loss": [1.0 * 0.8**epoch if epoch < 3 else 0.6 + 0.03 * abs(epoch - 5) for epoch in range(EPOCHS)],
 }
 RESULT = {
     "best_epoch": 6,
     "restored_epoch": 6,
     "last_epoch": EPOCHS,
-    "train": {"loss": 0.33},
-    "validation": {"loss": 0.4},
+    "train": {"loss": 0.33, "loss_se": 0.02},
+    "validation": {"loss": 0.6, "loss_se": 0.05},
     "test": None,
 }
 SPEC: dict[str, Any] = {"network": {"hidden": [16]}, "regularization": {}, "training": {"max_epochs": EPOCHS}}
@@ -45,7 +47,7 @@ def test_a_finished_job_has_its_verdict_with_the_evidence(client: TestClient, ov
     assert (answer["status"], answer["epochs"]) == ("succeeded", EPOCHS)
     assert "epoch 6" in answer["summary"]
     evidence = {each["name"]: each for each in answer["evidence"]}
-    assert evidence["gap"]["value"] == pytest.approx(0.07)
+    assert evidence["gap"]["value"] == pytest.approx(0.27)
     assert evidence["inputs_dropped"]["value"] == 1
     assert evidence["validation_rows"]["value"] == 30
 
@@ -53,7 +55,7 @@ def test_a_finished_job_has_its_verdict_with_the_evidence(client: TestClient, ov
 def test_every_suggestion_may_be_sent_as_it_stands(client: TestClient, overfitted: str) -> None:
     spec = client.get(f"/v1/jobs/{overfitted}").json()["spec"]
     suggestions = client.get(f"/v1/jobs/{overfitted}/diagnosis").json()["suggestions"]
-    assert [each["technique"] for each in suggestions] == ["early_stopping", "dropout", "l2"]
+    assert [each["technique"] for each in suggestions] == ["l2", "dropout", "early_stopping"]
     for suggestion in suggestions:
         answer = client.post("/v1/jobs/validate", json=merged(spec, suggestion["patch"]))
         assert answer.status_code == 200, answer.text
@@ -114,3 +116,15 @@ def test_the_schema_names_every_verdict(client: TestClient) -> None:
     assert tuple(schemas["DiagnosisAnswer"]["properties"]["verdict"]["enum"]) == VERDICTS
     told = json.dumps(schemas["DiagnosisAnswer"])
     assert all(f"`{verdict}`" in told for verdict in VERDICTS)
+
+
+def test_a_spec_that_is_refused_today_is_no_fault(client: TestClient, worker: Worker) -> None:
+    """Earlier versions stored splits that leave no rows to train on; such a job has nothing to show."""
+    job = worker.begin(submit(client, **SPEC)["id"])
+    worker.record(job, {name: values[:4] for name, values in RISING.items()})
+    left_empty = {**job.spec, "split": {**job.spec["split"], "validation": 0.8, "test": 0.2}}
+    with worker.database.writing() as tx:
+        tx.execute(update(jobs).where(jobs.c.id == job.id).values(spec=left_empty))
+    document = problem(client.get(f"/v1/jobs/{job.id}/diagnosis"), 404)
+    assert document["type"].endswith("#no-diagnosis")
+    assert "spec" in document["detail"]
