@@ -97,21 +97,26 @@ class Judged:
 
     @property
     def end(self) -> float:
-        return float(np.median(self.losses[-max(len(self.losses) // 10, 3) :]))
+        return float(np.median(self.losses[-max(len(self.losses) // 10, 1) :]))
 
     @property
     def ran_away(self) -> bool:
-        """No finite number, or three times what it had been and began with, or thirty times the latter."""
+        """No finite number, or three times what it had been and began with, or thirty times the latter.
+
+        Or a thousand times that at some epoch, and little learned since.
+        """
         if self.told["stop_reason"] == "diverged" or not np.isfinite(self.losses).all():
             return True
-        return self.end > min(3 * max(self.beginning, self.losses.min()), 30 * self.beginning)
+        most = min(3 * max(self.beginning, self.losses.min()), 30 * self.beginning)
+        is_lost = self.losses.max() > 1_000 * self.beginning and self.end > 0.75 * self.baseline
+        return bool(self.end > most or is_lost)
 
     @property
     def is_unstable(self) -> bool:
         """Which epoch is best is luck: by the loss of every epoch on 2,000 fresh rows, or by train_loss."""
         if self.ran_away or self.case.is_exact:
             return False
-        trace, half = np.array(self.told["trace"]), len(self.losses) // 2
+        trace, half = np.array(self.told["trace"]), (len(self.losses) + 1) // 2
         bends, level = np.diff(trace[half:], 2), float(np.median(trace[half:]))
         moves = math.sqrt(float(np.mean(bends**2)) / 6) if len(bends) else 0.0
         before = np.minimum.accumulate(self.losses)[:-1]

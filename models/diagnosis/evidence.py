@@ -11,6 +11,7 @@ from models.diagnosis.symptoms import Symptoms
 from models.diagnosis.verdicts import (
     SEEN_ERRORS,
     SEEN_GAP,
+    SIGNIFICANT,
     has_strong_decay,
     is_pulled_back,
     may_be_overfitting,
@@ -84,7 +85,8 @@ def _unsure(found: Symptoms) -> str:
     if not found.validation_rows:
         return f"{sure}: there are too few validation rows to tell"
     clear = found.gap - SEEN_GAP * found.baseline
-    enough = math.ceil(found.validation_rows * (SEEN_ERRORS * found.gap_error / clear) ** 2)
+    too_large = max(SEEN_ERRORS * found.gap_error / clear, SIGNIFICANT * found.gap_error / found.gap)
+    enough = math.ceil(found.validation_rows * too_large**2)
     return f"{sure}: some {enough:,} validation rows could tell, and there are {found.validation_rows:,}"
 
 

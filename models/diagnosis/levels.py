@@ -21,9 +21,9 @@ LEAST_END = 5
 """Epochs that a level is made of at least: a median of five varies half as much as its parts."""
 LEAST_TAIL = 6
 """Two times three epochs: a median of three outvotes one that is wild."""
-TYPICAL, UNUSUAL = 0.5, 0.75
-"""Which quantile of an epoch's bends is taken for its noise: the median, or the upper quartile."""
-NORMAL = {TYPICAL: 1.4826, UNUSUAL: 0.8693}
+TYPICAL, UNUSUAL = 0.5, 0.9
+"""Which quantile of an epoch's bends is taken for its noise: the median, or what one in ten exceeds."""
+NORMAL = {TYPICAL: 1.4826, UNUSUAL: 0.6080}
 """From that quantile of the absolute values of normal noise to its standard deviation: 1/Φ⁻¹((1 + q)/2)."""
 
 

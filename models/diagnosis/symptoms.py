@@ -75,7 +75,7 @@ class Symptoms:
     noise: float
     """Its standard deviation from epoch to epoch, its trend and the first quarter aside."""
     unrest: float
-    """The same of its second half, by the quarter of the epochs that jump most."""
+    """The same of its second half, by the tenth of the epochs that jump most."""
     surge: float
     """By how much train_loss went above what it had been, in the second half of the epochs."""
     before: float

@@ -306,8 +306,8 @@ def test_a_gap_that_may_be_chance_is_no_praise() -> None:
     assert "120 rows cannot tell from chance" in unsure.summary
     told = {each.name: each for each in unsure.evidence}
     assert told["gap_in_errors"].value == pytest.approx(1.0)
-    # Three quarters of the error below the gap less 9 % of ln 2: 120 · (0.75 · 0.15/(0.15 − 0.0624))² rows.
-    assert "some 198 validation rows could tell" in told["gap_in_errors"].detail
+    # Two errors below the gap: 120 · (2 · 0.15/0.15)² rows.
+    assert "some 480 validation rows could tell" in told["gap_in_errors"].detail
     assert "gap_in_errors" not in {each.name for each in sure.evidence}
 
 
