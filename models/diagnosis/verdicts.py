@@ -55,7 +55,7 @@ SEEN_GAP, SEEN_ERRORS = 0.09, 0.75
 baseline. Below the tenth, since the val_loss of the best of many epochs flatters. On 500 jobs drawn at random
 (`./run bench diagnosis`) this has a precision of 0.97 at a recall of 0.85; the tenth alone 0.93 at 0.91."""
 SIGNIFICANT = 2.0
-"""Standard errors (95 %) that a gap has at least, however large: of some sixty validation rows a few decide."""
+"""Standard errors (95 %) that a gap has at least: of some sixty validation rows a few decide."""
 LASTING = 3.0
 """Standard errors that a level must have moved by: the lowest of many levels is low by luck as well."""
 OVERFITTING_RISE = 0.1
