@@ -72,11 +72,11 @@ def _data_problems(job: Job) -> list[Evidence]:
 def _is_affordable(case: Case, suggestion: Suggestion, settings: Settings) -> bool:
     if case.description is None:
         return True
-    changed = JobSpec.model_validate(merged(case.spec.model_dump(mode="json"), suggestion.patch))
-    spec = complete(changed, case.description).spec
     try:
+        changed = JobSpec.model_validate(merged(case.spec.model_dump(mode="json"), suggestion.patch))
+        spec = complete(changed, case.description).spec
         plans.affordable(cost.estimate(spec, case.description), spec, settings)
-    except SpecError:
+    except (SpecError, ValidationError):
         return False
     return True
 

@@ -100,20 +100,25 @@ class Data:
 
 
 def evaluate(
-    network: StackedNetwork, splits: Splits, metrics: list[str]
+    network: StackedNetwork, splits: Splits, metrics: list[str], *, with_errors: bool = False
 ) -> Generator[list[Any], None, dict[str, dict[str, Tensor]]]:
-    """Each split's `loss` and metrics by name, (K,) each; yields an empty list between chunks of rows."""
+    """Each split's `loss` and metrics by name, (K,) each; yields an empty list between chunks of rows.
+
+    `with_errors` adds `loss_se`, the standard error of the loss, where a split has two rows and more.
+    """
     outputs = []
     for start in range(0, len(splits.x), CHUNK_ROWS):
         if start:
             yield []
         with torch.inference_mode():
             outputs.append(network.evaluate(splits.x[start : start + CHUNK_ROWS]))
-    return _measured(splits, outputs, metrics)
+    return _measured(splits, outputs, metrics, with_errors)
 
 
 @torch.inference_mode()
-def _measured(splits: Splits, parts: list[Tensor], metrics: list[str]) -> dict[str, dict[str, Tensor]]:
+def _measured(
+    splits: Splits, parts: list[Tensor], metrics: list[str], with_errors: bool
+) -> dict[str, dict[str, Tensor]]:
     outputs = torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
     losses = splits.readout.losses(outputs, splits.targets).double()
     predictions = splits.readout.predictions(outputs)
@@ -122,7 +127,19 @@ def _measured(splits: Splits, parts: list[Tensor], metrics: list[str]) -> dict[s
         own, truth = predictions.of(span), splits.truths[name]
         measured[name] = {"loss": losses[..., span].mean(-1)}
         measured[name] |= {metric: METRICS[metric].function(truth, own) for metric in metrics}
+        if with_errors and len(truth) > 1:
+            measured[name]["loss_se"] = _standard_error(losses[..., span])
     return measured
+
+
+def _standard_error(losses: Tensor) -> Tensor:
+    """Of the mean over the rows, (K, n) → (K,): s/√n with s² = Σ (loss − mean)²/(n − 1).
+
+    By the same sums as the mean is, so that a network has the same number alone and in a stack.
+    """
+    rows = losses.shape[-1]
+    off = losses - losses.mean(-1, keepdim=True)
+    return (off.square().mean(-1) / (rows - 1)).sqrt()
 
 
 def drained(work: Generator[object, None, _T]) -> _T:

@@ -262,7 +262,10 @@ class Stack:
     # ── what came of it ─────────────────────────────────────────────────────────────────────────────────────
 
     def results(self, training: Training) -> dict[str, dict[str, float] | None]:
-        """A training's loss and metrics on every split at the weights it holds; the test is touched here."""
+        """Loss, metrics and the loss's standard error on every split at the weights that a training holds.
+
+        The test is touched here.
+        """
         index = self.seats.index(training)
         found = self._results or self._recomputed()
         if not self.members:  # They hold what they will hold: once is enough for all of them.
@@ -272,7 +275,9 @@ class Stack:
     def _recomputed(self) -> list[dict[str, dict[str, float] | None]]:
         measured: dict[str, list[dict[str, float]]] = {}
         for splits in filter(None, (self.data.watched, self.data.test)):
-            tensors = drained(evaluate(self.network, splits, self.seats[0].spec.metrics or []))
+            tensors = drained(
+                evaluate(self.network, splits, self.seats[0].spec.metrics or [], with_errors=True)
+            )
             measured |= {name: _rows(own) for name, own in tensors.items()}
         return [
             {name: measured[split][index] if split in measured else None for name, split in _SPLITS.items()}

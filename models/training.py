@@ -282,7 +282,10 @@ class Training:
         return self.best_epoch if self._best.restores and self.best_epoch else len(self.history)
 
     def result(self) -> dict[str, Any]:
-        """Metrics of all splits at the restored weights; the test split is touched here and nowhere else."""
+        """Loss, its standard error (`loss_se`) and metrics of all splits at the restored weights.
+
+        The test split is touched here and nowhere else.
+        """
         splits = self.stack.results(self)
         train, validation = splits["train"], splits["validation"]
         return {

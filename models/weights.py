@@ -24,6 +24,10 @@ from models.spec import JobSpec
 from models.tensors import write
 from models.trained import About, opened
 
+LISTENED_TO = 1_024
+"""Rows at least, evenly spread, that tell which units are silent: one that answers differently to one row in
+two hundred is missed once in 150 times."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trained:
@@ -58,12 +62,21 @@ def load(path: Path) -> Trained:
     return Trained(_rebuilt(about, tensors), about.spec, about.preprocessor, about.description)
 
 
-def summarize(network: Network, spec: JobSpec, preprocessor: Preprocessor) -> dict[str, Any]:
-    """What the weights say: of each layer, of each column, and of a linear model its coefficients."""
+def summarize(
+    network: Network, spec: JobSpec, preprocessor: Preprocessor, rows: Tensor | None = None
+) -> dict[str, Any]:
+    """What the weights say: of each layer, of each column, and of a linear model its coefficients.
+
+    From `rows` of the network's inputs, (n, features), comes which units answer the same to all of them.
+    """
     linears = dict(network.linears())
     entering = next(iter(linears.values())).weight.detach().double()
+    silent = {} if rows is None else _silent_units(network, rows)
     return {
-        "layers": [_layer(name, layer.weight.detach().double()) for name, layer in linears.items()],
+        "layers": [
+            {**_layer(name, layer.weight.detach().double()), "silent": silent.get(name)}
+            for name, layer in linears.items()
+        ],
         "inputs": _inputs(entering, preprocessor.features),
         "linear": None if spec.network.hidden else _linear(linears["output"], preprocessor),
     }
@@ -94,6 +107,18 @@ def _layer(name: str, weight: Tensor) -> dict[str, Any]:
         "l2_norm": _finite(weight.norm()),
         "max_abs": _finite(weight.abs().max()),
     }
+
+
+@torch.inference_mode()
+def _silent_units(network: Network, rows: Tensor) -> dict[str, int]:
+    """Units of each hidden layer that answer the same to every row, as a rectifier does that never opens."""
+    x, found, name = rows[:: max(len(rows) // LISTENED_TO, 1)], dict[str, int](), ""
+    for each, layer in network.named_children():
+        x = layer(x)
+        name = each if isinstance(layer, torch.nn.Linear) else name
+        if each == f"{name}_activation":
+            found[name] = int((x == x[:1]).all(0).sum())
+    return found
 
 
 def _inputs(entering: Tensor, features: list[Feature]) -> list[dict[str, Any]]:

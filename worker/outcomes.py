@@ -59,4 +59,5 @@ class Outcomes:
             )
             stored = self._files.put(weights.key(job.id, job.fence), path, settle=False)
         self._is_unsettled = True
-        return Kept(stored, summarize(training.network, training.spec, self._preprocessor))
+        rows = training.data.train.x
+        return Kept(stored, summarize(training.network, training.spec, self._preprocessor, rows))

@@ -12,7 +12,7 @@ import { called, number, plain } from "./words.js";
 export function differences(jobs) {
   const paths = differing(jobs.map(({ spec }) => spec));
   const metrics = new Set(jobs.flatMap(({ result }) => Object.keys(result?.validation ?? {})));
-  metrics.delete("nonfinite");
+  for (const beside of ["nonfinite", "loss_se"]) metrics.delete(beside);
   const results = [...metrics].map((metric) => `validation ${plain(metric)}`);
   const settings = paths.map((path) => ({ text: leaf(path), hint: path }));
   const heads = ["Job", "Status", ...settings, ...figures(...results, "Gap", "Best epoch")];

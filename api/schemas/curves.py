@@ -56,6 +56,9 @@ class Layer(Answer):
     l1_norm: float | None
     l2_norm: float | None
     max_abs: float | None
+    silent: int | None = None
+    """Of a hidden layer's units, those that answer the same to every training row: they have died, or nothing
+    reaches them. Null for the output, and where it was not looked at."""
 
 
 class InputColumn(Answer):

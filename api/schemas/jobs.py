@@ -81,6 +81,9 @@ class Measured(Answer):
 
     loss: float | None = None
     """The data term, in evaluation mode."""
+    loss_se: Annotated[float | None, Field(exclude_if=lambda error: error is None)] = None
+    """Its standard error: the standard deviation of the single rows' losses over √rows. Left out where it
+    is not known: of a single row, of a job that was cancelled, of one that ended before this was measured."""
     nonfinite: NonFinite = None
 
 

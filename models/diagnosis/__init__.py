@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from models.diagnosis.case import Case
 from models.diagnosis.evidence import Evidence, evidence
 from models.diagnosis.remedies import Suggestion, suggestions
 from models.diagnosis.summaries import summary
-from models.diagnosis.symptoms import Case, symptoms
+from models.diagnosis.symptoms import symptoms
 from models.diagnosis.verdicts import VERDICTS, Verdict, verdict
 
 __all__ = ["VERDICTS", "Case", "Diagnosis", "Evidence", "Suggestion", "Verdict", "diagnose"]

@@ -6,8 +6,18 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from models.diagnosis.symptoms import Case, Symptoms, is_regression
-from models.diagnosis.verdicts import has_strong_decay, odd_rate, rates
+from models.diagnosis.case import Case
+from models.diagnosis.symptoms import Symptoms
+from models.diagnosis.verdicts import (
+    SEEN_ERRORS,
+    SEEN_GAP,
+    SIGNIFICANT,
+    has_strong_decay,
+    is_pulled_back,
+    may_be_overfitting,
+    odd_rate,
+    rates,
+)
 from models.diagnosis.words import counted, number, percent, percent_of
 
 SMALL_BATCH = 16
@@ -47,7 +57,7 @@ def _broken(found: Symptoms) -> _Told:
 
 
 def _learned(found: Symptoms) -> _Told:
-    always = "the mean" if is_regression(found.case) else "the classes' frequencies"
+    always = "the mean" if found.case.is_regression else "the classes' frequencies"
     detail = (
         f"train_loss {number(found.train)} at epoch {found.kept_epoch}, where always answering with {always} "
         f"has {number(found.baseline)}: {percent(found.learned)} of that are gone"
@@ -62,9 +72,22 @@ def _gap(found: Symptoms) -> _Told:
         f"whose weights count: {percent(found.gap_share)} of the baseline{sure}"
     )
     yield "gap", found.gap, detail
+    if may_be_overfitting(found):
+        yield "gap_in_errors", found.gap / found.gap_error, _unsure(found)
     grown = found.end_gap - found.gap
     word = "grew" if grown > 0 else "shrank"
     yield "gap_growth", grown, f"the gap {word} to {number(found.end_gap)} by epoch {found.epochs}"
+
+
+def _unsure(found: Symptoms) -> str:
+    """An error falls with the root of the rows: how many it would take."""
+    sure = f"a gap of {number(found.gap / found.gap_error)} standard errors may be chance"
+    if not found.validation_rows:
+        return f"{sure}: there are too few validation rows to tell"
+    clear = found.gap - SEEN_GAP * found.baseline
+    too_large = max(SEEN_ERRORS * found.gap_error / clear, SIGNIFICANT * found.gap_error / found.gap)
+    enough = math.ceil(found.validation_rows * too_large**2)
+    return f"{sure}: some {enough:,} validation rows could tell, and there are {found.validation_rows:,}"
 
 
 def _rise(found: Symptoms) -> _Told:
@@ -84,9 +107,9 @@ def _trend(found: Symptoms) -> _Told:
 
 
 def _noise(found: Symptoms) -> _Told:
-    share = found.noise / found.level if found.level else math.nan
+    share = found.unrest / found.level if found.level else math.nan
     detail = (
-        f"from epoch to epoch {found.watched} moves by {number(found.noise)}, {percent(share)} of its level"
+        f"from epoch to epoch {found.watched} moves by {number(found.unrest)}, {percent(share)} of its level"
     )
     yield "noise", share, detail
 
@@ -96,6 +119,13 @@ def _penalties(found: Symptoms) -> _Told:
         share = percent(found.penalty_share)
         detail = f"penalties are {share} of loss and penalties together at epoch {found.kept_epoch}"
         yield "penalties", found.penalty_share, detail
+    if is_pulled_back(found):
+        pull = found.pull / found.baseline
+        detail = (
+            f"weights larger by a hundredth would lower the loss by {percent(pull / 100)} of the baseline: "
+            f"penalties hold them back"
+        )
+        yield "pull", pull, detail
 
 
 def _dropout(found: Symptoms) -> _Told:
@@ -122,6 +152,15 @@ def has_small_batches(case: Case) -> bool:
     """Batch norm is on, on batches that are too small for it."""
     normalized = case.on.batch_norm is not None and bool(case.hidden)
     return normalized and (case.spec.training.batch_size or SMALL_BATCH) < SMALL_BATCH
+
+
+def _silent(found: Symptoms) -> _Told:
+    if found.silent:
+        detail = (
+            f"{percent(found.silent)} of the units of a hidden layer answer the same to every row, as "
+            f"rectifiers do that never open"
+        )
+        yield "silent_units", found.silent, detail
 
 
 def _zeros(found: Symptoms) -> _Told:
@@ -159,5 +198,5 @@ def _skew(found: Symptoms) -> _Told:
 
 _SHOWN: tuple[Callable[[Symptoms], _Told], ...] = (
     *(_broken, _learned, _gap, _rise, _trend, _noise),
-    *(_penalties, _dropout, _decay, _small_batches, _zeros, _inputs, _rate, _rows, _skew),
+    *(_penalties, _dropout, _decay, _small_batches, _silent, _zeros, _inputs, _rate, _rows, _skew),
 )

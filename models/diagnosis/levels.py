@@ -21,8 +21,10 @@ LEAST_END = 5
 """Epochs that a level is made of at least: a median of five varies half as much as its parts."""
 LEAST_TAIL = 6
 """Two times three epochs: a median of three outvotes one that is wild."""
-NORMAL = 1.4826
-"""From the median absolute value of normal noise to its standard deviation: 1/Φ⁻¹(¾)."""
+TYPICAL, UNUSUAL = 0.5, 0.9
+"""Which quantile of an epoch's bends is taken for its noise: the median, or what one in ten exceeds."""
+NORMAL = {TYPICAL: 1.4826, UNUSUAL: 0.6080}
+"""From that quantile of the absolute values of normal noise to its standard deviation: 1/Φ⁻¹((1 + q)/2)."""
 
 
 def level(values: Sequence[float]) -> float:
@@ -49,13 +51,26 @@ def lowest(values: Sequence[float]) -> tuple[int, float]:
     return min(levels(values), key=lambda pair: pair[1], default=(0, math.nan))
 
 
-def noise(values: Sequence[float]) -> float:
+def noise(values: Sequence[float], quantile: float = TYPICAL) -> float:
     """σ of independent noise around a straight line: a second difference of it varies by 6·σ²."""
     triples = zip(values, islice(values, 1, None), islice(values, 2, None), strict=False)
     stride = max(len(values) // MOST_READ, 1)
     bends = [abs(a - 2 * b + c) for a, b, c in islice(triples, 0, None, stride)]
-    finite = [bend for bend in bends if not math.isnan(bend)]
-    return NORMAL * median(finite) / math.sqrt(6) if finite else 0.0
+    finite = sorted(bend for bend in bends if not math.isnan(bend))
+    if not finite:
+        return 0.0
+    chosen = median(finite) if quantile == TYPICAL else finite[int(quantile * (len(finite) - 1))]
+    return NORMAL[quantile] * chosen / math.sqrt(6)
+
+
+def surge(values: Sequence[float]) -> float:
+    """By how much the second half went above the lowest value before, at most; 0 where it never did."""
+    least, most = math.inf, 0.0
+    for place, value in enumerate(values):
+        if not math.isnan(value):
+            most = max(most, value - least) if 2 * place >= len(values) else most
+            least = min(least, value)
+    return most
 
 
 def tail(values: Sequence[float]) -> tuple[float, float, float]:

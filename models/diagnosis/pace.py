@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+from models.diagnosis.case import Case
 from models.diagnosis.evidence import SKEWED, SMALL_BATCH, has_small_batches, skew
 from models.diagnosis.patches import Proposed, regularize, rounded
 from models.diagnosis.restraint import DECADE, PATIENCE, STEP
-from models.diagnosis.symptoms import Case, Symptoms
-from models.diagnosis.verdicts import LASTING, USUAL_RATE, odd_rate
+from models.diagnosis.symptoms import Symptoms
+from models.diagnosis.verdicts import LASTING, USUAL_RATE, is_dead, odd_rate
 from models.diagnosis.words import number, percent
 
 LEAST_EPOCHS = 30
@@ -52,6 +53,8 @@ def mend_rate(found: Symptoms) -> Proposed:
     odd, now = odd_rate(found.case.spec), _rate(found.case)
     if odd > 0:
         return _slower(found.case, now, "steps this large throw the network about, and its units die")
+    if now and is_dead(found):
+        return _slower(found.case, now / STEP, "units of a hidden layer have died, as large steps make them")
     creeps = now < USUAL_RATE.get(found.case.spec.optimizer.kind, 0) / STEP and found.fall > 0
     if not now or not (odd < 0 or creeps):
         return None

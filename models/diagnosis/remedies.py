@@ -14,9 +14,17 @@ from pydantic import ValidationError
 
 from models.defaults import complete
 from models.diagnosis import pace, restraint
+from models.diagnosis.case import Case
 from models.diagnosis.patches import Patch, Proposed, merged
-from models.diagnosis.symptoms import Case, Symptoms
-from models.diagnosis.verdicts import Verdict, has_large_gap, has_strong_decay, is_falling
+from models.diagnosis.symptoms import Symptoms
+from models.diagnosis.verdicts import (
+    Verdict,
+    has_risen,
+    has_strong_decay,
+    is_falling,
+    is_unfinished,
+    odd_rate,
+)
 from models.errors import SpecError
 from models.spec import JobSpec
 
@@ -39,8 +47,16 @@ class Suggestion:
 def suggestions(verdict: Verdict, found: Symptoms) -> list[Suggestion]:
     """At most five, the most promising first."""
     proposed = (remedy(found) for remedy in _remedies(verdict, found))
-    told = [Suggestion(*each) for each in proposed if each is not None]
-    return [each for each in told if _is_a_change(found.case, each.patch)][:MOST]
+    told: list[Suggestion] = []
+    for each in proposed:
+        # Two remedies may come to the same, each for a reason of its own.
+        if (
+            each is not None
+            and each[2] not in [one.patch for one in told]
+            and _is_a_change(found.case, each[2])
+        ):
+            told.append(Suggestion(*each))
+    return told[:MOST]
 
 
 def _is_a_change(case: Case, patch: Patch) -> bool:
@@ -57,8 +73,8 @@ def _is_a_change(case: Case, patch: Patch) -> bool:
 Remedy = Callable[[Symptoms], Proposed]
 
 _HOLD_BACK: tuple[Remedy, ...] = (
-    restraint.more_dropout,
     restraint.more_l2,
+    restraint.more_dropout,
     restraint.more_l1,
 )
 _LET_GO: tuple[Remedy, ...] = (
@@ -79,7 +95,7 @@ _BY_VERDICT: dict[Verdict, tuple[Remedy, ...]] = {
         pace.more_patience,
     ),
     "still_improving": (pace.patience_if_stopped, pace.more_epochs, pace.mend_rate),
-    "overfitting": (*_HOLD_BACK, restraint.stop_early),
+    "overfitting": (*_HOLD_BACK, restraint.back_to_best, restraint.stop_early),
     "over_regularized": (*_LET_GO, pace.mend_rate, pace.longer_if_moving),
     "underfitting": (
         pace.mend_rate,
@@ -91,15 +107,18 @@ _BY_VERDICT: dict[Verdict, tuple[Remedy, ...]] = {
         pace.longer_if_moving,
     ),
     "no_validation": (pace.validate,),
-    "good_fit": (),
+    "good_fit": (restraint.back_to_best, restraint.stop_early),
 }
 
 
 def _remedies(verdict: Verdict, found: Symptoms) -> Iterator[Remedy]:
     chosen = _BY_VERDICT[verdict]
-    if verdict == "overfitting" and not has_large_gap(found):
-        # The weights that are kept are good, and only what came after them is not.
-        chosen = (restraint.stop_early, *_HOLD_BACK)
+    if verdict == "overfitting" and is_unfinished(found):
+        chosen = (pace.more_epochs, *chosen)
+    if verdict == "overfitting" and odd_rate(found.case.spec) > 0:
+        chosen = (pace.mend_rate, *chosen)
+    if verdict == "good_fit" and not has_risen(found):
+        chosen = ()
     if verdict == "over_regularized" and has_strong_decay(found.case.spec):
         chosen = (restraint.less_decay, *chosen)
     if verdict == "underfitting" and is_falling(found):

@@ -6,7 +6,14 @@ import math
 from collections.abc import Callable
 
 from models.diagnosis.symptoms import Symptoms
-from models.diagnosis.verdicts import OVERFITTING_GAP, Verdict, has_risen, stops_early
+from models.diagnosis.verdicts import (
+    Verdict,
+    has_learned_little,
+    has_risen,
+    is_dead,
+    may_be_overfitting,
+    stops_early,
+)
 from models.diagnosis.words import counted, number, percent, percent_of
 
 
@@ -29,14 +36,15 @@ def _of_too_short(found: Symptoms) -> str:
 
 
 def _of_unstable(found: Symptoms) -> str:
-    if found.noise > found.climb or math.isnan(found.climb):
+    climb = max(found.train_rise, found.surge)
+    if found.unrest > climb or math.isnan(climb):
         return (
-            f"{found.watched} moves by {number(found.noise)} from epoch to epoch, around a level of "
+            f"{found.watched} moves by {number(found.unrest)} from epoch to epoch, around a level of "
             f"{number(found.level)}: which epoch is best is mostly chance."
         )
     return (
         f"Training did not keep what it had learned: train_loss, {number(found.start)} after one epoch and "
-        f"{number(found.end_train - found.climb)} at its lowest, ends at {number(found.end_train)}."
+        f"{number(found.end_train - found.train_rise)} at its lowest, ends at {number(found.end_train)}."
     )
 
 
@@ -68,11 +76,18 @@ def _of_little(found: Symptoms) -> str:
 
 
 def _of_over_regularized(found: Symptoms) -> str:
+    if not has_learned_little(found):
+        return (
+            f"train_loss is {number(found.train)}, {percent(found.train / found.baseline)} of the loss of "
+            f"always giving the same answer, and penalties keep it from falling: the weights hang on them."
+        )
     zeros = f"; {percent(found.zeros)} of its weights are zero" if found.zeros else ""
     return f"{_of_little(found)}, held back by its regularization{zeros}."
 
 
 def _of_underfitting(found: Symptoms) -> str:
+    if is_dead(found):
+        return f"{_of_little(found)}. A whole hidden layer is silent: it answers the same to every row."
     return f"{_of_little(found)}. It is too small, too slow or too short, or the columns say little."
 
 
@@ -84,13 +99,17 @@ def _of_no_validation(found: Symptoms) -> str:
 
 
 def _of_good_fit(found: Symptoms) -> str:
-    chance = found.gap_share > OVERFITTING_GAP and found.gap_error
-    luck = f", which {found.validation_rows or 'so few'} rows cannot tell from chance" if chance else ""
-    return (
+    first = (
         f"The loss is {number(found.val)} on validation rows and {number(found.train)} on training rows: "
-        f"{percent(found.learned)} of what there is to know was learned, the gap is "
-        f"{percent(found.gap_share)} of it{luck}, and it no longer improves."
+        f"{percent(found.learned)} of what there is to know was learned"
     )
+    if may_be_overfitting(found):
+        gap, rows = percent(found.gap_share), found.validation_rows or "so few"
+        return f"{first}. It may overfit: the gap is {gap} of it, which {rows} rows cannot tell from chance."
+    after = ""
+    if has_risen(found) and not stops_early(found.case):
+        after = f" What came after epoch {found.lowest_epoch} only made it worse, and was thrown away."
+    return f"{first}, the gap is {percent(found.gap_share)} of it, and it no longer improves.{after}"
 
 
 _SUMMARIES: dict[Verdict, Callable[[Symptoms], str]] = {

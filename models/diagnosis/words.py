@@ -12,6 +12,8 @@ def number(value: float) -> str:
 
 def percent(share: float) -> str:
     """Whole percents, one decimal below ten, and from ten times on times."""
+    if math.isnan(share):
+        return "no number"
     if abs(share) >= 10:
         return f"{share:,.0f} times" if abs(share) < 1e6 else f"{share:.3g} times"
     return f"{share:.0%}" if abs(share) >= 0.1 else f"{share:.1%}"

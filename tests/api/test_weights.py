@@ -18,6 +18,7 @@ SUMMARY: dict[str, Any] = {
             "l1_norm": 2.0,
             "l2_norm": 2.0,
             "max_abs": None,
+            "silent": None,
         }
     ],
     "inputs": [{"column": "a", "norm": 1.0, "share": 1.0, "kept": True}],

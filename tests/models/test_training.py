@@ -91,10 +91,43 @@ def test_the_result_is_the_restored_epochs(digits: Table) -> None:
     result, best = done.result(), done.history.epochs[done.best_epoch - 1].values
     assert done.best_epoch < len(done.history)
     for split, prefix in (("train", "train_"), ("validation", "val_")):
+        assert set(result[split]) == {"loss", "loss_se", "accuracy", "f1_macro"}
         for name, value in result[split].items():
-            assert value == pytest.approx(best[prefix + name], abs=1e-6)
+            if name != "loss_se":
+                assert value == pytest.approx(best[prefix + name], abs=1e-6)
     assert result["generalization_gap"] == pytest.approx(best["val_loss"] - best["train_loss"], abs=1e-6)
-    assert set(result["test"]) == {"loss", "accuracy", "f1_macro"}
+    assert set(result["test"]) == {"loss", "loss_se", "accuracy", "f1_macro"}
+
+
+@pytest.mark.parametrize("name", ["digits", "breast_cancer", "diabetes"])
+def test_a_losss_standard_error_is_that_of_its_rows(name: str) -> None:
+    """By NumPy, from what torch's own network answers to each row, for each of the three tasks."""
+    done = trained(bundled(name), network={"hidden": [5]}, training={"max_epochs": 2})
+    prepared, result = done.prepared, done.result()
+    for split, rows in (
+        ("train", prepared.train),
+        ("validation", prepared.validation),
+        ("test", prepared.test),
+    ):
+        assert rows is not None
+        outputs = done.network(torch.from_numpy(rows.x).float()).detach().double().numpy()
+        if prepared.task == "multiclass":
+            losses = np.log(np.exp(outputs).sum(axis=1)) - outputs[np.arange(len(rows.y)), rows.y]
+        elif prepared.task == "binary":
+            losses = np.log1p(np.exp(outputs[:, 0])) - rows.y * outputs[:, 0]
+        else:
+            losses = (outputs[:, 0] - rows.y) ** 2
+        expected = losses.std(ddof=1) / math.sqrt(len(losses))
+        assert result[split]["loss_se"] == pytest.approx(expected, rel=1e-5)
+        assert result[split]["loss"] == pytest.approx(losses.mean(), rel=1e-5)
+
+
+def test_a_single_row_has_no_standard_error() -> None:
+    given = table(np.arange(12.0).reshape(-1, 1), np.arange(12.0))
+    result = trained(given, split={"validation": 1e-6, "test": 1e-6}, training={"max_epochs": 1}).result()
+    assert "loss_se" in result["train"]
+    assert "loss_se" not in result["validation"]
+    assert "loss_se" not in result["test"]
 
 
 # ── endings ─────────────────────────────────────────────────────────────────────────────────────────────────

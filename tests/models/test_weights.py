@@ -410,3 +410,28 @@ def test_a_full_disk_is_the_systems_error(tmp_path: Path) -> None:
     command = [sys.executable, "-c", script, str(tmp_path / "w")]
     assert subprocess.run(command, cwd=Path(__file__).parents[2], timeout=60).returncode == errno.EFBIG
     assert list(tmp_path.iterdir()) == []
+
+
+# ── silent units ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_units_that_never_open_are_counted_layer_by_layer() -> None:
+    """By NumPy, on a network two of whose rectifiers were shut and one of whose units lost its weights."""
+    table = bundled("iris")
+    training, prepared = train(
+        table, network={"hidden": [6, 4]}, training={"max_epochs": 1}, regularization={"batch_norm": False}
+    )
+    (_, first), (_, second), _ = training.network.linears()
+    with torch.no_grad():
+        first.bias[:2] = -1e3
+        second.weight[3] = 0.0
+    x = training.data.train.x
+    told = summarize(training.network, training.spec, prepared.preprocessor, x)
+    hidden = np.maximum(x.numpy() @ first.weight.detach().numpy().T + first.bias.detach().numpy(), 0)
+    deeper = np.maximum(hidden @ second.weight.detach().numpy().T + second.bias.detach().numpy(), 0)
+    expected = [int((layer.std(axis=0) == 0).sum()) for layer in (hidden, deeper)]
+    assert [layer["silent"] for layer in told["layers"]] == [*expected, None]
+    assert expected[0] >= 2
+    assert expected[1] >= 1
+    unasked = summarize(training.network, training.spec, prepared.preprocessor)
+    assert [layer["silent"] for layer in unasked["layers"]] == [None, None, None]

@@ -77,7 +77,7 @@ def case_of(done: Training, data: Table) -> Case:
         {name: [epoch.values.get(name, math.nan) for epoch in rows] for name in done.history.series()},
         done.result(),
         done.stop_reason,
-        summarize(done.network, done.spec, done.prepared.preprocessor),
+        summarize(done.network, done.spec, done.prepared.preprocessor, done.data.train.x),
         data.description,
     )
 

@@ -108,15 +108,39 @@ def overfitted(**settings: Any) -> Case:
 
 
 def test_an_overfitting_network_gets_dropout_and_a_ridge() -> None:
-    assert techniques(overfitted()) == ["dropout", "l2", "early_stopping"]
+    assert techniques(overfitted()) == ["l2", "dropout", "early_stopping"]
     assert patch(overfitted(), "dropout") == {"regularization": {"dropout": {"hidden": [0.5, 0.5]}}}
     assert patch(overfitted(), "l2") == {"regularization": {"l2": {"strength": 0.01}}}
 
 
+def test_early_stopping_is_never_first_and_says_that_it_saves_time() -> None:
+    """The best weights are kept anyway: with it the network is the same."""
+    for name, (verdict, case) in CASES.items():
+        if verdict == "overfitting" and (told := diagnose(case).suggestions):
+            assert told[0].technique != "early_stopping", name
+    last = diagnose(overfitted()).suggestions[-1]
+    assert last.technique == "early_stopping"
+    assert "saves time" in last.detail
+    assert "the network stays the same" in last.detail
+
+
+def test_where_the_last_weights_are_kept_going_back_to_the_best_changes_them() -> None:
+    kept = {"early_stopping": {"patience": 60, "restore_best_weights": False}}
+    told = diagnose(overfitted(regularization=kept)).suggestions
+    assert [each.technique for each in told] == ["l2", "dropout", "early_stopping"]
+    assert told[-1].patch == {"regularization": {"early_stopping": {"restore_best_weights": True}}}
+
+
+def test_what_overfits_and_is_not_done_gets_time_first() -> None:
+    case = scripted(decay(0.7, 0.05, 20, 15), decay(0.7, 0.4, 20, 15))
+    assert diagnose(case).verdict == "overfitting"
+    assert techniques(case)[0] == "max_epochs"
+
+
 def test_strengths_are_relative_to_what_is_set() -> None:
-    case = overfitted(regularization={"l2": {"strength": 2e-3, "scope": "input"}, "dropout": [0.2, 0.5]})
+    case = overfitted(regularization={"l2": {"strength": 4e-3, "scope": "input"}, "dropout": [0.2, 0.5]})
     assert patch(case, "dropout") == {"regularization": {"dropout": {"hidden": [0.5, 0.5]}}}
-    assert patch(case, "l2") == {"regularization": {"l2": {"strength": 6e-3}}}
+    assert patch(case, "l2") == {"regularization": {"l2": {"strength": 0.012}}}
     changed = JobSpec.model_validate(merged(case.spec.model_dump(mode="json"), patch(case, "l2")))
     assert changed.regularization
     assert changed.regularization.l2
@@ -128,17 +152,17 @@ def test_what_is_at_its_end_is_not_suggested() -> None:
     assert techniques(overfitted(regularization=full)) == []
 
 
-def test_where_only_what_came_later_is_bad_stopping_comes_first() -> None:
+def test_where_only_what_came_later_is_bad_stopping_saves_time() -> None:
     val = [*decay(0.7, 0.2, 10, 3), *[0.22 + 0.004 * step for step in range(50)]]
     kept = {"restored_epoch": 10, "train": {"loss": 0.19}, "validation": {"loss": 0.21}}
     case = scripted(decay(0.7, 0.15, 60, 5), val, result=kept)
-    assert diagnose(case).verdict == "overfitting"
-    assert techniques(case)[0] == "early_stopping"
+    assert diagnose(case).verdict == "good_fit"
+    assert techniques(case) == ["early_stopping"]
 
 
 def test_many_columns_for_few_rows_bring_l1_in() -> None:
     crowded = description((60, 60), columns=40)
-    case = scripted(decay(0.7, 0.01, 60, 4), decay(0.7, 1.4, 60, 4), data=crowded)
+    case = scripted(decay(0.7, 0.01, 60, 4), decay(0.7, 0.6, 60, 4), data=crowded)
     assert "l1" in techniques(case)
     assert "l1" not in techniques(overfitted())
 

@@ -37,11 +37,11 @@ CASES: dict[str, tuple[str, Case]] = {
         "overfitting",
         scripted(noisy(decay(0.7, 0.001, 60, 4), 0.1), noisy(memorized().series["val_loss"], 0.08, 1)),
     ),
-    # It rises by less than three times what it moves from one epoch to the next, and for a hundred epochs.
-    "turned, slowly and very noisy": (
-        "overfitting",
+    # What is kept is from before it turned.
+    "turned, slowly": (
+        "good_fit",
         scripted(decay(0.7, 0.3, 150, 4),
-                 noisy([0.5 - 0.02 * t if t < 8 else 0.34 + 0.001 * t for t in range(150)], 0.12, 1),
+                 noisy([0.5 - 0.02 * t if t < 8 else 0.34 + 0.001 * t for t in range(150)], 0.05, 1),
                  result={"restored_epoch": 8, "train": {"loss": 0.33}, "validation": {"loss": 0.35}}),
     ),
     "turned, and stopped three epochs later": (
@@ -134,6 +134,52 @@ CASES: dict[str, tuple[str, Case]] = {
                  preprocessing={"target": "none"},
                  more={"train_r2": [1 - loss / 4e6 for loss in decay(4e6, 1e5, 60, 4)]}),
     ),
+    "a gap after four epochs": ("overfitting", scripted([0.7, 0.3, 0.1, 0.05], [0.7, 0.6, 0.5, 0.45])),
+    "a gap, and still going down": (
+        "overfitting",
+        scripted(decay(0.7, 0.05, 20, 15), decay(0.7, 0.4, 20, 15)),
+    ),
+    "thrown up by 1e9, and never back": (
+        "diverged",
+        scripted([1e9 * (1 + epoch % 3) for epoch in range(20)], [2e9] * 20),
+    ),
+    "up by 1e9 and down to knowing nothing": (
+        "diverged",
+        scripted([0.69, 0.6, 7e8, *[0.694] * 20], [0.69, 0.61, 9e8, *[0.694] * 20]),
+    ),
+    "a large start that falls": (
+        "still_improving",
+        scripted(decay(4.0, 0.5, 30, 20), decay(4.0, 0.55, 30, 20), data=REGRESSION, stop=None),
+    ),
+    "a raw target far from zero, falling slowly": (
+        "underfitting",
+        scripted(decay(400.0, 40.0, 30, 20), decay(400.0, 41.0, 30, 20),
+                 data=REGRESSION, preprocessing={"target": "none"},
+                 more={"train_r2": [1 - loss for loss in decay(400.0, 40.0, 30, 20)]}),
+    ),
+    "thrown away late": (
+        "unstable",
+        scripted([*decay(0.7, 0.1, 30, 4), 0.9, *decay(0.9, 0.1, 19, 3)],
+                 [*decay(0.7, 0.12, 30, 4), 0.9, *decay(0.9, 0.12, 19, 3)]),
+    ),
+    "dead units": (
+        "underfitting",
+        scripted([0.71, *[0.694] * 29], [0.71, *[0.694] * 29], network={"hidden": [8, 4]},
+                 optimizer={"learning_rate": 0.02},
+                 weights={"layers": [{"name": "hidden_1", "shape": [8, 2], "silent": 8},
+                                     {"name": "hidden_2", "shape": [4, 8], "silent": 4},
+                                     {"name": "output", "shape": [1, 4], "silent": None}]}),
+    ),
+    "penalties that most of the loss hangs on": (
+        "over_regularized",
+        scripted(decay(0.7, 0.28, 60, 4), decay(0.7, 0.28, 60, 4), regularization={"l1": 0.05},
+                 more={"penalty_l1": [0.22] * 60}),
+    ),
+    "penalties on a loss that is nearly gone": (
+        "good_fit",
+        scripted(decay(0.7, 0.03, 60, 4), decay(0.7, 0.03, 60, 4), regularization={"l1": 0.02},
+                 more={"penalty_l1": [0.22] * 60}),
+    ),
     "FISTA on its way": (
         "overfitting",
         scripted(decay(0.7, 0.001, 500, 30),
@@ -224,7 +270,8 @@ def test_of_a_lowest_level_of_nothing_there_are_no_percents() -> None:
     (rise,) = (each.detail for each in found.evidence if each.name == "rise")
     assert "no number" not in rise + found.summary
     assert rise.startswith("val_loss ends at 0.73, where it was 0 at its lowest level")
-    assert found.summary.endswith("and ends higher.")
+    assert found.verdict == "good_fit"
+    assert "thrown away" in found.summary
 
 
 def told_by_x0(count: int) -> Description:
@@ -244,6 +291,31 @@ def test_a_gap_over_a_handful_of_rows_is_chance_whoever_split_them() -> None:
     assert "validation_rows" not in {each.name for each in few.evidence}
     many = diagnose(scripted(*curves, data=told_by_x0(3000), **split))
     assert many.verdict == "overfitting"
+
+
+def test_a_gap_that_may_be_chance_is_no_praise() -> None:
+    """The standard error that was measured decides, not an assumed one; and it says how many rows could."""
+    curves = decay(0.7, 0.1, 40, 3), decay(0.7, 0.25, 40, 3)
+    results: list[dict[str, Any]] = [
+        {"train": {"loss": 0.1}, "validation": {"loss": 0.25, "loss_se": error}} for error in (0.05, 0.15)
+    ]
+    sure, unsure = (diagnose(scripted(*curves, result=each)) for each in results)
+    assert sure.verdict == "overfitting"
+    assert unsure.verdict == "good_fit"
+    assert "It may overfit" in unsure.summary
+    assert "120 rows cannot tell from chance" in unsure.summary
+    told = {each.name: each for each in unsure.evidence}
+    assert told["gap_in_errors"].value == pytest.approx(1.0)
+    # Two errors below the gap: 120 · (2 · 0.15/0.15)² rows.
+    assert "some 480 validation rows could tell" in told["gap_in_errors"].detail
+    assert "gap_in_errors" not in {each.name for each in sure.evidence}
+
+
+def test_dead_units_are_evidence_and_larger_steps_no_answer() -> None:
+    found = diagnose(CASES["dead units"][1])
+    assert {each.name: each.value for each in found.evidence}["silent_units"] == 1
+    assert "silent" in found.summary
+    assert found.suggestions[0].patch == {"optimizer": {"learning_rate": 0.0067}}
 
 
 def test_what_the_weights_say_is_evidence() -> None:
