@@ -85,7 +85,7 @@ def _no_strangers(target: pl.Series, read: TypedFrame, task: str | None) -> None
     raise DatasetError(
         f"the target column {target.name!r} holds {found.kind}s, but {counted(found.count, 'cell')} {are} no "
         f"{found.kind}: {found.cell!r} in line {read.line_of(found.row)}",
-        suggestion=f"write {found.kind}s there, or leave the cells empty; name classes by words",
+        suggestion=f"write {found.kind}s there or leave them empty; if they are classes, use words for all",
         pointer="/target",
     )
 
