@@ -19,7 +19,7 @@ from models.datasets.dates import DateForm, looks_like_a_date
 from models.datasets.description import TextForm
 from models.datasets.distinct import Cells, markers_in, present_text
 from models.datasets.frames import Form, LineOf, Strangers, TypedFrame
-from models.datasets.headings import units, without_repeated_names
+from models.datasets.headings import units
 from models.datasets.number_forms import Evidence
 from models.datasets.numbers import NumberForm, unit_beside
 from models.datasets.values import finite, note_large, shortened
@@ -32,7 +32,6 @@ _TRUTHS: Final = ["true", "false"]
 
 def typed_frame(text: pl.DataFrame, notes: list[str], *, delimiter: str, line_of: LineOf) -> TypedFrame:
     """Type the columns of a file that is text; `line_of` gives the line of a row, which counts from 0."""
-    text, line_of = without_repeated_names(text, line_of, notes)
     columns = _Columns(text, line_of, delimiter)
     if unit := columns.units():
         cell = text[unit][0].strip()
