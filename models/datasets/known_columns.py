@@ -16,7 +16,7 @@ from models.datasets import cells
 from models.datasets.dates import DateForm
 from models.datasets.description import Column, Kind, TextForm
 from models.datasets.levels import Levels
-from models.datasets.numbers import NumberForm
+from models.datasets.numbers import PERCENT, NumberForm
 from models.errors import Complaint, Notice
 
 if TYPE_CHECKING:
@@ -96,8 +96,11 @@ class KnownColumn:
 
     def _number(self, cell: str, *, decimal_comma: bool) -> float | None:
         written = self.about.written
-        if isinstance(written, NumberForm) and (number := written.parse(cell)) is not None:
-            return number
+        if isinstance(written, NumberForm):
+            number = written.parse(cell)
+            # Among percentages, 0.45 may be less than one of them or nearly half of all.
+            if number is not None or written.unit == PERCENT:
+                return number
         # Of a column without a form of its own, 2,288 may be either of two numbers.
         return cells.number(cell, decimal_comma=decimal_comma and not _ONE_COMMA.fullmatch(cell))
 
@@ -135,6 +138,8 @@ class KnownColumn:
             detail = f"{said(value)} in column {printable(name)!r} may be {whole} or {point}"
             return Complaint(where, detail, shown(value), "write it without the comma")
         holds, write = _WANTED[kind]
+        if isinstance(self.about.written, NumberForm) and self.about.written.unit == PERCENT:
+            holds, write = "percentages", "45% for 45, or a JSON number"
         detail = f"column {printable(name)!r} holds {holds}, not {said(value)}"
         return Complaint(where, detail, shown(value), write)
 
