@@ -80,7 +80,8 @@ _NO_NUMBER: Final = re.compile(rb"[-+]?(NaN|nan|Infinity|inf)\b")
 def _null_instead(content: bytes, error: orjson.JSONDecodeError) -> str:
     """What to write instead where the parser stopped at a NaN or an infinity."""
     at = len(content.decode("utf-8", "replace")[: error.pos].encode())
-    found = _NO_NUMBER.search(content[max(at - 2, 0) : at + 12])
+    # The parser stops at the word, or behind what it took for the start of a number or of null.
+    found = _NO_NUMBER.match(content, max(at - 1, 0)) or _NO_NUMBER.match(content, at)
     return f"; JSON has no {found[1].decode()}: write null where there is no value" if found else ""
 
 

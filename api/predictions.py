@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -26,8 +27,8 @@ JSON: Final = "application/json"
 CSV: Final = "text/csv"
 NOTICE: Final = "Ridgeline-Notice"
 """The header that tells a notice beside an answer in CSV."""
-MOST_NOTICES: Final = 10
-"""Headers of one answer; proxies take few and short ones."""
+NOTICE_BYTES: Final = 2_000
+"""Of all such headers of an answer together: proxies take few and short ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,11 @@ def answered(ready: Ready, job_id: str, content: bytes, *, sent: str, wanted: st
         return Answered((_as_csv if wanted == CSV else _as_json)(ready, job_id, rows), rows.notices)
 
 
-def as_header(notice: Notice) -> str:
-    """A notice as the value of a header: JSON in ASCII."""
-    return json.dumps(asdict(notice))
+def as_headers(notices: Sequence[Notice]) -> list[str]:
+    """Notices as values of headers, each JSON in ASCII; as many from the first on as proxies bear."""
+    values = [json.dumps({"pointer": notice.pointer, "detail": notice.detail}) for notice in notices]
+    ends = accumulate(map(len, values))
+    return [value for value, end in zip(values, ends, strict=True) if end <= NOTICE_BYTES]
 
 
 def most_rows(content: bytes, sent: str) -> int:
@@ -83,7 +86,7 @@ def _as_json(ready: Ready, job_id: str, rows: Rows) -> bytes:
         "target": about.target.name,
         "classes": classes,
         "predictions": _written(ready.predictor.predict(rows.columns), classes) if rows.count else [],
-        "notices": [asdict(notice) for notice in rows.notices],
+        "notices": [{"pointer": each.pointer, "detail": each.detail} for each in rows.notices],
     }
     # Single precision is written with as many digits as it has.
     return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -45,7 +45,7 @@ def predict(
     else:
         document = json.loads(answer)
         show(_table(document), document, raw=raw)
-        notices = document["notices"]
+        notices = document.get("notices", [])  # A server may be older than this.
     for each in notices:
         note(f"{plain(each['pointer'])}: {plain(each['detail'])}", "yellow")
 

@@ -34,6 +34,7 @@ def near_name(name: str, known: Iterable[str], *, likeness: float = 0.6) -> str 
     matcher = SequenceMatcher(b=name)
 
     def alike(one: str) -> float:
+        one = one[:_COMPARED]
         initials = "".join(word[:1] for word in one.split("_"))
         if one.lower() == name or (len(name) > 1 and initials == name):
             return 1.0

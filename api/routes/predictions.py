@@ -12,7 +12,7 @@ from api.access import Caller
 from api.deps import CallerDep, ServerDep
 from api.examples import ROWS, ROWS_AS_CSV
 from api.networks import no_weights
-from api.predictions import CSV, JSON, MOST_NOTICES, NOTICE, answered, as_header, most_rows
+from api.predictions import CSV, JSON, NOTICE, answered, as_headers, most_rows
 from api.problems import documented
 from api.schemas import PredictionAnswer
 from api.schemas.predictions import request_schema
@@ -78,8 +78,8 @@ async def predict_rows(request: Request, job_id: str, caller: CallerDep, server:
         answer = await run_in_threadpool(answered, ready, job_id, content, sent=sent, wanted=wanted)
     response = Response(answer.content, media_type=wanted, headers={"Vary": "Accept"})
     if wanted == CSV:  # A table has no room for them.
-        for notice in answer.notices[:MOST_NOTICES]:
-            response.headers.append(NOTICE, as_header(notice))
+        for value in as_headers(answer.notices):
+            response.headers.append(NOTICE, value)
     return response
 
 

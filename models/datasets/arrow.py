@@ -18,6 +18,8 @@ _PREFIX: Final = 8
 _HEADER, _FIELDS, _NAME, _DICTIONARY = 2, 1, 0, 4
 """Places of fields within their tables: of Message, Schema, Field and Field."""
 _MOST_COLUMNS: Final = 100_000
+_LONGEST_NAME: Final = 1000
+"""Bytes; columns with longer names are refused anyway."""
 
 
 def index_columns(metadata: Mapping[str, str]) -> frozenset[str]:
@@ -31,17 +33,17 @@ def index_columns(metadata: Mapping[str, str]) -> frozenset[str]:
 def categories(metadata: Mapping[str, str]) -> frozenset[str]:
     """The columns that pandas or Arrow wrote as categories, whatever their values are."""
     described = _pandas(metadata).get("columns")
-    by_pandas = {
-        column.get("field_name", column.get("name"))
-        for column in (described if isinstance(described, list) else ())
-        if isinstance(column, dict) and column.get("pandas_type") == "categorical"
-    }
+    columns = [
+        column for column in (described if isinstance(described, list) else ()) if isinstance(column, dict)
+    ]
+    categorical = [column for column in columns if column.get("pandas_type") == "categorical"]
+    by_pandas = [column.get("field_name", column.get("name")) for column in categorical]
     try:
         schema = base64.b64decode(metadata.get("ARROW:schema", ""), validate=True)
-        by_arrow = set(_dictionaries(schema[_PREFIX:])) if schema else set()
+        by_arrow = list(_dictionaries(schema[_PREFIX:])) if schema else []
     except (binascii.Error, struct.error, ValueError):
-        by_arrow = set()
-    return frozenset(name for name in by_pandas | by_arrow if isinstance(name, str))
+        by_arrow = []
+    return frozenset(name for name in (*by_pandas, *by_arrow) if isinstance(name, str))
 
 
 def _pandas(metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -60,7 +62,8 @@ def _dictionaries(message: bytes) -> Iterator[str]:
         field = _followed(message, fields + 4 * (number + 1))
         if _field(message, field, _DICTIONARY, optional=True):
             name = _followed(message, _field(message, field, _NAME))
-            yield message[name + 4 : name + 4 + _unsigned(message, name)].decode()
+            # All fields may point to one long name: such a file is told by the name, and not here.
+            yield message[name + 4 : name + 4 + min(_unsigned(message, name), _LONGEST_NAME)].decode()
 
 
 def _field(message: bytes, table: int, place: int, *, optional: bool = False) -> int:

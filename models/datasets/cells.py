@@ -60,8 +60,12 @@ MARKER_FORMS: Final = (
 """Cells that hold no value either: `0000-00-00` of a database, `$ -` of a spreadsheet's accounts."""
 
 MAX_TEXT: Final = 200
+LONGEST_NUMBER: Final = 1000
+"""Characters; reading more digits takes the square of their number."""
 
-_NUMBER: Final = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|inf|infinity|nan)", re.ASCII | re.I)
+_NUMBER: Final = re.compile(
+    r"[+-]?((\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?|inf|infinity|nan)", re.ASCII | re.IGNORECASE
+)
 _COMMA: Final = re.compile(r"[+-]?\d*(,\d+)?([eE][+-]?\d+)?", re.ASCII)
 _MARKER: Final = re.compile(MARKER_FORMS)
 _TRUTHS: Final = {"true": 1.0, "false": 0.0}
@@ -80,7 +84,9 @@ def text(cell: str) -> str | None:
 
 
 def number(cell: str, *, decimal_comma: bool = False) -> float | None:
-    """A number as polars would read it; None where it is none."""
+    """A number as polars would read it; None where it is none, or longer than any number is."""
+    if len(cell) > LONGEST_NUMBER:
+        return None
     if _NUMBER.fullmatch(cell):
         return float(cell)
     if decimal_comma and _COMMA.fullmatch(cell) and _NUMBER.fullmatch(cell.replace(",", ".", 1)):

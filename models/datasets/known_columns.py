@@ -33,7 +33,7 @@ _WANTED: Final[dict[Kind, tuple[str, str]]] = {
     "categorical": ("text", "text, or null where there is none"),
 }
 _PLAIN_NUMBERS: Final = {int, float}
-_ONE_COMMA: Final = re.compile(r"[-+]?[1-9][0-9]{0,2},[0-9]{3}", re.ASCII)
+_ONE_MARK: Final = re.compile(r"[-+]?[1-9][0-9]{0,2}[.,][0-9]{3}", re.ASCII)
 """Thousands, or three digits of a fraction: a cell alone does not tell."""
 
 
@@ -67,19 +67,22 @@ class KnownColumn:
             return _Read(texts, complaints)
         return _Read(np.array(found, dtype=np.float64), complaints)
 
-    def unknown_level(self, texts: Sequence[str]) -> Notice | None:
-        """What to say of levels among cells that were read which the network does not know."""
+    def unknown_level(self, texts: Sequence[str], *, hint: bool) -> Notice | None:
+        """What to say of levels among cells that were read which the network does not know.
+
+        `hint`: also what may have been meant.
+        """
         if not self.levels:
             return None
         strange = [row for row, text in enumerate(texts) if text and text not in self.levels]
         if not strange:
             return None
         name, text, others = self.about.name, texts[strange[0]], len(strange) - 1
-        near = self.levels.nearest(text)
-        hint = f"; did you mean {printable(near)!r}?" if near else ""
+        near = self.levels.nearest(text) if hint else None
+        meant = f"; did you mean {printable(near)!r}?" if near else ""
         more = f", nor are those of {others} more row{'s' if others > 1 else ''}" if others else ""
         detail = f"{printable(text)!r} is no level of column {printable(name)!r} that the network knows{more}"
-        return Notice(pointer(["rows", strange[0], name]), detail + hint)
+        return Notice(pointer(["rows", strange[0], name]), detail + meant)
 
     # ── cells ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -99,10 +102,15 @@ class KnownColumn:
         if isinstance(written, NumberForm):
             number = written.parse(cell)
             # Among percentages, 0.45 may be less than one of them or nearly half of all.
-            if number is not None or written.unit == PERCENT:
+            if number is not None or written.unit == PERCENT or self._is_ambiguous(cell):
                 return number
-        # Of a column without a form of its own, 2,288 may be either of two numbers.
-        return cells.number(cell, decimal_comma=decimal_comma and not _ONE_COMMA.fullmatch(cell))
+        return cells.number(cell, decimal_comma=decimal_comma and not self._is_ambiguous(cell))
+
+    def _is_ambiguous(self, cell: str) -> bool:
+        """Whether one mark before three digits may be the decimal one or not, as far as the column tells."""
+        written = self.about.written
+        decimal = written.decimal if isinstance(written, NumberForm) else "."
+        return decimal not in cell and _ONE_MARK.fullmatch(cell) is not None
 
     def _days(self, cell: str) -> float | None:
         written = self.about.written
@@ -133,10 +141,10 @@ class KnownColumn:
     def _complaint(self, row: int, value: Any) -> Complaint:
         name, kind = self.about.name, self.about.kind
         where = pointer(["rows", row, name])
-        if kind == "numeric" and isinstance(value, str) and _ONE_COMMA.fullmatch(value.strip()):
-            whole, point = value.strip().replace(",", ""), value.strip().replace(",", ".")
+        if kind == "numeric" and isinstance(value, str) and self._is_ambiguous(text := value.strip()):
+            whole, point = re.sub("[.,]", "", text), text.replace(",", ".")
             detail = f"{said(value)} in column {printable(name)!r} may be {whole} or {point}"
-            return Complaint(where, detail, shown(value), "write it without the comma")
+            return Complaint(where, detail, shown(value), "write it as a JSON number, or without the mark")
         holds, write = _WANTED[kind]
         if isinstance(self.about.written, NumberForm) and self.about.written.unit == PERCENT:
             holds, write = "percentages", "45% for 45, or a JSON number"

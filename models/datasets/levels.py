@@ -10,6 +10,8 @@ from typing import Final
 from models.datasets import cells
 from models.suggestions import near_name
 
+_COMPARED: Final = 50
+"""Levels that a misspelt one is compared with: of long ones each takes milliseconds."""
 _ZERO_FIRST: Final = re.compile(r"[+-]?0\d")
 """`02134` is a code and no number: it differs from `2134`."""
 
@@ -41,10 +43,12 @@ class Levels:
         return self._by_value.get(_value(cell)) if self._by_value else None
 
     def nearest(self, text: str) -> str | None:
-        """A known level that may have been meant: `02134` for 2134, `Red` for red."""
+        """A known level that may have been meant: `02134` for 2134; of few levels also `Red` for red."""
         bare = text.lstrip("0")
         padded = [level for level in self._known if level != text and level.lstrip("0") == bare]
-        return min(padded, default=None) or near_name(text, sorted(self._known))
+        if padded or len(self._known) > _COMPARED:
+            return min(padded, default=None)
+        return near_name(text, sorted(self._known))
 
 
 def _by_value(known: Sequence[str]) -> dict[tuple[str, float] | None, str]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _FEW: Final = 5
+_HINTS: Final = 3
+"""Notices of one request that say what may have been meant: to find it costs far more than to read a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +196,11 @@ class Reader:
         return Rows(columns, count, list(islice(self._unknown_levels(columns), MOST)))
 
     def _unknown_levels(self, columns: Mapping[str, NDArray[Any]]) -> Iterator[Notice]:
+        hints = _HINTS
         for name, column in self._columns.items():
-            if column.levels and (notice := column.unknown_level(columns[name].tolist())):
+            texts = columns[name].tolist() if column.levels else []
+            if notice := column.unknown_level(texts, hint=hints > 0):
+                hints -= 1
                 yield notice
 
 

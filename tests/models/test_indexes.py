@@ -171,3 +171,6 @@ def test_metadata_that_are_damaged_say_nothing(pandas: str) -> None:
             assert isinstance(categories(told), frozenset)
             assert index_columns(told) == frozenset()
     assert categories({"pandas": pandas, "ARROW:schema": "no base64"}) == frozenset()
+    hostile = [{"field_name": name, "pandas_type": "categorical"} for name in (["a"], {"a": 1}, None, 5, "b")]
+    assert categories({"pandas": json.dumps({"columns": hostile})}) == {"b"}
+    assert index_columns({"pandas": json.dumps({"index_columns": [["a"], {"kind": "range"}, "i"]})}) == {"i"}

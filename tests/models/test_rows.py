@@ -408,6 +408,18 @@ def test_a_cell_is_read_as_its_column_was_written(
         assert value == wanted if wanted is not None else np.isnan(value)
 
 
+@pytest.mark.parametrize("cell", ["1" * 200_000 + "x", "1" * 200_000, "1," * 100_000, "-" * 200_000])
+@pytest.mark.parametrize("kind", ["numeric", "datetime", "boolean", "categorical"])
+def test_a_cell_that_goes_on_for_ever_takes_no_time(kind: Kind, cell: str) -> None:
+    """A pattern that tries every split of the digits would be at it for an hour."""
+    reader = reader_for(column_of("v", kind), column_of("w"), levels={"w": ["1", "2"]})
+    row = {"v": cell, "w": cell}
+    if kind == "categorical":
+        assert reader.objects([row]).columns["v"].tolist() == [cell[:200]]
+    else:
+        assert refused(reader, [row])[0].pointer == "/rows/0/v"
+
+
 AMBIGUOUS: list[tuple[Kind, Written | None, str, str]] = [
     ("numeric", None, "2,288", "'v' may be 2288 or 2.288"),
     ("numeric", None, "-1,047", "'v' may be -1047 or -1.047"),
@@ -415,6 +427,7 @@ AMBIGUOUS: list[tuple[Kind, Written | None, str, str]] = [
     ("numeric", SHARE, "$5", "holds percentages"),
     ("numeric", SHARE, "0.45", "holds percentages"),
     ("numeric", GERMAN, "1,047.5", "holds numbers"),
+    ("numeric", NumberForm(decimal=","), "1.047", "'v' may be 1047 or 1.047"),
     ("numeric", None, "low<5", "holds numbers"),
     ("datetime", None, "04.03.26", "holds dates"),
     ("datetime", AMERICAN, "13/4/2026", "holds dates"),
