@@ -68,7 +68,10 @@ _FEW_COLUMNS = 200
 def description_of(dataset: Dataset) -> Description:
     """What the science needs to know of a stored dataset."""
     if (known := _DESCRIPTIONS.get(dataset.id)) is None:
-        parts = {name: dataset.description[name] for name in Description.model_fields}
+        # Those stored by earlier versions lack the fields that came later.
+        parts = {
+            name: value for name, value in dataset.description.items() if name in Description.model_fields
+        }
         known = Description.model_validate(parts)
         if len(known.columns) <= _FEW_COLUMNS:
             _remember(dataset.id, known)

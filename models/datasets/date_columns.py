@@ -20,6 +20,7 @@ from models.datasets.dates import (
     LONGEST,
     MICROSECONDS_A_DAY,
     MONTHS,
+    ZONE,
     DateForm,
     Order,
     date_parts,
@@ -152,8 +153,8 @@ def _read_alike(text: pl.Series, form: DateForm) -> pl.Series | None:
     if format_ is None:
         return None
     dates = text.str.to_datetime(format_, strict=False, time_unit="us")
-    # What parses a format is lenient, so the pattern is to fit too; a year of two digits is another's.
-    likely = text.str.contains(DATE) & text.str.contains("[0-9]{4}")
+    # What parses a format is lenient, so the pattern is to fit too; it takes 26 for the year 26.
+    likely = text.str.contains(DATE) & (dates.dt.year() >= 1000)
     return without_zone(dates) if dates.null_count() == text.null_count() and likely.all() else None
 
 
@@ -248,12 +249,10 @@ def _days() -> pl.Expr:
 def _offset() -> pl.Expr:
     """Minutes that the zone is ahead of UTC."""
     zone = pl.col("zone")
-    ahead = zone.str.slice(1, 2).cast(pl.Int64, strict=False) * 60
-    ahead += (
-        pl.when(zone.str.len_chars() > 3).then(zone.str.tail(2).cast(pl.Int64, strict=False)).otherwise(0)
-    )
-    signed = pl.when(zone.str.starts_with("-")).then(-ahead).otherwise(ahead)
-    return pl.when(zone.str.contains("^[+-]")).then(signed).otherwise(0).alias("offset")
+    hours, minutes = (zone.str.extract(ZONE, group).cast(pl.Int64, strict=False) for group in (1, 2))
+    ahead = hours * 60 + minutes.fill_null(0)
+    signed = pl.when(zone.str.contains("-", literal=True)).then(-ahead).otherwise(ahead)
+    return signed.fill_null(0).alias("offset")
 
 
 def orders_of(surveys: Iterable[Survey]) -> dict[str, Counter[Order]]:

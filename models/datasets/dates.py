@@ -48,8 +48,10 @@ _TIME: Final = (
     r"(?:(?:[T:, ]|, ) ?(?P<hour>[01]?[0-9]|2[0-3]):(?P<minute>[0-5][0-9])"
     r"(?::(?P<second>[0-5][0-9])(?:[.,](?P<fraction>[0-9]{1,9}))?)?"
     r"(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?"
-    r"(?: ?(?P<zone>[Zz]|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?))?)?"
+    r"(?: ?(?P<zone>[Zz]|(?:(?:UTC|GMT) ?)?[+-](?:[0-9]{2}(?::?[0-9]{2})?|[0-9](?::[0-9]{2})?)|UTC|GMT))?)?"
 )
+ZONE: Final = r"^(?:UTC ?|GMT ?)?[+-](?P<hours>[0-9]{1,2}?)(?::?(?P<minutes>[0-9]{2}))?$"
+"""The zone of a date: how far it is ahead of UTC."""
 DATE: Final = (
     rf"^{_DAY_NAME}(?:"
     r"(?P<year>[0-9]{4})(?:-(?P<m1>[0-9]{1,2})-(?P<d1>[0-9]{1,2})|/(?P<m2>[0-9]{1,2})/(?P<d2>[0-9]{1,2})"
@@ -63,6 +65,7 @@ DATE: Final = (
 """A date, with a time of the day or not, as polars and Python read patterns alike."""
 
 _DATE: Final = re.compile(DATE)
+_ZONE: Final = re.compile(ZONE)
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - dates without a zone are told as UTC tells them
 Order = Literal["ymd", "dmy", "mdy"]
 
@@ -146,13 +149,12 @@ def _time(parts: dict[str, str]) -> tuple[int, int, int, int]:
 
 def _offset(parts: dict[str, str]) -> timedelta:
     """How far the zone is ahead of UTC; `ValueError` where it is a day and more."""
-    zone = parts.get("zone", "Z")
-    if zone[0] not in "+-":
+    if not (found := _ZONE.fullmatch(parts.get("zone", ""))):
         return timedelta(0)
-    ahead = timedelta(hours=int(zone[1:3]), minutes=int(zone[3:].lstrip(":") or 0))
+    ahead = timedelta(hours=int(found["hours"]), minutes=int(found["minutes"] or 0))
     if ahead >= timedelta(days=1):
         raise ValueError("a zone a day away")
-    return -ahead if zone[0] == "-" else ahead
+    return -ahead if "-" in parts["zone"] else ahead
 
 
 def _microseconds(moment: datetime) -> int:

@@ -90,12 +90,19 @@ def _named(names: list[str], text: pl.DataFrame, notes: list[str]) -> tuple[list
     ]
     if dropped:
         plural = "s" if len(dropped) > 1 else ""
-        notes.append(f"{len(dropped)} column{plural} without a name left out: empty, or row numbers")
+        notes.append(
+            f"{len(dropped)} column{plural} without a name left out: empty, or numbers or names of rows"
+        )
     kept = [position for position in range(len(names)) if position not in dropped]
     return [names[position] for position in kept], text[:, kept]
 
 
 def _is_idle(column: pl.Series, *, leading: bool) -> bool:
-    """Whether it is empty or counts the rows; in front of all others, if it numbers them in any order."""
-    numbers = column.cast(pl.Int64, strict=False)
-    return column.null_count() == len(column) or index_of_rows(numbers) or (leading and names_rows(numbers))
+    """Whether it is empty or counts the rows; in front of all others, if it numbers or names them."""
+    if column.null_count() == len(column):
+        return True
+    numbers = column.cast(pl.Float64, strict=False)
+    whole = numbers.cast(pl.Int64, strict=False)
+    if numbers.null_count() == len(column):  # Names, as R writes those of rows.
+        return leading and not column.null_count() and column.n_unique() == len(column)
+    return bool((whole == numbers).all()) and (index_of_rows(whole) or (leading and names_rows(whole)))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from models.datasets.dates import DateForm
 from models.datasets.numbers import NumberForm
 from models.frozen import Frozen
@@ -65,6 +67,8 @@ class Description(Frozen):
     """In the order of the network's classes: numbers by size, text by alphabet. None for regression."""
     notes: list[str]
     """What was made of the file, said so that nobody is surprised."""
+    left_out: list[str] = Field(default_factory=list)
+    """Columns of the file that are no data, such as an index: rows to be predicted may have them."""
 
     @property
     def positive_class(self) -> str | None:

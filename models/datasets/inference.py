@@ -27,7 +27,7 @@ def table(
 ) -> Table:
     """Describe a typed frame; rows without a target are dropped, a target that teaches nothing is refused."""
     read = TypedFrame(frame) if isinstance(frame, pl.DataFrame) else frame
-    kept, left_out = _without_index(read, target)
+    kept, index, left_out = _without_index(read, target)
     name = _target_name(kept.columns, target)
     _no_strangers(kept[name], read, task)
     written = None if read.text is None else stripped_text(read.text[name])
@@ -56,12 +56,13 @@ def table(
         task_reason=reason,
         classes=classes,
         notes=[*notes, *remarks, *_class_remarks(classes)],
+        left_out=index,
     )
     return Table(labelled, description)
 
 
-def _without_index(read: TypedFrame, target: str | None) -> tuple[pl.DataFrame, list[str]]:
-    """The frame without the rows' numbers that programs write into it, unless they are asked for."""
+def _without_index(read: TypedFrame, target: str | None) -> tuple[pl.DataFrame, list[str], list[str]]:
+    """The frame without the indexes that programs write, unless asked for; their names, and a note."""
     frame = read.frame
     index = [
         column.name
@@ -69,9 +70,12 @@ def _without_index(read: TypedFrame, target: str | None) -> tuple[pl.DataFrame, 
         if column.name != target and (column.name in read.index or is_index(column))
     ]
     if not index or frame.width - len(index) < 2:
-        return frame, []
+        return frame, [], []
     said = "the index that pandas wrote" if len(index) == 1 else "the indexes that pandas wrote"
-    return frame.drop(index), [f"{some_columns(index)} left out: {said}"]
+    empty = [name for name in index if frame[name].null_count() == len(frame)]
+    if empty:
+        said = "empty, without a name of its own" if len(empty) == len(index) else f"{said}, or empty"
+    return frame.drop(index), index, [f"{some_columns(index)} left out: {said}"]
 
 
 def _no_strangers(target: pl.Series, read: TypedFrame, task: str | None) -> None:

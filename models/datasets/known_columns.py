@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,6 +36,7 @@ _WANTED: Final[dict[Kind, tuple[str, str]]] = {
 _PLAIN_NUMBERS: Final = {int, float}
 _ONE_MARK: Final = re.compile(r"[-+]?[1-9][0-9]{0,2}[.,][0-9]{3}", re.ASCII)
 """Thousands, or three digits of a fraction: a cell alone does not tell."""
+_TWO_NUMBERS: Final = re.compile(r"([0-9]{1,2})[/-]([0-9]{1,2})[/-][0-9]{4}(?![0-9])", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ class KnownColumn:
 
         # Most columns of most requests are numbers and nothing else: those need no look at each.
         if self.about.kind == "numeric" and set(map(type, values)) <= _PLAIN_NUMBERS:
-            return _Read(np.array(values, dtype=np.float64), [])
+            with suppress(OverflowError):
+                return _Read(np.array(values, dtype=np.float64), [])
         read = self._cell_reader(decimal_comma=decimal_comma)
         found = [read(value) for value in values]
         wrong = [row for row, value in enumerate(found) if value is None][:most]
@@ -114,11 +117,20 @@ class KnownColumn:
 
     def _days(self, cell: str) -> float | None:
         written = self.about.written
+        if self._may_be_month_or_day(cell):
+            return None
         return (
             written.parse(cell)
             if isinstance(written, DateForm)
             else cells.days(cell, month_first=self.month_first)
         )
+
+    def _may_be_month_or_day(self, cell: str) -> bool:
+        """Whether 3/4/2026 is in March or in April, as far as the column tells; dots have the day first."""
+        if isinstance(self.about.written, DateForm) or self.month_first:
+            return False
+        found = _TWO_NUMBERS.match(cell)
+        return found is not None and found[1] != found[2] and max(int(found[1]), int(found[2])) <= 12
 
     def _text(self, value: Any) -> str | None:
         """The level that a cell means, `MISSING_TEXT` for no value; None where the cell cannot be a level."""
@@ -145,6 +157,9 @@ class KnownColumn:
             whole, point = re.sub("[.,]", "", text), text.replace(",", ".")
             detail = f"{said(value)} in column {printable(name)!r} may be {whole} or {point}"
             return Complaint(where, detail, shown(value), "write it as a JSON number, or without the mark")
+        if kind == "datetime" and isinstance(value, str) and self._may_be_month_or_day(value.strip()):
+            detail = f"{said(value)} in column {printable(name)!r} may have the month first or the day"
+            return Complaint(where, detail, shown(value), "write the year first: 2026-01-31")
         holds, write = _WANTED[kind]
         if isinstance(self.about.written, NumberForm) and self.about.written.unit == PERCENT:
             holds, write = "percentages", "45% for 45, or a JSON number"
@@ -172,4 +187,9 @@ def _measure(value: Any, kind: Kind, by_text: Callable[[str], float | None]) -> 
     if isinstance(value, bool):
         return float(value) if kind == "boolean" else None
     fits = kind == "numeric" or (kind == "boolean" and value in (0, 1))
-    return float(value) if fits and isinstance(value, int | float) else None
+    if not fits or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:  # A whole number of more than 308 digits.
+        return None

@@ -59,7 +59,18 @@ def is_index(column: pl.Series) -> bool:
     """Whether a program wrote its index of the rows into this column, by what it is called."""
     if _PANDAS.fullmatch(column.name):
         return True
-    return bool(_UNNAMED.fullmatch(column.name)) and names_rows(column)
+    if not _UNNAMED.fullmatch(column.name):
+        return False
+    # A comma too many on every line makes an empty column.
+    return column.null_count() == len(column) or names_rows(column) or _counts_parts(column)
+
+
+def _counts_parts(column: pl.Series) -> bool:
+    """Whether it counts from 0 on, again and again, as the index of a few long frames put together does."""
+    if not column.dtype.is_integer() or column.null_count():
+        return False
+    begins = column.diff().fill_null(0) != 1
+    return bool((column.filter(begins) == 0).all()) and int(begins.sum()) * _FEWEST * 2 <= len(column)
 
 
 def row_remarks(frame: pl.DataFrame) -> list[str]:

@@ -70,7 +70,8 @@ class Reader:
             for column in description.columns
             if column.name in wanted
         }
-        self._idle = {column.name for column in (*description.columns, description.target)} - wanted
+        known = {column.name for column in (*description.columns, description.target)}
+        self._idle = (known | set(description.left_out)) - wanted
         widest = max(len(names), len(description.classes or ()), 1)
         self._most_rows = max(1, min(most_rows, most_cells // widest))
         self._limit = "rows" if self._most_rows == most_rows else "cells"

@@ -16,6 +16,7 @@ import pytest
 from models.datasets import Table, read
 from models.datasets.arrow import categories, index_columns
 from models.datasets.description import TextForm
+from models.datasets.rows import Reader
 
 ROWS = 60
 SHUFFLED = random.Random(0).sample(range(ROWS), ROWS)
@@ -78,6 +79,23 @@ def test_row_numbers_without_a_name_are_left_out_in_any_order(tmp_path: Path, na
     table = of(tmp_path, "\n".join(lines).encode())
     assert names(table) == ["a"]
     assert any("left out" in note and (repr(name) in note or not name) for note in table.description.notes)
+
+
+def test_the_numbers_of_frames_put_together_are_left_out_and_may_come_with_a_request(tmp_path: Path) -> None:
+    lines = ["Unnamed: 0,a,y", *(f"{n % 40},{n}.5,{'pq'[n % 2]}" for n in range(2 * 40))]
+    table = of(tmp_path, "\n".join(lines).encode())
+    assert (names(table), table.description.left_out) == (["a"], ["Unnamed: 0"])
+    reader = Reader(table.description, ["a"], {}, most_rows=100, most_cells=1000)
+    assert reader.delimited("\n".join(lines).encode()).count == 80
+
+
+def test_names_of_rows_and_columns_of_nothing_are_left_out(tmp_path: Path) -> None:
+    """As R writes the one; and a comma too many on every line, which pandas has named."""
+    lines = [",mpg,y,Unnamed: 32", *(f"car {n},{n}.5,{'pq'[n % 2]}," for n in range(ROWS))]
+    table = of(tmp_path, "\n".join(lines).encode())
+    assert (names(table), table.description.target.name) == (["mpg"], "y")
+    assert any("'Unnamed: 32' left out: empty" in note for note in table.description.notes)
+    assert any("names of rows" in note for note in table.description.notes)
 
 
 def test_what_pandas_named_but_is_no_index_stays(tmp_path: Path) -> None:

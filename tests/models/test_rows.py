@@ -389,6 +389,9 @@ READ: list[tuple[Kind, Written | None, Any, Any]] = [
     ("datetime", DateForm(order="dmy"), "3/4/2026", 20546),
     ("datetime", AMERICAN, "3/4/2026 12:00 PM", 20516.5),
     ("datetime", SHORT, "04.03.26", 20516),
+    ("datetime", None, "31/12/2025", 20453),
+    ("datetime", None, "4/4/2026", 20547),
+    ("datetime", None, "3.4.2026", 20546),
     ("categorical", TextForm(verbatim=True), "NA", "NA"),
     ("categorical", None, "NA", ""),
     ("categorical", TextForm(verbatim=True), "", ""),
@@ -431,6 +434,8 @@ AMBIGUOUS: list[tuple[Kind, Written | None, str, str]] = [
     ("numeric", None, "low<5", "holds numbers"),
     ("datetime", None, "04.03.26", "holds dates"),
     ("datetime", AMERICAN, "13/4/2026", "holds dates"),
+    ("datetime", None, "3/4/2026", "'v' may have the month first or the day"),
+    ("datetime", None, "3-4-2026 10:00", "'v' may have the month first or the day"),
     ("boolean", None, "yes", "holds true or false"),
 ]
 
