@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,24 @@ def test_a_key_does_not_hide_rows_that_are_alike() -> None:
         assert repeated_rows(data, split(data)) is not None
 
 
+def test_one_columns_hashes_are_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take as much memory as the table: of all columns at once it would be that much again."""
+    held: list[weakref.ref[pl.Series]] = []
+    most, hashed = 0, pl.Series.hash
+
+    def watched(series: pl.Series, *args: Any, **more: Any) -> pl.Series:
+        nonlocal most
+        made = hashed(series, *args, **more)
+        held.append(weakref.ref(made))
+        most = max(most, sum(each() is not None for each in held))
+        return made
+
+    monkeypatch.setattr(pl.Series, "hash", watched)
+    data = made(repeat(noise(300, 30), 40), np.append(coin(300), coin(300)[:40]))
+    assert repeated_rows(data, split(data)) is not None
+    assert 0 < most <= 2
+
+
 def _coarse(kind: str, seed: int, rows: int = 1000) -> Columns:
     stream = np.random.default_rng(seed)
     if kind == "coins":
@@ -141,6 +160,65 @@ def _coarse(kind: str, seed: int, rows: int = 1000) -> Columns:
 def test_coarse_data_repeat_themselves_by_chance(kind: str, seed: int) -> None:
     data = made(_coarse(kind, seed), coin(1000, seed=seed + 9))
     assert repeated_rows(data, split(data, seed)) is None
+
+
+def _correlated(kind: str, seed: int, rows: int = 2000) -> tuple[Columns, np.ndarray]:
+    """Rows that are drawn independently of each other, of columns that are not."""
+    stream = np.random.default_rng(seed)
+    hidden = stream.normal(size=rows)
+    if kind.startswith("likert"):
+        count = int(kind.split()[1])
+        answers = 3 + 1.2 * (0.8 * hidden[:, None] + 0.6 * stream.normal(size=(rows, count)))
+        columns = {f"q{index}": each for index, each in enumerate(np.clip(np.round(answers), 1, 5).T)}
+        return columns, (answers.mean(axis=1) + stream.normal(size=rows) > 3).astype(int)
+    count, scale = int(kind.split()[1]), int(kind.split()[3])
+    values = np.round(scale * (hidden[:, None] + stream.normal(size=(rows, count)) / 3))
+    columns = {f"n{index}": each for index, each in enumerate(values.T)}
+    if kind.endswith("coded"):
+        columns |= {f"double{index}": 2 * each for index, each in enumerate(values.T)}
+    return columns, (hidden > 0).astype(int)
+
+
+CORRELATED = [f"likert {count}" for count in (2, 3, 5, 8, 12)] + [
+    f"integers {count} by {scale}{coded}"
+    for count in (2, 3, 4)
+    for scale in (3, 10)
+    for coded in ("", " coded")
+]
+
+
+@pytest.mark.parametrize("kind", CORRELATED)
+@pytest.mark.parametrize("seed", range(2))
+def test_correlated_columns_repeat_themselves_by_chance_more_often(kind: str, seed: int) -> None:
+    columns, y = _correlated(kind, seed)
+    data = made(columns, y)
+    assert repeated_rows(data, split(data, seed)) is None
+
+
+def test_one_hot_codes_and_tables_of_codes_repeat_themselves_by_chance() -> None:
+    stream = np.random.default_rng(0)
+    drawn = stream.integers(0, 5, (2000, 3))
+    one_hot = {f"c{place}{level}": (drawn[:, place] == level) * 1 for place in range(3) for level in range(5)}
+    data = made(one_hot, coin(2000))
+    assert repeated_rows(data, split(data)) is None
+    data = made({"code": drawn[:, 0], "weight": 2 * drawn[:, 0], "size": drawn[:, 0] ** 2}, drawn[:, 0] % 2)
+    assert repeated_rows(data, split(data)) is None
+
+
+@pytest.mark.parametrize("copies", [30, 150])
+def test_copied_rows_are_told_where_values_are_rounded_or_follow_from_each_other(copies: int) -> None:
+    stream = np.random.default_rng(0)
+    values = np.round(stream.normal(size=(150, 4)), 1)
+    columns = {f"x{index}": each for index, each in enumerate(values.T)}
+    columns["in other units"] = values[:, 0] * 10
+    data = made(repeat(columns, copies), np.concatenate([coin(150), coin(150)[:copies]]))
+    assert repeated_rows(data, split(data)) is not None
+
+
+def test_long_questionnaires_sent_in_twice_are_told() -> None:
+    columns, y = _correlated("likert 30", 0, rows=500)
+    data = made(repeat(columns, 500), np.concatenate([y, y]))
+    assert repeated_rows(data, split(data)) is not None
 
 
 # ── columns that tell ───────────────────────────────────────────────────────────────────────────────────────
