@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from models.errors import Notice
 from models.metrics import METRICS
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from models.spec import JobSpec
 
 _SHOWN_CLASSES = 5
+_ROWS = 1_000
+"""So many are added up at once."""
 
 
 def data_problems(spec: JobSpec, table: Table, prepared: Prepared) -> list[Notice]:
@@ -163,10 +165,8 @@ def _lambda_max(l1: Penalty, prepared: Prepared) -> float:
 
     x, y = prepared.train.x, prepared.train.y
     if prepared.task == "multiclass":  # Xᵀ(Y − P) is, for each class, its rows less its share of all rows
-        order = np.argsort(y, kind="stable")
-        starts = np.flatnonzero(np.diff(y[order], prepend=-1))
-        shares = np.diff(starts, append=len(y)) / len(y)
-        slopes = np.abs(np.add.reduceat(x[order], starts) - np.outer(shares, x.sum(axis=0))).max(axis=0)
+        sums, counts = _sums(x, y)
+        slopes = np.abs(sums - np.outer(counts / len(y), sums.sum(axis=0))).max(axis=0)
     else:
         slopes = np.abs(x.T @ (y - y.mean()))
     slopes = slopes / len(x)
@@ -175,3 +175,16 @@ def _lambda_max(l1: Penalty, prepared: Prepared) -> float:
         return float("inf")
     largest = float((slopes[factors > 0] / factors[factors > 0]).max(initial=0.0))
     return 2 * largest if prepared.task == "regression" else largest
+
+
+def _sums(x: NDArray[Any], y: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """(classes, columns) sums of the rows of each class, and their numbers; few rows are copied at a time."""
+    import numpy as np
+
+    order, counts = np.argsort(y, kind="stable"), np.bincount(y)
+    sums = np.zeros((len(counts), x.shape[1]))
+    for start in range(0, len(order), _ROWS):
+        block = order[start : start + _ROWS]
+        starts = np.flatnonzero(np.diff(y[block], prepend=-1))
+        sums[y[block[starts]]] += np.add.reduceat(x[block], starts, dtype=np.float64)
+    return sums, counts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 from typing import Any
 
@@ -236,6 +237,19 @@ def test_lambda_max_is_where_the_first_weight_wakes(task: str) -> None:
     grid = [fitted(strength) for strength in np.geomspace(0.05, 3, 12)]
     assert [is_told for is_told, _ in grid] == [not weights for _, weights in grid]
     assert {is_told for is_told, _ in grid} == {True, False}
+
+
+def test_the_largest_l1_is_found_without_a_copy_of_the_training_rows() -> None:
+    stream = np.random.default_rng(0)
+    made = dealt(stream.integers(0, 3, 20_000), ["train"] * 19_000 + ["validation"] * 1000, columns=40)
+    spec, prepared = readied(made, network={"hidden": []}, regularization={"l1": 1.0})
+    tracemalloc.start()
+    (notice,) = [each for each in row_notices(spec, prepared) if each.pointer.endswith("/strength")]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    x, truth = prepared.train.x.astype(float), np.eye(3)[prepared.train.y]
+    assert f"{np.abs(x.T @ (truth - truth.mean(axis=0))).max() / len(x):.3g}" in notice.detail
+    assert peak < prepared.train.x.nbytes / 2
 
 
 @pytest.mark.parametrize(("epochs", "converges"), [(3, False), (10_000, True)])
