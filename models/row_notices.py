@@ -125,7 +125,7 @@ def _monitor_notices(spec: JobSpec, prepared: Prepared) -> Iterator[Notice]:
                 best = "of the lowest val_loss" if prepared.validation else "the last one"
                 rest += f", and the best epoch is {'that ' if prepared.validation else ''}{best}"
             pointer = f"/regularization/early_stopping/monitors/{index}/metric"
-            yield Notice(pointer, f"{monitor.metric} is undefined: {why}; {rest}")
+            yield Notice(pointer, f"{monitor.metric} is undefined: {why}; {rest}", kind="undefined")
 
 
 def _metric_notices(spec: JobSpec, prepared: Prepared) -> Iterator[Notice]:
@@ -137,9 +137,11 @@ def _metric_notices(spec: JobSpec, prepared: Prepared) -> Iterator[Notice]:
         test = prepared.test
         for series in (f"train_{metric}", f"val_{metric}"):
             if series in undefined and series not in monitored:
-                yield Notice(f"/metrics/{index}", f"{series} is undefined: {undefined[series]}")
+                detail = f"{series} is undefined: {undefined[series]}"
+                yield Notice(f"/metrics/{index}", detail, kind="undefined")
         if test and (why := METRICS[metric].undefined(test.target)):
-            yield Notice(f"/metrics/{index}", f"the test's {metric} is undefined: the test rows {why}")
+            detail = f"the test's {metric} is undefined: the test rows {why}"
+            yield Notice(f"/metrics/{index}", detail, kind="undefined")
 
 
 # ── strengths ───────────────────────────────────────────────────────────────────────────────────────────────
