@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from models import telling_columns as telling_columns_module
 from models.datasets import Column, Table
 from models.repeated_rows import repeated_rows
 from models.spec import SplitSpec
@@ -289,6 +290,29 @@ NATURAL: dict[str, tuple[np.ndarray, np.ndarray]] = {
 def test_what_is_merely_good_or_says_nothing_is_let_be(name: str) -> None:
     column, y = NATURAL[name]
     assert telling({**noise(ROWS), "column": column}, y) == []
+
+
+@pytest.mark.parametrize(("levels", "each"), [(400, 5), (2000, 5), (400, 100), (8000, 5), (10_000, 3)])
+@pytest.mark.parametrize("task", ["classes", "values"])
+def test_text_of_many_levels_is_found_though_a_sample_has_few_rows_of_each(
+    levels: int, each: int, task: str
+) -> None:
+    stream = np.random.default_rng(0)
+    level = stream.permutation(np.repeat(np.arange(levels), each))
+    y = (stream.integers(0, 3, levels) if task == "classes" else stream.normal(size=levels))[level]
+    words = np.array([f"household {one}" for one in level], dtype=object)
+    (detail,) = telling({**noise(len(y)), "household": words}, y)
+    assert detail.startswith("column 'household' alone tells the target in ")
+    unrelated = stream.permutation(y)
+    assert telling({**noise(len(y)), "household": words}, unrelated) == []
+
+
+def test_columns_that_are_not_looked_at_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telling_columns_module, "MOST_COLUMNS", 4)
+    (notice,) = telling_columns(made({**noise(ROWS, 6), "leak": THREE + 0.0}, THREE))
+    assert (notice.pointer, notice.kind) == ("/dataset", "spec")
+    assert notice.detail.startswith("3 of 7 columns, the last ones, were not looked at")
+    assert list(telling_columns(made(noise(ROWS, 4), THREE))) == []
 
 
 def test_the_only_column_and_the_one_that_deals_the_rows_are_not_blamed() -> None:
