@@ -14,6 +14,7 @@ from api import plans
 from api.errors import NoDiagnosisError
 from api.schemas import description_of
 from models import cost
+from models.best import undefined_monitors
 from models.complaints import complaints
 from models.defaults import complete
 from models.diagnosis import Case, Diagnosis, Evidence, Suggestion, diagnose
@@ -48,6 +49,7 @@ def diagnosis_of(tx: Connection, job: Job, settings: Settings) -> Diagnosis:
         stop_reason=(job.stop_reason or job.status) if job.is_final else None,
         weights=_weights(tx, job),
         description=description_of(datasets.get(tx, job.dataset_id)),
+        undefined=undefined_monitors(spec, job.warnings),
     )
     found = diagnose(case)
     may_be_had = [each for each in found.suggestions if _is_affordable(case, each, settings)]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
+
+from pydantic import ValidationError
 
 from api import charts, negotiation
 from api.charts import Curve
 from api.charts.curve import LOSSES
 from api.schemas import CurveAnswer, Marker, Sampling
-from models.metrics import direction
+from models.best import best_of, judge_of, undefined_monitors
+from models.spec import JobSpec
 from store.curves import Curve as StoredCurve
 from store.curves import Packed
 from store.jobs import Job
@@ -80,26 +82,14 @@ def _stopped(job: Job) -> tuple[int, str] | None:
     return (job.epoch, job.stop_reason or job.status) if job.is_final and job.epoch else None
 
 
-def judge_of(spec: dict[str, Any]) -> str | None:
-    """The series that says which epoch is best: the first monitor's. None for FISTA, whose last is."""
-    early_stopping = (spec.get("regularization") or {}).get("early_stopping") or {}
-    if not early_stopping and (spec.get("optimizer") or {}).get("kind") == "fista":
-        return None
-    monitors = early_stopping.get("monitors") or [{"metric": "val_loss"}]
-    return str(monitors[0]["metric"])
-
-
 def _best_so_far(job: Job, stored: StoredCurve) -> int | None:
-    name = judge_of(job.spec)
-    if name is None:
+    """As the worker judges; None where the last epoch is the best, and where the series was not asked for."""
+    try:
+        spec = JobSpec.model_validate(job.spec)
+    except ValidationError:  # no spec that could be sent today
         return None
-    if all(value is None or math.isnan(value) for value in stored.series.get(name, ())):
-        name = "val_loss"  # as the worker judges where a monitor is undefined on its rows
-    sign = -1.0 if direction(name) == "higher" else 1.0
-    measured = zip(stored.series.get(name, ()), stored.epochs, strict=False)
-    return min(
-        ((sign * value, epoch) for value, epoch in measured if value is not None), default=(0.0, None)
-    )[1]
+    judge = judge_of(spec, validated=True, undefined=undefined_monitors(spec, job.warnings))
+    return best_of(judge, stored.series.get(judge, ()), stored.epochs) if judge else None
 
 
 def answer_of(job: Job, stored: Packed, max_points: int, *, whole: bool = True) -> CurveAnswer:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Set
+import re
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any
 
 from models.history import Epoch, History
 from models.metrics import direction
 from models.spec import JobSpec
+
+_MONITOR = re.compile(r"/regularization/early_stopping/monitors/(\d+)/metric")
 
 
 class Best:
@@ -50,3 +54,28 @@ def judge_of(spec: JobSpec, *, validated: bool, undefined: Set[str] = frozenset(
             return series
     # FISTA was asked for the optimum, not for a stop on the way to it.
     return "val_loss" if validated and spec.optimizer.kind != "fista" else None
+
+
+def undefined_monitors(spec: JobSpec, warnings: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """Monitored series that a job's warnings, notices as they are stored, call undefined on its rows.
+
+    Their values do not show it: an f1 that is undefined is 0 in every epoch.
+    """
+    early_stopping = spec.regularization.early_stopping if spec.regularization else None
+    monitors = early_stopping.monitors if early_stopping else []
+    found = (
+        _MONITOR.fullmatch(str(each.get("pointer"))) for each in warnings if each.get("kind") == "undefined"
+    )
+    indices = {int(match[1]) for match in found if match}
+    return frozenset(monitor.metric for index, monitor in enumerate(monitors) if index in indices)
+
+
+def best_of(judge: str, values: Sequence[float | None], epochs: Sequence[int]) -> int | None:
+    """The epoch with the best value of the series that judges; the first of equals, None without a number."""
+    sign = -1.0 if direction(judge) == "higher" else 1.0
+    known = (
+        (sign * value, epoch)
+        for value, epoch in zip(values, epochs, strict=False)
+        if value is not None and math.isfinite(value)
+    )
+    return min(known, default=(0.0, None))[1]

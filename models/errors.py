@@ -20,8 +20,9 @@ class Complaint:
     """What to write instead."""
 
 
-NoticeKind = Literal["spec", "data_problem"]
-"""What it is about: what was asked, or data that make scores look better than they are."""
+NoticeKind = Literal["spec", "data_problem", "undefined"]
+"""What it is about: what was asked, data that make scores look better than they are, or a metric that its
+pointer names and that says nothing on these rows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from models.errors import Notice
 from models.metrics import METRICS
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from models.spec import JobSpec
 
 _SHOWN_CLASSES = 5
+_ROWS = 1_000
+"""So many are added up at once."""
 
 
 def data_problems(spec: JobSpec, table: Table, prepared: Prepared) -> list[Notice]:
@@ -123,7 +125,7 @@ def _monitor_notices(spec: JobSpec, prepared: Prepared) -> Iterator[Notice]:
                 best = "of the lowest val_loss" if prepared.validation else "the last one"
                 rest += f", and the best epoch is {'that ' if prepared.validation else ''}{best}"
             pointer = f"/regularization/early_stopping/monitors/{index}/metric"
-            yield Notice(pointer, f"{monitor.metric} is undefined: {why}; {rest}")
+            yield Notice(pointer, f"{monitor.metric} is undefined: {why}; {rest}", kind="undefined")
 
 
 def _metric_notices(spec: JobSpec, prepared: Prepared) -> Iterator[Notice]:
@@ -135,9 +137,11 @@ def _metric_notices(spec: JobSpec, prepared: Prepared) -> Iterator[Notice]:
         test = prepared.test
         for series in (f"train_{metric}", f"val_{metric}"):
             if series in undefined and series not in monitored:
-                yield Notice(f"/metrics/{index}", f"{series} is undefined: {undefined[series]}")
+                detail = f"{series} is undefined: {undefined[series]}"
+                yield Notice(f"/metrics/{index}", detail, kind="undefined")
         if test and (why := METRICS[metric].undefined(test.target)):
-            yield Notice(f"/metrics/{index}", f"the test's {metric} is undefined: the test rows {why}")
+            detail = f"the test's {metric} is undefined: the test rows {why}"
+            yield Notice(f"/metrics/{index}", detail, kind="undefined")
 
 
 # ── strengths ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -163,10 +167,8 @@ def _lambda_max(l1: Penalty, prepared: Prepared) -> float:
 
     x, y = prepared.train.x, prepared.train.y
     if prepared.task == "multiclass":  # Xᵀ(Y − P) is, for each class, its rows less its share of all rows
-        order = np.argsort(y, kind="stable")
-        starts = np.flatnonzero(np.diff(y[order], prepend=-1))
-        shares = np.diff(starts, append=len(y)) / len(y)
-        slopes = np.abs(np.add.reduceat(x[order], starts) - np.outer(shares, x.sum(axis=0))).max(axis=0)
+        sums, counts = _sums(x, y)
+        slopes = np.abs(sums - np.outer(counts / len(y), sums.sum(axis=0))).max(axis=0)
     else:
         slopes = np.abs(x.T @ (y - y.mean()))
     slopes = slopes / len(x)
@@ -175,3 +177,16 @@ def _lambda_max(l1: Penalty, prepared: Prepared) -> float:
         return float("inf")
     largest = float((slopes[factors > 0] / factors[factors > 0]).max(initial=0.0))
     return 2 * largest if prepared.task == "regression" else largest
+
+
+def _sums(x: NDArray[Any], y: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """(classes, columns) sums of the rows of each class, and their numbers; few rows are copied at a time."""
+    import numpy as np
+
+    order, counts = np.argsort(y, kind="stable"), np.bincount(y)
+    sums = np.zeros((len(counts), x.shape[1]))
+    for start in range(0, len(order), _ROWS):
+        block = order[start : start + _ROWS]
+        starts = np.flatnonzero(np.diff(y[block], prepend=-1))
+        sums[y[block[starts]]] += np.add.reduceat(x[block], starts, dtype=np.float64)
+    return sums, counts

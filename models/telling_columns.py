@@ -31,6 +31,8 @@ FIRST_CELLS, MOST_COLUMNS = 500_000, 2_000
 """Of very many columns fewer rows are looked at first, and only so many columns at all."""
 EXACT = 0.01
 """Of the target's standard deviation: a value so near is right."""
+LEAST_COMPANY = 50
+"""Rows whose word another has, at least, for the first rows to rule a column of words out."""
 SHOWN = 3
 
 
@@ -56,13 +58,17 @@ def telling_columns(table: Table, *, exclude: str | None = None) -> Iterator[Not
     if len(columns) < 2:
         return
     first = _sampled(table, max(200, min(FIRST_ROWS, FIRST_CELLS // len(looked_at))))
-    promising = [
-        each for each in _ordered(table, looked_at, first) if _told(table, each, first).share >= PROMISING
-    ]
+    promising = [each for each in _ordered(table, looked_at, first) if _is_promising(table, each, first)]
+    if len(columns) > len(looked_at):
+        detail = (
+            f"{len(columns) - len(looked_at):,} of {len(columns):,} columns, the last ones, were not looked at"
+            ": whether one of them alone tells the target is not known"
+        )
+        yield Notice("/dataset", detail)
     if not promising:
         return
     more = _sampled(table, MOST_ROWS)
-    told = {each.name: _told(table, each, more) for each in promising}
+    told = {each.name: _told(table, each, _accompanied(table, each, more)) for each in promising}
     telling = {
         name: one for name, one in told.items() if one.share >= TELLING and one.wrong_without >= LEAST_WRONG
     }
@@ -77,6 +83,23 @@ def telling_columns(table: Table, *, exclude: str | None = None) -> Iterator[Not
         others = ", ".join(repr(name) for name in list(telling)[SHOWN : 4 * SHOWN])
         detail = f"{len(telling) - SHOWN} more columns alone tell the target: {others}"
         yield Notice("/dataset", detail, kind="data_problem")
+
+
+def _is_promising(table: Table, column: Column, first: NDArray[np.int64]) -> bool:
+    rows = _accompanied(table, column, first)
+    if len(rows) < min(LEAST_COMPANY, len(first)):  # too few to say: more rows will
+        return True
+    return _told(table, column, rows).share >= PROMISING
+
+
+def _accompanied(table: Table, column: Column, sample: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of a sample the rows whose word another has: one alone may have company in the table."""
+    import numpy as np
+
+    if column.kind != "categorical" or len(sample) == table.rows:
+        return sample
+    group, _ = _grouped(table.columns[column.name][sample])
+    return sample[np.bincount(group)[group] > 1]
 
 
 def _ordered(table: Table, columns: list[Column], rows: NDArray[np.int64]) -> list[Column]:

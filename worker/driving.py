@@ -10,10 +10,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import structlog
 
-from models.datasets import Table
 from models.errors import Notice
 from models.preprocessing import Prepared, prepare
 from models.row_notices import data_problems, row_notices
@@ -110,7 +110,7 @@ class Drive:
             prepared = prepare(specs[first], table)
             self._get_on()
             device = devices.choose(specs[first].training.device)
-            problems = self._data_problems(specs[first], table, prepared)
+            problems = _notices_of("data problems", lambda: data_problems(specs[first], table, prepared))
         self._outcomes = Outcomes(self._files, prepared.preprocessor, table.description)
         for attempt, spec in specs.items():
             with self._own_part(attempt):
@@ -121,18 +121,11 @@ class Drive:
 
                 if training := attempt.kept.resumed(attempt.job, begin):
                     attempt.training = training
-                    attempt.recorder.warn([*row_notices(spec, prepared), *problems])
+                    notices = _notices_of("row notices", partial(_row_notices, spec, prepared))
+                    attempt.recorder.warn([*notices, *problems])
                 else:
                     self._let_go(attempt, "lost")
             self._get_on()
-
-    def _data_problems(self, spec: JobSpec, table: Table, prepared: Prepared) -> list[Notice]:
-        """What is wrong with their data: good to know, and where it cannot be found no job ends for it."""
-        try:
-            return data_problems(spec, table, prepared)
-        except Exception:
-            log.exception("the data could not be looked at for problems")
-            return []
 
     def _dataset(self, job: Job) -> datasets.Dataset:
         with self._database.of(job.project_id).reading() as tx:
@@ -278,3 +271,16 @@ class Drive:
         for attempt in running:
             attempt.is_seated = False
         self._conclude(dict.fromkeys(running, ending))
+
+
+def _row_notices(spec: JobSpec, prepared: Prepared) -> list[Notice]:
+    return list(row_notices(spec, prepared))
+
+
+def _notices_of(what: str, look: Callable[[], list[Notice]]) -> list[Notice]:
+    """Notices are good to know; where they cannot be found, for want of memory too, no job ends for it."""
+    try:
+        return look()
+    except Exception:
+        log.exception("notices could not be looked for", notices=what)
+        return []

@@ -27,8 +27,9 @@ class SpecWarning(Answer):
     pointer: str
     """Where in the spec."""
     detail: str
-    kind: Literal["spec", "data_problem"] = "spec"
-    """`data_problem`: rows in two splits, or a column that alone tells the target; scores may flatter."""
+    kind: Literal["spec", "data_problem", "undefined"] = "spec"
+    """`data_problem`: rows in two splits, or a column that alone tells the target; scores may flatter.
+    `undefined`: the metric at `pointer` says nothing on these rows."""
 
 
 class DatasetReference(Answer):

@@ -29,6 +29,8 @@ class Case:
     weights: Mapping[str, Any] | None = None
     """What the weights say (see `models.weights.summarize`)."""
     description: Description | None = None
+    undefined: frozenset[str] = frozenset()
+    """Monitors that say nothing on these rows (see `models.best.undefined_monitors`)."""
 
     @property
     def epochs(self) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from models.best import judge_of
+from models.best import best_of, judge_of
 from models.diagnosis.case import Case, finite
 from models.diagnosis.levels import (
     END,
@@ -29,7 +29,6 @@ from models.diagnosis.levels import (
     tail,
 )
 from models.diagnosis.yardsticks import baseline, first_loss, loss_error, row_counts, untrained
-from models.metrics import direction
 
 PULLS = {"l1": 1.0, "l2": 2.0}
 """By how much a penalty grows with the weights, in units of itself: Σ|w| as they do, Σw² twice as fast."""
@@ -186,13 +185,11 @@ def _kept_epoch(case: Case) -> int:
     if restored >= 1:
         return int(restored)
     early_stopping = case.on.early_stopping
-    judge = judge_of(case.spec, validated="val_loss" in case.series)
-    values = case.numbers(judge) if judge else []
+    judge = judge_of(case.spec, validated="val_loss" in case.series, undefined=case.undefined)
     if judge is None or (early_stopping and not early_stopping.restore_best_weights):
         return case.epochs
-    sign = -1.0 if direction(judge) == "higher" else 1.0
-    known = ((sign * value, epoch) for epoch, value in enumerate(values, 1) if not math.isnan(value))
-    return min(known, default=(0.0, case.epochs))[1]
+    values = case.numbers(judge)
+    return best_of(judge, values, range(1, len(values) + 1)) or case.epochs
 
 
 _CURVES = {"train": "train_loss", "validation": "val_loss"}

@@ -9,6 +9,7 @@ import math
 import pytest
 from starlette.testclient import TestClient
 
+from store import jobs
 from tests.api.acting import Worker, pointers, problem, submit
 
 LONG = 800
@@ -55,6 +56,25 @@ def test_a_running_job_knows_its_best_epoch_so_far(client: TestClient, worker: W
     spec = {"regularization": {"early_stopping": {"monitor": "val_accuracy", "patience": 3}}}
     job = worker.begin(submit(client, **spec)["id"])
     worker.record(job, {"val_loss": [0.1, 0.5], "val_accuracy": [0.7, 0.9]})
+    assert client.get(f"/v1/jobs/{job.id}/curves").json()["markers"] == [{"epoch": 2, "kind": "best"}]
+
+
+def test_a_running_job_whose_monitor_is_undefined_is_judged_by_val_loss(
+    client: TestClient, worker: Worker
+) -> None:
+    """As its worker does, whatever value stands for it: some are 0 in every epoch, and no NaN."""
+    spec = {
+        "regularization": {"early_stopping": {"monitor": "val_roc_auc", "patience": 3}},
+        "metrics": ["roc_auc"],
+    }
+    job = worker.begin(submit(client, **spec)["id"])
+    worker.record(
+        job, {"train_loss": [0.8, 0.7, 0.6], "val_loss": [0.9, 0.4, 0.5], "val_roc_auc": [0.0, 0.0, 0.0]}
+    )
+    pointer = "/regularization/early_stopping/monitors/0/metric"
+    undefined = {"pointer": pointer, "detail": "val_roc_auc is undefined", "kind": "undefined"}
+    with worker.database.writing() as tx:
+        assert jobs.add_warnings(tx, job.id, job.fence, [undefined])
     assert client.get(f"/v1/jobs/{job.id}/curves").json()["markers"] == [{"epoch": 2, "kind": "best"}]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+import weakref
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
+from models import telling_columns as telling_columns_module
 from models.datasets import Column, Table
 from models.repeated_rows import repeated_rows
 from models.spec import SplitSpec
@@ -112,6 +114,24 @@ def test_a_key_does_not_hide_rows_that_are_alike() -> None:
         assert repeated_rows(data, split(data)) is not None
 
 
+def test_one_columns_hashes_are_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take as much memory as the table: of all columns at once it would be that much again."""
+    held: list[weakref.ref[pl.Series]] = []
+    most, hashed = 0, pl.Series.hash
+
+    def watched(series: pl.Series, *args: Any, **more: Any) -> pl.Series:
+        nonlocal most
+        made = hashed(series, *args, **more)
+        held.append(weakref.ref(made))
+        most = max(most, sum(each() is not None for each in held))
+        return made
+
+    monkeypatch.setattr(pl.Series, "hash", watched)
+    data = made(repeat(noise(300, 30), 40), np.append(coin(300), coin(300)[:40]))
+    assert repeated_rows(data, split(data)) is not None
+    assert 0 < most <= 2
+
+
 def _coarse(kind: str, seed: int, rows: int = 1000) -> Columns:
     stream = np.random.default_rng(seed)
     if kind == "coins":
@@ -141,6 +161,65 @@ def _coarse(kind: str, seed: int, rows: int = 1000) -> Columns:
 def test_coarse_data_repeat_themselves_by_chance(kind: str, seed: int) -> None:
     data = made(_coarse(kind, seed), coin(1000, seed=seed + 9))
     assert repeated_rows(data, split(data, seed)) is None
+
+
+def _correlated(kind: str, seed: int, rows: int = 2000) -> tuple[Columns, np.ndarray]:
+    """Rows that are drawn independently of each other, of columns that are not."""
+    stream = np.random.default_rng(seed)
+    hidden = stream.normal(size=rows)
+    if kind.startswith("likert"):
+        count = int(kind.split()[1])
+        answers = 3 + 1.2 * (0.8 * hidden[:, None] + 0.6 * stream.normal(size=(rows, count)))
+        columns = {f"q{index}": each for index, each in enumerate(np.clip(np.round(answers), 1, 5).T)}
+        return columns, (answers.mean(axis=1) + stream.normal(size=rows) > 3).astype(int)
+    count, scale = int(kind.split()[1]), int(kind.split()[3])
+    values = np.round(scale * (hidden[:, None] + stream.normal(size=(rows, count)) / 3))
+    columns = {f"n{index}": each for index, each in enumerate(values.T)}
+    if kind.endswith("coded"):
+        columns |= {f"double{index}": 2 * each for index, each in enumerate(values.T)}
+    return columns, (hidden > 0).astype(int)
+
+
+CORRELATED = [f"likert {count}" for count in (2, 3, 5, 8, 12)] + [
+    f"integers {count} by {scale}{coded}"
+    for count in (2, 3, 4)
+    for scale in (3, 10)
+    for coded in ("", " coded")
+]
+
+
+@pytest.mark.parametrize("kind", CORRELATED)
+@pytest.mark.parametrize("seed", range(2))
+def test_correlated_columns_repeat_themselves_by_chance_more_often(kind: str, seed: int) -> None:
+    columns, y = _correlated(kind, seed)
+    data = made(columns, y)
+    assert repeated_rows(data, split(data, seed)) is None
+
+
+def test_one_hot_codes_and_tables_of_codes_repeat_themselves_by_chance() -> None:
+    stream = np.random.default_rng(0)
+    drawn = stream.integers(0, 5, (2000, 3))
+    one_hot = {f"c{place}{level}": (drawn[:, place] == level) * 1 for place in range(3) for level in range(5)}
+    data = made(one_hot, coin(2000))
+    assert repeated_rows(data, split(data)) is None
+    data = made({"code": drawn[:, 0], "weight": 2 * drawn[:, 0], "size": drawn[:, 0] ** 2}, drawn[:, 0] % 2)
+    assert repeated_rows(data, split(data)) is None
+
+
+@pytest.mark.parametrize("copies", [30, 150])
+def test_copied_rows_are_told_where_values_are_rounded_or_follow_from_each_other(copies: int) -> None:
+    stream = np.random.default_rng(0)
+    values = np.round(stream.normal(size=(150, 4)), 1)
+    columns = {f"x{index}": each for index, each in enumerate(values.T)}
+    columns["in other units"] = values[:, 0] * 10
+    data = made(repeat(columns, copies), np.concatenate([coin(150), coin(150)[:copies]]))
+    assert repeated_rows(data, split(data)) is not None
+
+
+def test_long_questionnaires_sent_in_twice_are_told() -> None:
+    columns, y = _correlated("likert 30", 0, rows=500)
+    data = made(repeat(columns, 500), np.concatenate([y, y]))
+    assert repeated_rows(data, split(data)) is not None
 
 
 # ── columns that tell ───────────────────────────────────────────────────────────────────────────────────────
@@ -211,6 +290,29 @@ NATURAL: dict[str, tuple[np.ndarray, np.ndarray]] = {
 def test_what_is_merely_good_or_says_nothing_is_let_be(name: str) -> None:
     column, y = NATURAL[name]
     assert telling({**noise(ROWS), "column": column}, y) == []
+
+
+@pytest.mark.parametrize(("levels", "each"), [(400, 5), (2000, 5), (400, 100), (8000, 5), (10_000, 3)])
+@pytest.mark.parametrize("task", ["classes", "values"])
+def test_text_of_many_levels_is_found_though_a_sample_has_few_rows_of_each(
+    levels: int, each: int, task: str
+) -> None:
+    stream = np.random.default_rng(0)
+    level = stream.permutation(np.repeat(np.arange(levels), each))
+    y = (stream.integers(0, 3, levels) if task == "classes" else stream.normal(size=levels))[level]
+    words = np.array([f"household {one}" for one in level], dtype=object)
+    (detail,) = telling({**noise(len(y)), "household": words}, y)
+    assert detail.startswith("column 'household' alone tells the target in ")
+    unrelated = stream.permutation(y)
+    assert telling({**noise(len(y)), "household": words}, unrelated) == []
+
+
+def test_columns_that_are_not_looked_at_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telling_columns_module, "MOST_COLUMNS", 4)
+    (notice,) = telling_columns(made({**noise(ROWS, 6), "leak": THREE + 0.0}, THREE))
+    assert (notice.pointer, notice.kind) == ("/dataset", "spec")
+    assert notice.detail.startswith("3 of 7 columns, the last ones, were not looked at")
+    assert list(telling_columns(made(noise(ROWS, 4), THREE))) == []
 
 
 def test_the_only_column_and_the_one_that_deals_the_rows_are_not_blamed() -> None:

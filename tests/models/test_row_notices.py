@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
+from models.best import undefined_monitors
 from models.checkpoints import load, save
 from models.datasets import BUNDLED, Column, Table, bundled
 from models.defaults import complete
+from models.diagnosis.symptoms import symptoms
 from models.errors import DataError, Notice
 from models.metrics import METRICS
 from models.preprocessing import Prepared, prepare
@@ -19,6 +23,7 @@ from models.row_notices import data_problems, row_notices, undefined_series
 from models.spec import JobSpec
 from models.training import Training
 from tests.models.building import table
+from tests.models.diagnosis.cases import case_of
 
 
 def dealt(y: np.ndarray, splits: Sequence[str], *, seed: int = 0, columns: int = 3) -> Table:
@@ -115,6 +120,26 @@ def test_a_monitor_whose_value_the_rows_decide_ends_nothing(metric: str) -> None
     """Of no positives recall and its relatives are 0 whatever is learned: that is no lack of progress."""
     done = trained(dealt(NO_POSITIVES, THREE), **stopping(f"val_{metric}"))
     assert (done.stop_reason, len(done.history)) == ("max_epochs", 12)
+
+
+@pytest.mark.parametrize("metric", ["f1", "precision", "recall", "average_precision", "r2", "roc_auc"])
+def test_while_it_runs_the_best_epoch_is_that_of_the_training(metric: str) -> None:
+    """Whatever an undefined metric's value is: NaN, 0, or 1. A diagnosis has the curve and the warnings."""
+    y = NO_POSITIVES if metric != "r2" else np.r_[np.arange(60.0), np.full(20, 3.0), np.arange(20.0)]
+    settings = stopping(f"val_{metric}") | {
+        "optimizer": {"learning_rate": 0.05},
+        "training": {"max_epochs": 9},
+    }
+    data = dealt(y, THREE)
+    done = trained(data, **settings)
+    stored = [asdict(each) for each in row_notices(done.spec, done.prepared)]
+    undefined = undefined_monitors(done.spec, stored)
+    assert undefined == {f"val_{metric}"}
+    case = case_of(done, data)
+    running = replace(case, result=None, stop_reason=None, undefined=undefined)
+    assert symptoms(running).kept_epoch == done.best_epoch
+    losses = case.numbers("val_loss")
+    assert done.best_epoch == 1 + losses.index(min(losses))
 
 
 @pytest.mark.parametrize("combine", ["all", "any"])
@@ -236,6 +261,19 @@ def test_lambda_max_is_where_the_first_weight_wakes(task: str) -> None:
     grid = [fitted(strength) for strength in np.geomspace(0.05, 3, 12)]
     assert [is_told for is_told, _ in grid] == [not weights for _, weights in grid]
     assert {is_told for is_told, _ in grid} == {True, False}
+
+
+def test_the_largest_l1_is_found_without_a_copy_of_the_training_rows() -> None:
+    stream = np.random.default_rng(0)
+    made = dealt(stream.integers(0, 3, 20_000), ["train"] * 19_000 + ["validation"] * 1000, columns=40)
+    spec, prepared = readied(made, network={"hidden": []}, regularization={"l1": 1.0})
+    tracemalloc.start()
+    (notice,) = [each for each in row_notices(spec, prepared) if each.pointer.endswith("/strength")]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    x, truth = prepared.train.x.astype(float), np.eye(3)[prepared.train.y]
+    assert f"{np.abs(x.T @ (truth - truth.mean(axis=0))).max() / len(x):.3g}" in notice.detail
+    assert peak < prepared.train.x.nbytes / 2
 
 
 @pytest.mark.parametrize(("epochs", "converges"), [(3, False), (10_000, True)])

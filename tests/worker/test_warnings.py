@@ -113,12 +113,19 @@ def test_of_good_data_nothing_is_told(workshop: Workshop) -> None:
     assert told(workshop, job) == []
 
 
-def test_looking_for_problems_ends_no_job(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [FloatingPointError("a column that nobody thought of"), MemoryError()])
+@pytest.mark.parametrize("name", ["repeated_rows", "undefined_series"])
+def test_looking_for_notices_ends_no_job(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, name: str, error: Exception
+) -> None:
     def stumble(*_: Any, **__: Any) -> None:
-        raise FloatingPointError("a column that nobody thought of")
+        raise error
 
-    monkeypatch.setattr(row_notices, "repeated_rows", stumble)
-    assert driving.data_problems is row_notices.data_problems
+    monkeypatch.setattr(row_notices, name, stumble)
+    assert (driving.data_problems, driving.row_notices) == (
+        row_notices.data_problems,
+        row_notices.row_notices,
+    )
     job = workshop.add_job(**SHORT)
     workshop.run()
     assert workshop.look(job).status == "succeeded"
