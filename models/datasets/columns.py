@@ -21,13 +21,21 @@ from models.datasets.distinct import Cells, markers_in, present_text
 from models.datasets.frames import Form, LineOf, Strangers, TypedFrame
 from models.datasets.headings import units
 from models.datasets.number_forms import Evidence
-from models.datasets.numbers import NumberForm, unit_beside
+from models.datasets.numbers import PERCENT, NumberForm, unit_beside
 from models.datasets.values import finite, note_large, shortened
 
 _NEARLY: Final = 0.05
 """A column is of a kind where no larger share of its cells is of another."""
 _SAMPLE: Final = 1000
 _TRUTHS: Final = ["true", "false"]
+
+_Kind = Literal["number", "percentage", "date"]
+_WORDS: Final[dict[_Kind, tuple[str, str]]] = {
+    "number": ("numbers", "no number"),
+    "percentage": ("percentages", "no percentage"),
+    "date": ("dates", "no date"),
+}
+"""What a column of a kind holds, and what its other cells are."""
 
 
 def typed_frame(text: pl.DataFrame, notes: list[str], *, delimiter: str, line_of: LineOf) -> TypedFrame:
@@ -169,7 +177,7 @@ class _Columns:
             return self._zeros_column(cells)
         form, doubt = number_forms.choose(found, self._evidence, self._delimiter)
         numbers = number_columns.read_numbers(cells.text, form)
-        if not self._is_nearly(cells, numbers, "number"):
+        if not self._is_nearly(cells, numbers, "percentage" if form.unit == PERCENT else "number"):
             return None
         if form == NumberForm():
             plain = number_columns.plain_numbers(cells.text.set(numbers.is_null(), None))
@@ -227,7 +235,7 @@ class _Columns:
         self.notes.units(cells)
         return shortened(cells.text, self.notes.findings)
 
-    def _is_nearly(self, cells: Cells, read: pl.Series, kind: Literal["number", "date"]) -> bool:
+    def _is_nearly(self, cells: Cells, read: pl.Series, kind: _Kind) -> bool:
         """Whether a column is of a kind; either way it is told which cells are not."""
         unlike = read.is_null() & cells.text.is_not_null()
         if not unlike.any():
@@ -236,11 +244,15 @@ class _Columns:
         others = unlike & ~missing
         count, good = int(others.sum()), int(read.count())
         few = count < good and count <= _NEARLY * cells.present
+        what, no = _WORDS[kind]
         if count:
-            self.strangers[cells.name] = Strangers(kind, few, count, *cells.first(others))
+            strange = cells.text.filter(others).head(_SAMPLE)
+            if kind == "percentage" and all(unit_beside(cell) == "" for cell in strange):
+                no = "without %"
+            self.strangers[cells.name] = Strangers(what, no, few, count, *cells.first(others))
         if few:
-            self.notes.missing(cells, others if count else missing, f"no {kind}", int(unlike.sum()))
+            self.notes.missing(cells, others if count else missing, no, int(unlike.sum()))
         elif count < good:
-            why = f"for {count:,} of {cells.present:,} cells are no {kind}"
-            self.notes.text(cells, why, f"for too many cells are no {kind}", lambda: cells.first(others))
+            why = f"for {count:,} of {cells.present:,} cells are {no}"
+            self.notes.text(cells, why, f"for too many cells are {no}", lambda: cells.first(others))
         return few

@@ -75,7 +75,7 @@ def _without_index(read: TypedFrame, target: str | None) -> tuple[pl.DataFrame, 
 
 
 def _no_strangers(target: pl.Series, read: TypedFrame, task: str | None) -> None:
-    """Refuse a target of which most cells are numbers or dates and some are not, unless it is classes."""
+    """Refuse a target of which most cells are of one kind and some are not, unless it is classes."""
     found = read.strangers.get(target.name)
     if found is None or (task == "classification" and not found.few):
         return
@@ -83,9 +83,9 @@ def _no_strangers(target: pl.Series, read: TypedFrame, task: str | None) -> None
         return
     are = "is" if found.count == 1 else "are"
     raise DatasetError(
-        f"the target column {target.name!r} holds {found.kind}s, but {counted(found.count, 'cell')} {are} no "
-        f"{found.kind}: {found.cell!r} in line {read.line_of(found.row)}",
-        suggestion=f"write {found.kind}s there or leave them empty; if they are classes, use words for all",
+        f"the target column {target.name!r} holds {found.what}, but {counted(found.count, 'cell')} {are} "
+        f"{found.others}: {found.cell!r} in line {read.line_of(found.row)}",
+        suggestion=f"write {found.what} there or leave them empty; if they are classes, use words for all",
         pointer="/target",
     )
 

@@ -33,6 +33,8 @@ _LEADING_ZERO: Final = "^0[0-9]"
 _OTHER: Final[dict[Mark, Mark]] = {".": ",", ",": "."}
 _GROUPING: Final[dict[Mark, str]] = {".": "points", ",": "commas"}
 _CELL: Final = pl.col("cell")
+_NOTHING: Final = (pl.col("unit") == "") & ~pl.col("body").str.contains("[1-9]")
+"""Is 0 in any unit."""
 _SPACED: Final = rf"^{_GROUP}(?:[ '][0-9]{{3}})+"
 _OF_POINTS: Final = ("$", "£", "¥", "₹", "₩", "₪")
 """Currencies of countries that write a decimal point."""
@@ -115,7 +117,7 @@ def survey(column: Cells) -> Survey | None:
         cells.unnest("parts").with_columns(number=short & are_one_number(), unit=units_beside()).collect()
     )
     unit = _usual_unit(parted)
-    own = pl.col("number") & are_taken(parted["unit"], unit)
+    own = pl.col("number") & (are_taken(parted["unit"], unit) | _NOTHING)
     looked = parted.lazy().with_columns(body=pl.when(own).then("body").otherwise(pl.lit("")))
     looked = looked.with_columns(
         mantissa=pl.when(pl.col("exponent").fill_null("") == "").then("body").otherwise(pl.lit(""))
@@ -234,7 +236,13 @@ def plain_evidence(text: pl.Series) -> Evidence:
 
 def _usual_unit(cells: pl.DataFrame) -> str | None:
     """The unit of most numbers, as most of them write it; money where any has, since it may be left out."""
-    totals = cells.lazy().filter("number").group_by("unit").agg(pl.col("count").sum()).sort("count", "unit")
+    totals = (
+        cells.lazy()
+        .filter(pl.col("number") & ~_NOTHING)
+        .group_by("unit")
+        .agg(pl.col("count").sum())
+        .sort("count", "unit")
+    )
     counts = dict(totals.collect().iter_rows())
     bare = counts.pop("", 0)
     if not counts:

@@ -68,6 +68,7 @@ NUMBERS: list[tuple[list[str], str, list[float | None], str]] = [
     (["CHF 5.-", "CHF 1'200.50"], ";", [5, 1200.5], "is read as 5"),
     (["5,-", "12,50"], ";", [5, 12.5], ""),
     (["45%", "3.5 %"], ",", [45, 3.5], "'45%' in line 2 is read as 45"),
+    (["45%", "0", "0.0", "3%"], ",", [45, 0, 0, 3], "'45%' in line 2 is read as 45"),
     (["2,156,624,900", "1,001,234"], ",", [2156624900, 1001234], "is read as 2156624900"),
     (["1'234'567", "1’234"], ",", [1234567, 1234], "is read as 1234567"),
     (["1 234", "12\u202f345\u00a0678"], ",", [1234, 12345678], "is read as 1234"),
@@ -241,6 +242,17 @@ def test_a_target_that_is_nearly_numbers_is_not_guessed_at(
     with pytest.raises(DatasetError, match=said) as refused:
         table_of(tmp_path, {"v": PLAIN, "y": target})
     assert (refused.value.pointer, bool(refused.value.suggestion)) == ("/target", True)
+
+
+def test_a_bare_number_among_percentages_is_missing_for_it_is_without_percent(tmp_path: Path) -> None:
+    percentages = [f"{n}%" for n in range(1, 98)]
+    table = table_of(tmp_path, {"v": [*percentages, "0.45", "0", "3.5"], "y": ["p", "q"] * 50})
+    assert values_of(table)[-3:] == [None, 0, None]
+    assert any(
+        "2 cells that are without % count as missing: '0.45' in line 99" in note for note in notes_of(table)
+    )
+    with pytest.raises(DatasetError, match="holds percentages, but 1 cell is without %: '5' in line 100"):
+        table_of(tmp_path, {"v": PLAIN, "y": [*percentages, "0", "5", "0"]})
 
 
 def test_rows_whose_target_is_a_marker_are_left_out_and_counted(tmp_path: Path) -> None:
