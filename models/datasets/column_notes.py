@@ -8,7 +8,7 @@ from typing import Final
 
 import polars as pl
 
-from models.datasets import date_columns, number_columns, number_forms
+from models.datasets import date_columns, number_forms
 from models.datasets.cells import month_first_note
 from models.datasets.dates import DateForm
 from models.datasets.distinct import Cells
@@ -90,7 +90,7 @@ class ColumnNotes:
             self.findings.add(kind, cells.name, lambda: self._reading(cells, found, form))
 
     def _reading(self, cells: Cells, found: number_forms.Survey, form: NumberForm) -> str:
-        plain = number_columns.read_numbers(cells.cells, NumberForm())
+        plain = cells.cells.cast(pl.Float64, strict=False)
         example = cells.first_of(found.numbers & plain.is_null() if plain.null_count() else found.numbers)
         return f"{self.where(example)} is read as {_number(form.parse(example[0]))}"
 

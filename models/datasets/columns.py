@@ -175,6 +175,11 @@ class _Columns:
         """The column by the form that its cells and the file's tell; None where it is text."""
         if found.zeros.any():
             return self._zeros_column(cells)
+        if found.notes:
+            why = "for all its numbers stand in parentheses"
+            said = f"{why}, and nothing tells that they are negative: write them with a minus sign"
+            self.notes.text(cells, said, why, lambda: cells.first_of(found.numbers))
+            return None
         form, doubt = number_forms.choose(found, self._evidence, self._delimiter)
         numbers = number_columns.read_numbers(cells.text, form)
         if not self._is_nearly(cells, numbers, "percentage" if form.unit == PERCENT else "number"):

@@ -105,10 +105,12 @@ class Survey:
     """Cells with a zero before another digit."""
     fixed: bool
     """Of the cells in `either` one ends in a zero, as no fraction does that is written as short as can be."""
+    notes: bool
+    """All stand in parentheses and have no unit: as negative numbers do, and as notes do."""
 
 
 def survey(column: Cells) -> Survey | None:
-    """Look at a column's cells; None where few are numbers, or most stand in parentheses as notes do."""
+    """Look at a column's cells; None where few are numbers."""
     if column.are_few(lambda cell: unit_beside(cell) is not None and not looks_like_a_date(cell)):
         return None
     cells = column.values.lazy().with_columns(marker=are_markers(_CELL), parts=number_parts(_CELL, ANY_BODY))
@@ -150,11 +152,11 @@ def _summed_up(cells: pl.DataFrame, unit: str | None) -> Survey | None:
     col, count = pl.col, pl.col("count")
     whole = col("mantissa").filter("whole").cast(pl.Float64)
     ambiguous = col("mantissa").filter(col("either.") | col("either,"))
-    opened = col("number") & (count_groups(OPENING) > 0)
+    bare = col("number") & (count_groups(OPENING) == 0)
     sums = cells.select(
         numbers=count.filter("number").sum(),
         others=count.filter(~col("number") & ~col("marker")).sum(),
-        opened=count.filter(opened).sum(),
+        bare=bare.any(),
         point=count.filter("tells.").sum(),
         comma=count.filter("tells,").sum(),
         points=col("groups.").any(),
@@ -165,7 +167,7 @@ def _summed_up(cells: pl.DataFrame, unit: str | None) -> Survey | None:
         large=(whole >= 1000).any(),
         fixed=ambiguous.str.ends_with("0").any(),
     ).row(0, named=True)
-    if sums["numbers"] <= sums["others"] or sums["opened"] * 2 > sums["numbers"]:
+    if sums["numbers"] <= sums["others"]:
         return None
     spaces: Literal[" ", "'"] = "'" if sums["apostrophes"] * 2 > sums["spaced"] else " "
     return Survey(
@@ -179,6 +181,7 @@ def _summed_up(cells: pl.DataFrame, unit: str | None) -> Survey | None:
         large=bool(sums["large"]),
         zeros=cells["zero"],
         fixed=bool(sums["fixed"]),
+        notes=unit is None and not sums["bare"],
     )
 
 

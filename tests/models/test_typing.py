@@ -86,6 +86,11 @@ NUMBERS: list[tuple[list[str], str, list[float | None], str]] = [
     (["1.047", "998"], ";", [1.047, 998], "if it is 1047, write 1047"),
     (["1.040", "998"], ";", [1040, 998], "if it is 1.04, write 1.04"),
     (["5-", "\N{MINUS SIGN}4.5", "3", "3"], ",", [-5, -4.5, 3, 3], "is read as -5"),
+    (["3", "(110)", "(5.5)"], ",", [3, -110, -5.5], "'(110)' in line 3 is read as -110"),
+    (["(1,110)", "0", "(5)", "(7)", "(9)"], ",", [-1110, 0, -5, -7, -9], "is read as -1110"),
+    (["$(5.00)", "$(7.00)"], ",", [-5, -7], "'$(5.00)' in line 2 is read as -5"),
+    (["(5,00 €)", "(7,00) €"], ";", [-5, -7], "is read as -5"),
+    (["(5%)", "0", "(7%)"], ",", [-5, 0, -7], "is read as -5"),
     (["inf", "1.5"], ",", [None, 1.5], "10 infinite values"),
 ]
 
@@ -150,7 +155,8 @@ TEXTS: list[tuple[list[str], str]] = [
     (["192.168.1.1", "10.0.0.1"], ""),
     (["12345-6789", "12345-1111"], ""),
     (["10:00", "11:30"], ""),
-    (["(1)", "(2)"], ""),
+    (["(1)", "(2)"], "all its numbers stand in parentheses, and nothing tells that they are negative"),
+    (["(1)", "-", "(2)"], "write them with a minus sign: '(1)' in line 2"),
     (["-", "a"], ""),
     (["-", "--"], ""),
 ]
@@ -253,6 +259,12 @@ def test_a_bare_number_among_percentages_is_missing_for_it_is_without_percent(tm
     )
     with pytest.raises(DatasetError, match="holds percentages, but 1 cell is without %: '5' in line 100"):
         table_of(tmp_path, {"v": PLAIN, "y": [*percentages, "0", "5", "0"]})
+
+
+def test_a_target_of_losses_in_parentheses_is_numbers(tmp_path: Path) -> None:
+    losses = [f"({n})" if n % 3 else str(n) for n in range(1, 101)]
+    table = table_of(tmp_path, {"v": PLAIN, "y": losses})
+    assert (table.description.task, table.target[:3].tolist()) == ("regression", [-1, -2, 3])
 
 
 def test_rows_whose_target_is_a_marker_are_left_out_and_counted(tmp_path: Path) -> None:
