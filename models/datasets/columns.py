@@ -29,11 +29,12 @@ _NEARLY: Final = 0.05
 _SAMPLE: Final = 1000
 _TRUTHS: Final = ["true", "false"]
 
-_Kind = Literal["number", "percentage", "date"]
+_Kind = Literal["number", "percentage", "date", "truth"]
 _WORDS: Final[dict[_Kind, tuple[str, str]]] = {
     "number": ("numbers", "no number"),
     "percentage": ("percentages", "no percentage"),
     "date": ("dates", "no date"),
+    "truth": ("true or false", "neither true nor false"),
 }
 """What a column of a kind holds, and what its other cells are."""
 
@@ -222,18 +223,9 @@ class _Columns:
     def _truth_column(self, cells: Cells) -> pl.Series | None:
         if cells.are_few(lambda cell: truth(cell) is not None):
             return None
-        truths = cells.cells.str.to_lowercase().is_in(_TRUTHS)
-        others = ~truths & ~cells.markers
-        if others.any() or not truths.any():
-            if cells.count(truths) > cells.count(others):
-                why = "for not all is true or false"
-                self.notes.text(cells, why, why, lambda: cells.first_of(others))
-            return None
         lowered = cells.text.str.to_lowercase()
-        missing = lowered.is_not_null() & ~lowered.is_in(_TRUTHS)
-        if missing.any():
-            self.notes.missing(cells, missing, "neither true nor false", int(missing.sum()))
-        return (lowered == "true").set(missing, None)
+        truths = (lowered == "true").set(~lowered.is_in(_TRUTHS), None)
+        return truths if self._is_nearly(cells, truths, "truth") else None
 
     def _text_column(self, cells: Cells) -> pl.Series:
         self.notes.dropped_text(cells)

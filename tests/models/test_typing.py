@@ -146,7 +146,7 @@ TEXTS: list[tuple[list[str], str]] = [
     (["5 kg", "3.5 kg"], "units in 20 cells; write numbers alone: '5 kg' in line 2"),
     (["$5", "€5"], "have not all one unit"),
     (["45%", "3.5"], "have not all one unit: '45%' in line 2"),
-    (["true", "false", "true", "maybe"], "not all is true or false: 'maybe' in line 5"),
+    (["true", "false", "true", "maybe"], "10 of 40 cells are neither true nor false: 'maybe' in line 5"),
     (["1", "2", "3", "abc"], "10 of 40 cells are no number: 'abc' in line 5"),
     (["2020-01-01", "2020-01-02", "soon"], "10 of 30 cells are no date: 'soon' in line 4"),
     (["a", "NA"], "10 cells such as 'NA' in line 3 count as missing"),
@@ -223,12 +223,22 @@ def test_nearly_dates_and_nearly_truths(tmp_path: Path) -> None:
     days = [f"2020-01-{n % 28 + 1:02}" for n in range(97)]
     truths = ["true", "FALSE"] * 49
     table = table_of(
-        tmp_path, {"v": [*days, "0000-00-00", "00.00.0000", "soon"], "w": [*truths, "-", "n.a."]}
+        tmp_path,
+        {
+            "v": [*days, "0000-00-00", "00.00.0000", "soon"],
+            "w": [*truths, "-", "n.a."],
+            "x": ["ture", *truths, "-"],
+        },
     )
     assert [(column.kind, column.missing) for column in table.description.columns] == [
         ("datetime", 3),
         ("boolean", 2),
+        ("boolean", 2),
     ]
+    assert (
+        "2 cells that are neither true nor false count as missing: 'ture' in line 2"
+        in notes_of(table, "x")[0]
+    )
     assert "3 cells that are no date count as missing: 'soon' in line 101" in notes_of(table)[0]
     assert (
         "2 cells that are neither true nor false count as missing: '-' in line 100" in notes_of(table, "w")[0]
@@ -240,6 +250,10 @@ def test_nearly_dates_and_nearly_truths(tmp_path: Path) -> None:
     [
         ([*PLAIN[:99], "abc"], "holds numbers, but 1 cell is no number: 'abc' in line 101"),
         ([*PLAIN[:70], *["abc"] * 30], "holds numbers, but 30 cells are no number: 'abc' in line 72"),
+        (
+            ["true", "FALSE"] * 49 + ["-", "ture"],
+            "holds true or false, but 1 cell is neither true nor false: 'ture'",
+        ),
     ],
 )
 def test_a_target_that_is_nearly_numbers_is_not_guessed_at(
