@@ -228,8 +228,9 @@ class _Columns:
         return truths if self._is_nearly(cells, truths, "truth") else None
 
     def _text_column(self, cells: Cells) -> pl.Series:
+        self.notes.digits(cells)
         self.notes.dropped_text(cells)
-        self.notes.units(cells)
+        self.notes.kept_markers(cells)
         return shortened(cells.text, self.notes.findings)
 
     def _is_nearly(self, cells: Cells, read: pl.Series, kind: _Kind) -> bool:
