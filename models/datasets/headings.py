@@ -19,8 +19,9 @@ def units(text: pl.DataFrame, numeric: list[str]) -> str | None:
     `numeric` are columns whose other cells are numbers.
     """
     first = {name: without_missing(text[name].head(1))[0] for name in numeric}
-    found = {name: cell for name, cell in first.items() if cell is not None}
-    if not found or any(is_marker(cell) for cell in found.values()):
+    # A cell that says that there is no unit, `-`, says nothing of the others.
+    found = {name: cell for name, cell in first.items() if cell is not None and not is_marker(cell)}
+    if not found:
         return None
     likely = [_LIKE_A_UNIT.fullmatch(cell) is not None for cell in found.values()]
     brackets = all(cell[0] in "[(" for cell in found.values())

@@ -347,7 +347,18 @@ def test_a_row_of_units_is_left_out(tmp_path: Path, units: list[str]) -> None:
     )
 
 
-@pytest.mark.parametrize("first", [["-", "NA"], ["1", "abc"], ["abc", "1"]])
+@pytest.mark.parametrize("beside", ["-", "", "--", "n/a"])
+@pytest.mark.parametrize("name", ["w", "y"])
+def test_a_row_of_units_may_lack_some_of_them(tmp_path: Path, name: str, beside: str) -> None:
+    first = {"v": "kg", "w": "cm", "x": "[s]", "y": "%"} | {name: beside}
+    columns = {each: [unit, *PLAIN] for each, unit in first.items()}
+    table = table_of(tmp_path, columns)
+    assert (table.rows, table.description.task) == (100, "regression")
+    assert table.description.notes[0].startswith("line 2 is left out: it holds units and no values, as 'kg'")
+    assert not any("count" in note for note in table.description.notes)
+
+
+@pytest.mark.parametrize("first", [["-", "NA"], ["-", "--"], ["1", "abc"], ["abc", "1"], ["-", "1"]])
 def test_a_first_row_that_holds_values_is_a_row(tmp_path: Path, first: list[str]) -> None:
     table = table_of(tmp_path, {"v": [first[0], *PLAIN[:49]], "w": [first[1], *PLAIN[:49]]})
     assert table.rows == 50
