@@ -22,7 +22,7 @@ from models.datasets.frames import Form, LineOf, Strangers, TypedFrame
 from models.datasets.headings import units
 from models.datasets.number_forms import Evidence
 from models.datasets.numbers import PERCENT, NumberForm, unit_beside
-from models.datasets.values import finite, note_large, shortened
+from models.datasets.values import ROUNDED, finite, note_large, shortened
 
 _NEARLY: Final = 0.05
 """A column is of a kind where no larger share of its cells is of another."""
@@ -51,7 +51,8 @@ def typed_frame(text: pl.DataFrame, notes: list[str], *, delimiter: str, line_of
         columns = _Columns(text, lambda row: line_of(row + 1), delimiter)
     frame = pl.DataFrame([columns.typed(name) for name in text.columns])
     notes += columns.notes.findings.notes()
-    return TypedFrame(frame, columns.written, columns.strangers, columns.line_of, text)
+    rounded = columns.notes.findings.columns(ROUNDED)
+    return TypedFrame(frame, columns.written, columns.strangers, columns.line_of, text, rounded=rounded)
 
 
 class _Columns:

@@ -46,3 +46,5 @@ class TypedFrame:
     """The cells as they were written, where the file is text."""
     index: frozenset[str] = frozenset()
     """Columns that the file itself names as numbers or names of its rows."""
+    rounded: frozenset[str] = frozenset()
+    """Columns of which it was said that their whole numbers are rounded."""

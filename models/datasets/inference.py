@@ -45,7 +45,7 @@ def table(
     if chosen == "classification":
         labels, doubt = labels_of(labelled[name], None if written is None else written.filter(present))
         classes, notes = _classes(labelled[name], labels), [*notes, *doubt]
-    remarks = [*_remarks(columns, len(labelled)), *row_remarks(labelled.drop(name))]
+    remarks = [*_remarks(columns, len(labelled), read.rounded), *row_remarks(labelled.drop(name))]
     if target is None:
         remarks += target_remarks(labelled[name], chosen)
     description = Description(
@@ -207,9 +207,12 @@ def _column(series: pl.Series, written: Form | None) -> Column:
     )
 
 
-def _remarks(columns: list[Column], rows: int) -> list[str]:
-    """What happens to unusual columns, one sentence a kind however many columns there are."""
-    constant = [column for column in columns if column.constant]
+def _remarks(columns: list[Column], rows: int, rounded: frozenset[str]) -> list[str]:
+    """What happens to unusual columns, one sentence a kind however many columns there are.
+
+    Columns that are `rounded` may be the same in every row only since they are, which was said of them.
+    """
+    constant = [column for column in columns if column.constant and column.name not in rounded]
     dates = [column for column in columns if column.kind == "datetime"]
     texts = [column for column in columns if column.kind == "categorical"]
     unique = [

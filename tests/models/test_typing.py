@@ -395,6 +395,31 @@ def test_whole_numbers_that_are_rounded_are_noted_in_every_format(tmp_path: Path
         assert any("beyond 2^53" in note for note in notes_of(table, name))
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet", "npz"])
+def test_names_that_rounding_makes_one_are_not_called_the_same(tmp_path: Path, kind: str) -> None:
+    cells = [2**63 + n for n in range(300)]
+    frame = pl.DataFrame({"x0": pl.Series(cells, dtype=pl.UInt64), "z": [1e300] * 300, "y": ["p", "q"] * 150})
+    packed = io.BytesIO()
+    if kind == "csv":
+        packed.write(frame.write_csv().encode())
+    elif kind == "parquet":
+        frame.write_parquet(packed)
+    else:
+        np.savez(packed, X=np.array(cells, np.uint64).reshape(-1, 1), y=np.array([0, 1] * 150))
+    (tmp_path / "upload").write_bytes(packed.getvalue())
+    notes = notes_of(read(tmp_path / "upload", filename="data"), "x0")
+    assert len(notes) == 1
+    assert "rounded to about 16 digits" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(1, "1 infinite value counts as"), (3, "3 infinite values count as")]
+)
+def test_infinite_values_are_counted(tmp_path: Path, count: int, said: str) -> None:
+    table = table_of(tmp_path, {"v": [*["inf"] * count, *PLAIN[count:]]})
+    assert notes_of(table) == [f"column 'v': {said} missing"]
+
+
 def test_calendar_days_without_marks_stay_numbers(tmp_path: Path) -> None:
     table = table_of(tmp_path, {"v": ["20190327", "20200229"] * 2, "w": ["20190328", "20190230"] * 2})
     assert "numbers such as 20190327 stay numbers" in notes_of(table)[0]
