@@ -296,12 +296,13 @@ def test_what_to_try_next_is_one_press_away(site: Site, opened: Opened) -> None:
     page.get_by_text("parameters ·").wait_for()
     page.get_by_role("button", name="Submit").click()
     page.get_by_role("heading", name="Result").wait_for()
-    wanted = found["suggestions"][0]["patch"]["regularization"]
+    technique, wanted = (found["suggestions"][0][name] for name in ("technique", "patch"))
+    wanted = wanted["regularization"]
     tried = site.client.get(f"/v1/jobs/{job_of(page)}")["spec"]["regularization"]
     assert {name for name in wanted if tried[name]} == set(wanted)
     page.get_by_role("link", name="Compare with the one before").click()
     heading(page, "2 jobs compared")
-    page.get_by_role("columnheader", name="dropout").wait_for()
+    page.get_by_role("columnheader", name=technique).wait_for()
 
 
 # ── keys ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -146,9 +146,8 @@ class Service:
         bundled_csv("digits", tmp_path / "digits.csv")
         path = f"/v1/jobs/{seed_job['id']}"
         content = (tmp_path / "digits.csv").read_bytes()
-        answer = json.loads(
-            stack.client.ask(f"{path}/predict", content, "text/csv", accept="application/json")
-        )
+        said, _ = stack.client.ask(f"{path}/predict", content, "text/csv", accept="application/json")
+        answer = json.loads(said)
         with (tmp_path / "digits.csv").open() as file:
             truth = [row[answer["target"]] for row in csv.DictReader(file)]
         right = sum(said["label"] == label for said, label in zip(answer["predictions"], truth, strict=True))

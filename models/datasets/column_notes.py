@@ -8,9 +8,10 @@ from typing import Final
 
 import polars as pl
 
-from models.datasets import date_columns, number_columns, number_forms
+from models.datasets import date_columns, number_forms
 from models.datasets.cells import month_first_note
-from models.datasets.dates import DateForm
+from models.datasets.dates import MONTHS, DateForm
+from models.datasets.description import SHOWN_LEVELS
 from models.datasets.distinct import Cells
 from models.datasets.findings import Findings, counted
 from models.datasets.frames import LineOf
@@ -19,6 +20,9 @@ from models.datasets.numbers import NumberForm, unit_beside
 from models.datasets.values import EXACT
 
 _UNITED: Final = re.compile(r"^[-+]?[0-9]+(?:[.,][0-9]+)? ?[A-Za-zµμ°Ω\"'/²³]{1,8}$")
+_BESIDE: Final = "|".join((*MONTHS, *("am", "pm", "uhr", "h", "n", "s", "e", "w", "o", "x", "to", "bis")))
+_MADE_OF_NUMBERS: Final = rf"^(?i:[\W\d_]*(?:(?:{_BESIDE})(?:[\W\d_]+(?:{_BESIDE}))*[\W\d_]*)?)$"
+"""`8:05 PM`, `3/5`, `1-10`, `Mar-19`, `48°12' N`: no letters but months, hours, directions."""
 _ORDERS: Final = {"mdy": "month/day/year", "dmy": "day/month/year", "ymd": "year-month-day"}
 
 
@@ -63,8 +67,23 @@ class ColumnNotes:
                 ),
             )
 
-    def units(self, cells: Cells) -> None:
-        """Text such as `5 kg`, or `$5` beside `€5`, of which nothing else was said."""
+    def kept_markers(self, cells: Cells) -> None:
+        """Cells of a category, such as `-`, that would be missing among numbers."""
+        if len(set(cells.sample)) > SHOWN_LEVELS or not cells.markers.any():
+            return
+        count = cells.count(cells.markers)
+        self.findings.add(
+            "cells such as '-' are a level like any other",
+            cells.name,
+            lambda: (
+                f"{counted(count, 'cell')} such as {self.where(cells.first_of(cells.markers))} "
+                f"{'is' if count == 1 else 'are'} a level like any other; "
+                "where that is no value, leave it empty"
+            ),
+        )
+
+    def digits(self, cells: Cells) -> None:
+        """Text such as `5 kg`, `$5` beside `€5`, or `8:05`, of which nothing else was said."""
         if self.findings.has(cells.name):
             return
         beside = [unit_beside(cell) for cell in cells.sample]
@@ -79,6 +98,11 @@ class ColumnNotes:
                 which = "for its numbers have units"
                 why = f"{which} in {counted(count, 'cell')}"
                 self.text(cells, f"{why}; write numbers alone", which, lambda: cells.first_of(united))
+        if not self.findings.has(cells.name) and not cells.are_few(_is_made_of_numbers):
+            made = cells.cells.str.contains(_MADE_OF_NUMBERS) & cells.cells.str.contains("[0-9]")
+            if cells.count(made) * 2 > cells.text.count():
+                why = "although its cells are made of numbers"
+                self.text(cells, why, why, lambda: cells.first_of(made))
 
     def form(self, cells: Cells, found: number_forms.Survey, form: NumberForm, doubt: Mark | None) -> None:
         """How numbers that are not plain were read."""
@@ -90,7 +114,7 @@ class ColumnNotes:
             self.findings.add(kind, cells.name, lambda: self._reading(cells, found, form))
 
     def _reading(self, cells: Cells, found: number_forms.Survey, form: NumberForm) -> str:
-        plain = number_columns.read_numbers(cells.cells, NumberForm())
+        plain = cells.cells.cast(pl.Float64, strict=False)
         example = cells.first_of(found.numbers & plain.is_null() if plain.null_count() else found.numbers)
         return f"{self.where(example)} is read as {_number(form.parse(example[0]))}"
 
@@ -131,6 +155,10 @@ class ColumnNotes:
                 f"numbers such as {numbers.drop_nulls()[0]} stay numbers; a date is written as 2019-03-27"
             ),
         )
+
+
+def _is_made_of_numbers(cell: str) -> bool:
+    return any(map(str.isdecimal, cell)) and re.search(_MADE_OF_NUMBERS, cell) is not None
 
 
 def _number(number: float | None) -> str:

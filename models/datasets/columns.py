@@ -21,13 +21,22 @@ from models.datasets.distinct import Cells, markers_in, present_text
 from models.datasets.frames import Form, LineOf, Strangers, TypedFrame
 from models.datasets.headings import units
 from models.datasets.number_forms import Evidence
-from models.datasets.numbers import NumberForm, unit_beside
-from models.datasets.values import finite, note_large, shortened
+from models.datasets.numbers import PERCENT, NumberForm, unit_beside
+from models.datasets.values import ROUNDED, finite, note_large, shortened
 
 _NEARLY: Final = 0.05
 """A column is of a kind where no larger share of its cells is of another."""
 _SAMPLE: Final = 1000
 _TRUTHS: Final = ["true", "false"]
+
+_Kind = Literal["number", "percentage", "date", "truth"]
+_WORDS: Final[dict[_Kind, tuple[str, str]]] = {
+    "number": ("numbers", "no number"),
+    "percentage": ("percentages", "no percentage"),
+    "date": ("dates", "no date"),
+    "truth": ("true or false", "neither true nor false"),
+}
+"""What a column of a kind holds, and what its other cells are."""
 
 
 def typed_frame(text: pl.DataFrame, notes: list[str], *, delimiter: str, line_of: LineOf) -> TypedFrame:
@@ -42,7 +51,8 @@ def typed_frame(text: pl.DataFrame, notes: list[str], *, delimiter: str, line_of
         columns = _Columns(text, lambda row: line_of(row + 1), delimiter)
     frame = pl.DataFrame([columns.typed(name) for name in text.columns])
     notes += columns.notes.findings.notes()
-    return TypedFrame(frame, columns.written, columns.strangers, columns.line_of, text)
+    rounded = columns.notes.findings.columns(ROUNDED)
+    return TypedFrame(frame, columns.written, columns.strangers, columns.line_of, text, rounded=rounded)
 
 
 class _Columns:
@@ -167,9 +177,14 @@ class _Columns:
         """The column by the form that its cells and the file's tell; None where it is text."""
         if found.zeros.any():
             return self._zeros_column(cells)
+        if found.notes:
+            why = "for all its numbers stand in parentheses"
+            said = f"{why}, and nothing tells that they are negative: write them with a minus sign"
+            self.notes.text(cells, said, why, lambda: cells.first_of(found.numbers))
+            return None
         form, doubt = number_forms.choose(found, self._evidence, self._delimiter)
         numbers = number_columns.read_numbers(cells.text, form)
-        if not self._is_nearly(cells, numbers, "number"):
+        if not self._is_nearly(cells, numbers, "percentage" if form.unit == PERCENT else "number"):
             return None
         if form == NumberForm():
             plain = number_columns.plain_numbers(cells.text.set(numbers.is_null(), None))
@@ -209,25 +224,17 @@ class _Columns:
     def _truth_column(self, cells: Cells) -> pl.Series | None:
         if cells.are_few(lambda cell: truth(cell) is not None):
             return None
-        truths = cells.cells.str.to_lowercase().is_in(_TRUTHS)
-        others = ~truths & ~cells.markers
-        if others.any() or not truths.any():
-            if cells.count(truths) > cells.count(others):
-                why = "for not all is true or false"
-                self.notes.text(cells, why, why, lambda: cells.first_of(others))
-            return None
         lowered = cells.text.str.to_lowercase()
-        missing = lowered.is_not_null() & ~lowered.is_in(_TRUTHS)
-        if missing.any():
-            self.notes.missing(cells, missing, "neither true nor false", int(missing.sum()))
-        return (lowered == "true").set(missing, None)
+        truths = (lowered == "true").set(~lowered.is_in(_TRUTHS), None)
+        return truths if self._is_nearly(cells, truths, "truth") else None
 
     def _text_column(self, cells: Cells) -> pl.Series:
+        self.notes.digits(cells)
         self.notes.dropped_text(cells)
-        self.notes.units(cells)
+        self.notes.kept_markers(cells)
         return shortened(cells.text, self.notes.findings)
 
-    def _is_nearly(self, cells: Cells, read: pl.Series, kind: Literal["number", "date"]) -> bool:
+    def _is_nearly(self, cells: Cells, read: pl.Series, kind: _Kind) -> bool:
         """Whether a column is of a kind; either way it is told which cells are not."""
         unlike = read.is_null() & cells.text.is_not_null()
         if not unlike.any():
@@ -236,11 +243,15 @@ class _Columns:
         others = unlike & ~missing
         count, good = int(others.sum()), int(read.count())
         few = count < good and count <= _NEARLY * cells.present
+        what, no = _WORDS[kind]
         if count:
-            self.strangers[cells.name] = Strangers(kind, few, count, *cells.first(others))
+            strange = cells.text.filter(others).head(_SAMPLE)
+            if kind == "percentage" and all(unit_beside(cell) == "" for cell in strange):
+                no = "without %"
+            self.strangers[cells.name] = Strangers(what, no, few, count, *cells.first(others))
         if few:
-            self.notes.missing(cells, others if count else missing, f"no {kind}", int(unlike.sum()))
+            self.notes.missing(cells, others if count else missing, no, int(unlike.sum()))
         elif count < good:
-            why = f"for {count:,} of {cells.present:,} cells are no {kind}"
-            self.notes.text(cells, why, f"for too many cells are no {kind}", lambda: cells.first(others))
+            why = f"for {count:,} of {cells.present:,} cells are {no}"
+            self.notes.text(cells, why, f"for too many cells are {no}", lambda: cells.first(others))
         return few

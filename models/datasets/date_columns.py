@@ -28,6 +28,8 @@ from models.datasets.dates import (
 )
 from models.datasets.distinct import Cells, are_markers
 
+_CLOCK: Final = "[T:, ] ?[0-9]{1,2}:[0-9]{2}.*$"
+"""The time of a day and what is behind it."""
 _USUAL: Final[dict[str, Order]] = {"/": "mdy", "-": "dmy", ".": "dmy"}
 """Who writes dates with slashes and nothing else to go by, writes the month first more often than not."""
 
@@ -153,9 +155,14 @@ def _read_alike(text: pl.Series, form: DateForm) -> pl.Series | None:
     if format_ is None:
         return None
     dates = text.str.to_datetime(format_, strict=False, time_unit="us")
-    # What parses a format is lenient, so the pattern is to fit too; it takes 26 for the year 26.
-    likely = text.str.contains(DATE) & (dates.dt.year() >= 1000)
-    return without_zone(dates) if dates.null_count() == text.null_count() and likely.all() else None
+    # What parses a format is lenient, so the pattern is to fit too; a year of two digits is another's.
+    likely = text.str.contains(DATE) & _have_full_years(text)
+    if dates.null_count() > text.null_count() or not likely.all():
+        return None
+    moments = without_zone(dates)
+    # A zone may move the last day of the year 9999 out of what Python knows.
+    in_range = moments.dt.epoch("us").is_between(_EARLIEST, _LATEST + MICROSECONDS_A_DAY - 1)
+    return moments if in_range.all() else None
 
 
 def _format(parts: dict[str, str], form: DateForm) -> str | None:
@@ -189,9 +196,14 @@ def _whole(name: str) -> pl.Expr:
     return pl.col(name).cast(pl.Int64, strict=False)
 
 
+def _have_full_years(dates: pl.Series) -> pl.Series:
+    """Which dates have a year of four digits; a fraction of a second may have four, and a zone too."""
+    return dates.str.replace(_CLOCK, "").str.contains("[0-9]{4}")
+
+
 def _short_years(dates: pl.DataFrame) -> bool:
     """Years of two digits are years where all are, written alike: `10.14.06` is a version as well as not."""
-    if dates["cell"].str.contains("[0-9]{4}").any():
+    if _have_full_years(dates["cell"]).any():
         return False
     numbered = dates.filter(pl.col("mark").is_not_null())
     alike = numbered["padded"] | (numbered["mark"] == "/")

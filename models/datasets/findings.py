@@ -26,6 +26,10 @@ class Findings:
         """Whether anything was said of a column."""
         return any(column in said for said in self._by_kind.values())
 
+    def columns(self, kind: str) -> frozenset[str]:
+        """The columns of which this was said."""
+        return frozenset(self._by_kind.get(kind, ()))
+
     def notes(self) -> list[str]:
         """All sentences, each naming its column in quotes."""
         notes = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
 
 import polars as pl
 
@@ -20,7 +19,10 @@ Form = NumberForm | DateForm | TextForm
 class Strangers:
     """Cells of a column that are not of the kind that most of its cells are."""
 
-    kind: Literal["number", "date"]
+    what: str
+    """What most are, `numbers`."""
+    others: str
+    """What these are, `no number`."""
     few: bool
     """They count as missing; else they made the column text."""
     count: int
@@ -44,3 +46,5 @@ class TypedFrame:
     """The cells as they were written, where the file is text."""
     index: frozenset[str] = frozenset()
     """Columns that the file itself names as numbers or names of its rows."""
+    rounded: frozenset[str] = frozenset()
+    """Columns of which it was said that their whole numbers are rounded."""

@@ -18,10 +18,14 @@ def units(text: pl.DataFrame, numeric: list[str]) -> str | None:
 
     `numeric` are columns whose other cells are numbers.
     """
-    first = {name: without_missing(text[name].head(1))[0] for name in numeric}
-    found = {name: cell for name, cell in first.items() if cell is not None}
-    if not found or any(is_marker(cell) for cell in found.values()):
+    first = {name: cell for name in numeric if (cell := without_missing(text[name].head(1))[0]) is not None}
+    found = {name: cell for name, cell in first.items() if not is_marker(cell)}
+    if not found or not all(_LIKE_A_UNIT.fullmatch(cell) for cell in found.values()):
         return None
-    likely = [_LIKE_A_UNIT.fullmatch(cell) is not None for cell in found.values()]
+    # A `-` in place of a unit says nothing of the others; beside a single one it may be a value as elsewhere.
     brackets = all(cell[0] in "[(" for cell in found.values())
-    return next(iter(found)) if all(likely) and (len(numeric) > 1 or brackets) else None
+    if len(found) == 1 and not brackets:
+        recurs = any((text[name].slice(1).str.strip_chars() == first[name]).any() for name in first)
+        if len(numeric) == 1 or recurs:
+            return None
+    return next(iter(found))

@@ -45,7 +45,7 @@ def table(
     if chosen == "classification":
         labels, doubt = labels_of(labelled[name], None if written is None else written.filter(present))
         classes, notes = _classes(labelled[name], labels), [*notes, *doubt]
-    remarks = [*_remarks(columns, len(labelled)), *row_remarks(labelled.drop(name))]
+    remarks = [*_remarks(columns, len(labelled), read.rounded), *row_remarks(labelled.drop(name))]
     if target is None:
         remarks += target_remarks(labelled[name], chosen)
     description = Description(
@@ -79,7 +79,7 @@ def _without_index(read: TypedFrame, target: str | None) -> tuple[pl.DataFrame, 
 
 
 def _no_strangers(target: pl.Series, read: TypedFrame, task: str | None) -> None:
-    """Refuse a target of which most cells are numbers or dates and some are not, unless it is classes."""
+    """Refuse a target of which most cells are of one kind and some are not, unless it is classes."""
     found = read.strangers.get(target.name)
     if found is None or (task == "classification" and not found.few):
         return
@@ -87,9 +87,9 @@ def _no_strangers(target: pl.Series, read: TypedFrame, task: str | None) -> None
         return
     are = "is" if found.count == 1 else "are"
     raise DatasetError(
-        f"the target column {target.name!r} holds {found.kind}s, but {counted(found.count, 'cell')} {are} no "
-        f"{found.kind}: {found.cell!r} in line {read.line_of(found.row)}",
-        suggestion=f"write {found.kind}s there or leave them empty; if they are classes, use words for all",
+        f"the target column {target.name!r} holds {found.what}, but {counted(found.count, 'cell')} {are} "
+        f"{found.others}: {found.cell!r} in line {read.line_of(found.row)}",
+        suggestion=f"write {found.what} there or leave them empty; if they are classes, use words for all",
         pointer="/target",
     )
 
@@ -211,9 +211,12 @@ def _column(series: pl.Series, written: Form | None) -> Column:
     )
 
 
-def _remarks(columns: list[Column], rows: int) -> list[str]:
-    """What happens to unusual columns, one sentence a kind however many columns there are."""
-    constant = [column for column in columns if column.constant]
+def _remarks(columns: list[Column], rows: int, rounded: frozenset[str]) -> list[str]:
+    """What happens to unusual columns, one sentence a kind however many columns there are.
+
+    Columns that are `rounded` may be the same in every row only since they are, which was said of them.
+    """
+    constant = [column for column in columns if column.constant and column.name not in rounded]
     dates = [column for column in columns if column.kind == "datetime"]
     texts = [column for column in columns if column.kind == "categorical"]
     unique = [

@@ -23,7 +23,7 @@ from models.datasets.distinct import without_missing
 from models.datasets.findings import Findings
 from models.datasets.frames import TypedFrame
 from models.datasets.limits import ReadLimits
-from models.datasets.values import finite, note_large, verbatim
+from models.datasets.values import ROUNDED, finite, note_large, verbatim
 from models.errors import DatasetError
 
 _DAMAGED = (
@@ -63,7 +63,7 @@ def read(path: Path, limits: ReadLimits, notes: list[str]) -> TypedFrame:
     frame = pl.DataFrame([*columns, _column("y", y.reshape(-1), findings)])
     notes += findings.notes()
     written = {name: TextForm(verbatim=True) for name, kind in frame.schema.items() if kind == pl.String}
-    return TypedFrame(frame, dict(written))
+    return TypedFrame(frame, dict(written), rounded=findings.columns(ROUNDED))
 
 
 def _members(archive: zipfile.ZipFile, limits: ReadLimits) -> dict[str, zipfile.ZipInfo]:

@@ -24,7 +24,8 @@ def read_numbers(text: pl.Series, form: NumberForm) -> pl.Series:
     digits = pl.col("body").str.strip_chars_end("-")
     numbers = _cast(digits, form, pl.col("exponent").fill_null(""))
     negative = (_signs() == "-") | (count_groups(OPENING) > 0)
-    valid = are_one_number() & (_CELL.str.len_chars() <= LONGEST) & are_taken(parted["unit"], form.unit)
+    taken = are_taken(parted["unit"], form.unit) | ((pl.col("unit") == "") & (numbers == 0))
+    valid = are_one_number() & (_CELL.str.len_chars() <= LONGEST) & taken
     read = pl.when(valid).then(pl.when(negative).then(-numbers).otherwise(numbers))
     return parted.select(read).to_series().alias(text.name)
 

@@ -33,6 +33,8 @@ _LEADING_ZERO: Final = "^0[0-9]"
 _OTHER: Final[dict[Mark, Mark]] = {".": ",", ",": "."}
 _GROUPING: Final[dict[Mark, str]] = {".": "points", ",": "commas"}
 _CELL: Final = pl.col("cell")
+_NOTHING: Final = (pl.col("unit") == "") & ~pl.col("body").str.contains("[1-9]")
+"""Is 0 in any unit."""
 _SPACED: Final = rf"^{_GROUP}(?:[ '][0-9]{{3}})+"
 _OF_POINTS: Final = ("$", "£", "¥", "₹", "₩", "₪")
 """Currencies of countries that write a decimal point."""
@@ -103,10 +105,12 @@ class Survey:
     """Cells with a zero before another digit."""
     fixed: bool
     """Of the cells in `either` one ends in a zero, as no fraction does that is written as short as can be."""
+    notes: bool
+    """All stand in parentheses and have no unit: as negative numbers do, and as notes do."""
 
 
 def survey(column: Cells) -> Survey | None:
-    """Look at a column's cells; None where few are numbers, or most stand in parentheses as notes do."""
+    """Look at a column's cells; None where few are numbers."""
     if column.are_few(lambda cell: unit_beside(cell) is not None and not looks_like_a_date(cell)):
         return None
     cells = column.values.lazy().with_columns(marker=are_markers(_CELL), parts=number_parts(_CELL, ANY_BODY))
@@ -115,7 +119,7 @@ def survey(column: Cells) -> Survey | None:
         cells.unnest("parts").with_columns(number=short & are_one_number(), unit=units_beside()).collect()
     )
     unit = _usual_unit(parted)
-    own = pl.col("number") & are_taken(parted["unit"], unit)
+    own = pl.col("number") & (are_taken(parted["unit"], unit) | _NOTHING)
     looked = parted.lazy().with_columns(body=pl.when(own).then("body").otherwise(pl.lit("")))
     looked = looked.with_columns(
         mantissa=pl.when(pl.col("exponent").fill_null("") == "").then("body").otherwise(pl.lit(""))
@@ -148,11 +152,11 @@ def _summed_up(cells: pl.DataFrame, unit: str | None) -> Survey | None:
     col, count = pl.col, pl.col("count")
     whole = col("mantissa").filter("whole").cast(pl.Float64)
     ambiguous = col("mantissa").filter(col("either.") | col("either,"))
-    opened = col("number") & (count_groups(OPENING) > 0)
+    bare = col("number") & (count_groups(OPENING) == 0)
     sums = cells.select(
         numbers=count.filter("number").sum(),
         others=count.filter(~col("number") & ~col("marker")).sum(),
-        opened=count.filter(opened).sum(),
+        bare=bare.any(),
         point=count.filter("tells.").sum(),
         comma=count.filter("tells,").sum(),
         points=col("groups.").any(),
@@ -163,7 +167,7 @@ def _summed_up(cells: pl.DataFrame, unit: str | None) -> Survey | None:
         large=(whole >= 1000).any(),
         fixed=ambiguous.str.ends_with("0").any(),
     ).row(0, named=True)
-    if sums["numbers"] <= sums["others"] or sums["opened"] * 2 > sums["numbers"]:
+    if sums["numbers"] <= sums["others"]:
         return None
     spaces: Literal[" ", "'"] = "'" if sums["apostrophes"] * 2 > sums["spaced"] else " "
     return Survey(
@@ -177,6 +181,7 @@ def _summed_up(cells: pl.DataFrame, unit: str | None) -> Survey | None:
         large=bool(sums["large"]),
         zeros=cells["zero"],
         fixed=bool(sums["fixed"]),
+        notes=unit is None and not sums["bare"],
     )
 
 
@@ -234,7 +239,13 @@ def plain_evidence(text: pl.Series) -> Evidence:
 
 def _usual_unit(cells: pl.DataFrame) -> str | None:
     """The unit of most numbers, as most of them write it; money where any has, since it may be left out."""
-    totals = cells.lazy().filter("number").group_by("unit").agg(pl.col("count").sum()).sort("count", "unit")
+    totals = (
+        cells.lazy()
+        .filter(pl.col("number") & ~_NOTHING)
+        .group_by("unit")
+        .agg(pl.col("count").sum())
+        .sort("count", "unit")
+    )
     counts = dict(totals.collect().iter_rows())
     bare = counts.pop("", 0)
     if not counts:

@@ -86,18 +86,21 @@ class NumberForm(Frozen):
         one_unit = not (parts["prefix"] and parts["suffix"])
         if opened != closed or opened + len(signs) > 1 or not one_unit:
             return None
-        if not self.takes(canonical_unit(parts["prefix"] or parts["suffix"])):
-            return None
         digits = parts["body"].rstrip("-")
         if self.thousands is not None:
             digits = digits.replace(self.thousands, "")
         number = float(digits.replace(self.decimal, ".") + parts["exponent"])
+        unit = canonical_unit(parts["prefix"] or parts["suffix"])
+        # Nothing is nothing in every unit.
+        if not self.takes(unit) and not (unit is None and number == 0):
+            return None
         return -number if opened or signs == "-" else number
 
     def takes(self, unit: str | None) -> bool:
         """Whether numbers with this unit (canonical; None for none) are of this form.
 
-        An amount of money may lack its sign; in a column of percentages a bare number may be a fraction.
+        An amount of money may lack its sign; in a column of percentages a bare number may be a fraction,
+        unless it is 0.
         """
         own = canonical_unit(self.unit)
         return unit == own or (unit is None and own not in (None, PERCENT))

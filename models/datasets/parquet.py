@@ -14,7 +14,7 @@ from models.datasets.frames import TypedFrame
 from models.datasets.limits import ReadLimits
 from models.datasets.names import check_names
 from models.datasets.table import as_labels
-from models.datasets.values import finite, note_large, verbatim
+from models.datasets.values import ROUNDED, finite, note_large, verbatim
 from models.errors import DatasetError
 
 _MICROSECONDS = 1e6
@@ -39,7 +39,7 @@ def read(path: Path, limits: ReadLimits, notes: list[str]) -> TypedFrame:
     typed = pl.DataFrame([_plain(column, findings, category=column.name in named) for column in frame])
     notes += findings.notes()
     written = {name: TextForm(verbatim=True) for name, kind in typed.schema.items() if kind == pl.String}
-    return TypedFrame(typed, dict(written), index=index_columns(metadata))
+    return TypedFrame(typed, dict(written), index=index_columns(metadata), rounded=findings.columns(ROUNDED))
 
 
 def _affordable(path: Path, schema: dict[str, pl.DataType], limits: ReadLimits) -> None:

@@ -8,10 +8,11 @@ import polars as pl
 
 from models.datasets.cells import MAX_TEXT
 from models.datasets.distinct import are_markers, present_text, stripped_text
-from models.datasets.findings import Findings
+from models.datasets.findings import Findings, counted
 
 EXACT: Final = 2**53
 """Whole numbers beyond are not all numbers of double precision."""
+ROUNDED: Final = "whole numbers beyond 2^53 are rounded to about 16 digits"
 
 
 def note_large(numbers: pl.Series, findings: Findings, text: pl.Series | None = None) -> None:
@@ -27,7 +28,7 @@ def note_large(numbers: pl.Series, findings: Findings, text: pl.Series | None = 
     if large.any():
         cell = (numbers if text is None else text)[int(large.arg_max() or 0)]
         findings.add(
-            "whole numbers beyond 2^53 are rounded to about 16 digits",
+            ROUNDED,
             numbers.name,
             lambda: (
                 f"whole numbers beyond 2^53, such as {cell}, are rounded to about 16 digits: "
@@ -42,8 +43,13 @@ def finite(column: pl.Series, findings: Findings) -> pl.Series:
         return column
     infinite = int(column.is_infinite().sum())
     if infinite:
-        say = "infinite values count as missing"
-        findings.add(say, column.name, lambda: f"{infinite} {say}")
+        findings.add(
+            "infinite values count as missing",
+            column.name,
+            lambda: (
+                f"{counted(infinite, 'infinite value')} {'counts' if infinite == 1 else 'count'} as missing"
+            ),
+        )
     return column.set((~column.is_finite()).fill_null(False), None)
 
 

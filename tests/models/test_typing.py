@@ -68,6 +68,7 @@ NUMBERS: list[tuple[list[str], str, list[float | None], str]] = [
     (["CHF 5.-", "CHF 1'200.50"], ";", [5, 1200.5], "is read as 5"),
     (["5,-", "12,50"], ";", [5, 12.5], ""),
     (["45%", "3.5 %"], ",", [45, 3.5], "'45%' in line 2 is read as 45"),
+    (["45%", "0", "0.0", "3%"], ",", [45, 0, 0, 3], "'45%' in line 2 is read as 45"),
     (["2,156,624,900", "1,001,234"], ",", [2156624900, 1001234], "is read as 2156624900"),
     (["1'234'567", "1’234"], ",", [1234567, 1234], "is read as 1234567"),
     (["1 234", "12\u202f345\u00a0678"], ",", [1234, 12345678], "is read as 1234"),
@@ -85,6 +86,11 @@ NUMBERS: list[tuple[list[str], str, list[float | None], str]] = [
     (["1.047", "998"], ";", [1.047, 998], "if it is 1047, write 1047"),
     (["1.040", "998"], ";", [1040, 998], "if it is 1.04, write 1.04"),
     (["5-", "\N{MINUS SIGN}4.5", "3", "3"], ",", [-5, -4.5, 3, 3], "is read as -5"),
+    (["3", "(110)", "(5.5)"], ",", [3, -110, -5.5], "'(110)' in line 3 is read as -110"),
+    (["(1,110)", "0", "(5)", "(7)", "(9)"], ",", [-1110, 0, -5, -7, -9], "is read as -1110"),
+    (["$(5.00)", "$(7.00)"], ",", [-5, -7], "'$(5.00)' in line 2 is read as -5"),
+    (["(5,00 €)", "(7,00) €"], ";", [-5, -7], "is read as -5"),
+    (["(5%)", "0", "(7%)"], ",", [-5, 0, -7], "is read as -5"),
     (["inf", "1.5"], ",", [None, 1.5], "10 infinite values"),
 ]
 
@@ -140,18 +146,34 @@ TEXTS: list[tuple[list[str], str]] = [
     (["5 kg", "3.5 kg"], "units in 20 cells; write numbers alone: '5 kg' in line 2"),
     (["$5", "€5"], "have not all one unit"),
     (["45%", "3.5"], "have not all one unit: '45%' in line 2"),
-    (["true", "false", "true", "maybe"], "not all is true or false: 'maybe' in line 5"),
+    (["true", "false", "true", "maybe"], "10 of 40 cells are neither true nor false: 'maybe' in line 5"),
     (["1", "2", "3", "abc"], "10 of 40 cells are no number: 'abc' in line 5"),
     (["2020-01-01", "2020-01-02", "soon"], "10 of 30 cells are no date: 'soon' in line 4"),
     (["a", "NA"], "10 cells such as 'NA' in line 3 count as missing"),
-    (["1.2.3", "10.4.12"], ""),
-    (["10.14.06", "10.13.02"], ""),
-    (["192.168.1.1", "10.0.0.1"], ""),
-    (["12345-6789", "12345-1111"], ""),
-    (["10:00", "11:30"], ""),
-    (["(1)", "(2)"], ""),
-    (["-", "a"], ""),
-    (["-", "--"], ""),
+    (["1.2.3", "10.4.12"], "although its cells are made of numbers: '1.2.3' in line 2"),
+    (["10.14.06", "10.13.02"], "made of numbers"),
+    (["192.168.1.1", "10.0.0.1"], "made of numbers"),
+    (["12345-6789", "12345-1111"], "made of numbers"),
+    (["555-123-4567", "555-123-4568"], "made of numbers"),
+    (["10:00", "11:30"], "is text, although its cells are made of numbers: '10:00' in line 2"),
+    (["8:05 PM", "8:10 am"], "made of numbers: '8:05 PM'"),
+    (["3/5", "1/2"], "made of numbers: '3/5'"),
+    (["1-10", "11-20", "21+"], "made of numbers: '1-10'"),
+    (["3-2", "0:1", "-"], "made of numbers: '3-2'"),
+    (["Mar-19", "Apr-19"], "made of numbers: 'Mar-19'"),
+    (["48°12'5\"N", "16° 22' E"], "made of numbers"),
+    (["48.2, 16.4", "48.3, 16.5"], "made of numbers"),
+    (["<5", ">10", "7"], "made of numbers: '<5' in line 2"),
+    (["5 kg", "1-10", "2-3"], "made of numbers: '1-10' in line 3"),
+    (["A12", "B7"], ""),
+    (["12 Main St", "7 Elm St"], ""),
+    (["DE89370400440532013000", "FR1420041010050500013M02606"], ""),
+    (["news", "sex"], ""),
+    (["(1)", "(2)"], "all its numbers stand in parentheses, and nothing tells that they are negative"),
+    (["(1)", "-", "(2)"], "write them with a minus sign: '(1)' in line 2"),
+    (["-", "a"], "10 cells such as '-' in line 2 are a level like any other"),
+    (["yes", "no", "NA", "n.a."], "10 cells such as 'n.a.' in line 5 are a level like any other"),
+    (["-", "--"], "20 cells such as '-' in line 2 are a level"),
 ]
 
 
@@ -216,12 +238,22 @@ def test_nearly_dates_and_nearly_truths(tmp_path: Path) -> None:
     days = [f"2020-01-{n % 28 + 1:02}" for n in range(97)]
     truths = ["true", "FALSE"] * 49
     table = table_of(
-        tmp_path, {"v": [*days, "0000-00-00", "00.00.0000", "soon"], "w": [*truths, "-", "n.a."]}
+        tmp_path,
+        {
+            "v": [*days, "0000-00-00", "00.00.0000", "soon"],
+            "w": [*truths, "-", "n.a."],
+            "x": ["ture", *truths, "-"],
+        },
     )
     assert [(column.kind, column.missing) for column in table.description.columns] == [
         ("datetime", 3),
         ("boolean", 2),
+        ("boolean", 2),
     ]
+    assert (
+        "2 cells that are neither true nor false count as missing: 'ture' in line 2"
+        in notes_of(table, "x")[0]
+    )
     assert "3 cells that are no date count as missing: 'soon' in line 101" in notes_of(table)[0]
     assert (
         "2 cells that are neither true nor false count as missing: '-' in line 100" in notes_of(table, "w")[0]
@@ -233,6 +265,10 @@ def test_nearly_dates_and_nearly_truths(tmp_path: Path) -> None:
     [
         ([*PLAIN[:99], "abc"], "holds numbers, but 1 cell is no number: 'abc' in line 101"),
         ([*PLAIN[:70], *["abc"] * 30], "holds numbers, but 30 cells are no number: 'abc' in line 72"),
+        (
+            ["true", "FALSE"] * 49 + ["-", "ture"],
+            "holds true or false, but 1 cell is neither true nor false: 'ture'",
+        ),
     ],
 )
 def test_a_target_that_is_nearly_numbers_is_not_guessed_at(
@@ -241,6 +277,23 @@ def test_a_target_that_is_nearly_numbers_is_not_guessed_at(
     with pytest.raises(DatasetError, match=said) as refused:
         table_of(tmp_path, {"v": PLAIN, "y": target})
     assert (refused.value.pointer, bool(refused.value.suggestion)) == ("/target", True)
+
+
+def test_a_bare_number_among_percentages_is_missing_for_it_is_without_percent(tmp_path: Path) -> None:
+    percentages = [f"{n}%" for n in range(1, 98)]
+    table = table_of(tmp_path, {"v": [*percentages, "0.45", "0", "3.5"], "y": ["p", "q"] * 50})
+    assert values_of(table)[-3:] == [None, 0, None]
+    assert any(
+        "2 cells that are without % count as missing: '0.45' in line 99" in note for note in notes_of(table)
+    )
+    with pytest.raises(DatasetError, match="holds percentages, but 1 cell is without %: '5' in line 100"):
+        table_of(tmp_path, {"v": PLAIN, "y": [*percentages, "0", "5", "0"]})
+
+
+def test_a_target_of_losses_in_parentheses_is_numbers(tmp_path: Path) -> None:
+    losses = [f"({n})" if n % 3 else str(n) for n in range(1, 101)]
+    table = table_of(tmp_path, {"v": PLAIN, "y": losses})
+    assert (table.description.task, table.target[:3].tolist()) == ("regression", [-1, -2, 3])
 
 
 def test_rows_whose_target_is_a_marker_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -294,7 +347,18 @@ def test_a_row_of_units_is_left_out(tmp_path: Path, units: list[str]) -> None:
     )
 
 
-@pytest.mark.parametrize("first", [["-", "NA"], ["1", "abc"], ["abc", "1"]])
+@pytest.mark.parametrize("beside", ["-", "", "--", "n/a"])
+@pytest.mark.parametrize("name", ["w", "y"])
+def test_a_row_of_units_may_lack_some_of_them(tmp_path: Path, name: str, beside: str) -> None:
+    first = {"v": "kg", "w": "cm", "x": "[s]", "y": "%"} | {name: beside}
+    columns = {each: [unit, *PLAIN] for each, unit in first.items()}
+    table = table_of(tmp_path, columns)
+    assert (table.rows, table.description.task) == (100, "regression")
+    assert table.description.notes[0].startswith("line 2 is left out: it holds units and no values, as 'kg'")
+    assert not any("count" in note for note in table.description.notes)
+
+
+@pytest.mark.parametrize("first", [["-", "NA"], ["-", "--"], ["1", "abc"], ["abc", "1"], ["-", "1"]])
 def test_a_first_row_that_holds_values_is_a_row(tmp_path: Path, first: list[str]) -> None:
     table = table_of(tmp_path, {"v": [first[0], *PLAIN[:49]], "w": [first[1], *PLAIN[:49]]})
     assert table.rows == 50
@@ -329,6 +393,31 @@ def test_whole_numbers_that_are_rounded_are_noted_in_every_format(tmp_path: Path
         (tmp_path / "upload").write_bytes(data)
         table = read(tmp_path / "upload", filename="data")
         assert any("beyond 2^53" in note for note in notes_of(table, name))
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "npz"])
+def test_names_that_rounding_makes_one_are_not_called_the_same(tmp_path: Path, kind: str) -> None:
+    cells = [2**63 + n for n in range(300)]
+    frame = pl.DataFrame({"x0": pl.Series(cells, dtype=pl.UInt64), "z": [1e300] * 300, "y": ["p", "q"] * 150})
+    packed = io.BytesIO()
+    if kind == "csv":
+        packed.write(frame.write_csv().encode())
+    elif kind == "parquet":
+        frame.write_parquet(packed)
+    else:
+        np.savez(packed, X=np.array(cells, np.uint64).reshape(-1, 1), y=np.array([0, 1] * 150))
+    (tmp_path / "upload").write_bytes(packed.getvalue())
+    notes = notes_of(read(tmp_path / "upload", filename="data"), "x0")
+    assert len(notes) == 1
+    assert "rounded to about 16 digits" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(1, "1 infinite value counts as"), (3, "3 infinite values count as")]
+)
+def test_infinite_values_are_counted(tmp_path: Path, count: int, said: str) -> None:
+    table = table_of(tmp_path, {"v": [*["inf"] * count, *PLAIN[count:]]})
+    assert notes_of(table) == [f"column 'v': {said} missing"]
 
 
 def test_calendar_days_without_marks_stay_numbers(tmp_path: Path) -> None:

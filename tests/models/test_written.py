@@ -47,6 +47,8 @@ NUMBERS: list[tuple[NumberForm, str, float | None]] = [
     (SHARES, "45%", 45),
     (SHARES, "\N{MINUS SIGN}4.5 %", -4.5),
     (SHARES, "45", None),
+    (SHARES, "0", 0),
+    (SHARES, "0.00", 0),
     (PLAIN, "\N{MINUS SIGN}5", -5),
     (PLAIN, "5-", -5),
     (PLAIN, "1e3", 1000),
