@@ -119,7 +119,7 @@ def _exceeds_chance(
     apart = _hashed(table, telling)
     pairs = _grouped(apart, where).pairs
     if pairs > found.pairs:  # the rows that were looked at did not show what these columns leave out
-        telling, apart, pairs = names, whole, found.pairs
+        telling, apart, pairs = list(names), whole, found.pairs
     if len(telling) == 1:
         return len(found.counts) >= LEAST_GROUPS * table.rows
     chosen = _spread(telling)

@@ -61,7 +61,7 @@ def telling_columns(table: Table, *, exclude: str | None = None) -> Iterator[Not
     promising = [each for each in _ordered(table, looked_at, first) if _is_promising(table, each, first)]
     if len(columns) > len(looked_at):
         detail = (
-            f"{len(columns) - len(looked_at):,} of {len(columns):,} columns, the last ones, were not looked at"
+            f"{len(columns) - len(looked_at):,} of {len(columns):,} columns, the last, were not looked at"
             ": whether one of them alone tells the target is not known"
         )
         yield Notice("/dataset", detail)

@@ -311,7 +311,7 @@ def test_columns_that_are_not_looked_at_are_told(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(telling_columns_module, "MOST_COLUMNS", 4)
     (notice,) = telling_columns(made({**noise(ROWS, 6), "leak": THREE + 0.0}, THREE))
     assert (notice.pointer, notice.kind) == ("/dataset", "spec")
-    assert notice.detail.startswith("3 of 7 columns, the last ones, were not looked at")
+    assert notice.detail.startswith("3 of 7 columns, the last, were not looked at")
     assert list(telling_columns(made(noise(ROWS, 4), THREE))) == []
 
 
