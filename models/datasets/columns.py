@@ -152,6 +152,23 @@ class _Columns:
         text = self._text[name]
         return number_forms.plain_evidence(text.head(_SAMPLE)) or number_forms.plain_evidence(text)
 
+    @cached_property
+    def _has_decimal_commas(self) -> bool:
+        """Whether all that tells the decimal sign of the file tells a comma."""
+        commas = any(found.evidence.comma for found in self._numbers.values())
+        return commas and self._evidence.decimal == ","
+
+    def _keep_form(self, name: str, form: NumberForm | None) -> None:
+        """Keep how the cells of a request are to be read; `form` is None for plain numbers.
+
+        In a file of decimal commas 1.047 is a thousand, whether or not the column has such a cell itself.
+        """
+        if self._has_decimal_commas:
+            form = form or NumberForm()
+            form = form.model_copy(update={"decimal": ",", "thousands": form.thousands or "."})
+        if form is not None:
+            self.written[name] = form
+
     def _plain_column(self, name: str) -> pl.Series:
         numbers = self._plain[name]
         if name in self._nearly and not self._is_nearly(self._nearly[name], numbers, "number"):
@@ -164,6 +181,7 @@ class _Columns:
         note_large(numbers, self.notes.findings, self._text[name])
         if numbers.dtype.is_integer() and date_columns.calendar_numbers(numbers):
             self.notes.calendar(numbers)
+        self._keep_form(name, None)
         return finite(numbers, self.notes.findings)
 
     def _may_be_thousands(self, name: str) -> bool:
@@ -192,8 +210,9 @@ class _Columns:
                 if doubt is not None:
                     self.notes.form(cells, found, form, doubt)
                 note_large(plain, self.notes.findings, cells.text)
+                self._keep_form(cells.name, None)
                 return finite(plain, self.notes.findings)
-        self.written[cells.name] = form
+        self._keep_form(cells.name, form)
         if doubt is not None or self._delimiter == "," or form != NumberForm(decimal=","):
             self.notes.form(cells, found, form, doubt)
         numbers = finite(numbers, self.notes.findings)

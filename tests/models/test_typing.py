@@ -120,6 +120,8 @@ DATES: list[tuple[list[str], str, str]] = [
     (["27MAR2019:10:00:00", "01APR2019:00:00:00"], "2019-03-27T10:00:00", ""),
     (["2019-03-27", "2019-04-01 10:00:00.25Z", "2019-04-01T10:00:00+02:00"], "2019-03-27T00:00:00", ""),
     (["27.03.19", "01.04.20"], "2019-03-27T00:00:00", "1969 to 2068"),
+    (["27.03.19 00:00:00.1234", "01.04.20 10:00:00.5678"], "2019-03-27T00:00:00", "1969 to 2068"),
+    (["27/03/19T00:00+0000", "01/04/20T10:00+0200"], "2019-03-27T00:00:00", "1969 to 2068"),
     (["3/27/19", "12/5/45"], "2019-03-27T00:00:00", "1969 to 2068"),
     (["3/4/2019", "3/5/2019"], "2019-03-04T00:00:00", "'3/4/2019' in line 2 has the month first"),
     (["03-04-2019", "03-05-2019"], "2019-04-03T00:00:00", "'03-04-2019' in line 2 has the month first"),
@@ -330,6 +332,35 @@ def test_one_column_tells_another_what_a_comma_is(
     assert not any("nothing else in the file" in note for note in table.description.notes)
 
 
+@pytest.mark.parametrize(
+    ("cells", "written", "wanted"),
+    [
+        (["1", "998"], "1.047", 1047),
+        (["1", "998"], "1.047,5", 1047.5),
+        (["1e3", "998"], "1.047", 1047),
+        (["12,5", "0,25"], "1.047", 1047),
+        (["5 €", "7 €"], "1.047 €", 1047),
+        (["45%", "3%"], "1.047,5%", 1047.5),
+        (["5-", "3"], "1.047", 1047),
+        (["5", "-"], "1.047", 1047),
+    ],
+)
+def test_a_request_means_what_the_file_means(
+    tmp_path: Path, cells: list[str], written: str, wanted: float
+) -> None:
+    """One column of decimal commas tells of all others what a point is, also of those without one."""
+    for beside, delimiter in ((["12,5", "0,25"], ";"), (["12,5", "0,25"], ",")):
+        table = table_of(tmp_path, {"v": cells * 10, "w": beside * 10}, delimiter)
+        form = table.description.columns[0].written
+        assert isinstance(form, NumberForm)
+        assert form.parse(written) == wanted
+        values = [form.parse(cell) for cell in cells]
+        assert values == values_of(table)[:2]
+    for beside in (["12.5", "0.25"], ["12,5", "0.25"], ["1", "2"]):
+        table = table_of(tmp_path, {"v": ["1", "998"] * 10, "w": beside * 10}, ";")
+        assert table.description.columns[0].written is None
+
+
 def test_one_column_tells_another_whether_the_day_is_first(tmp_path: Path) -> None:
     table = table_of(tmp_path, {"v": ["3/4/2019"] * 10, "w": ["13/4/2019"] * 10})
     assert table.head(1)[0]["v"] == "2019-04-03T00:00:00"
@@ -356,6 +387,12 @@ def test_a_row_of_units_may_lack_some_of_them(tmp_path: Path, name: str, beside:
     assert (table.rows, table.description.task) == (100, "regression")
     assert table.description.notes[0].startswith("line 2 is left out: it holds units and no values, as 'kg'")
     assert not any("count" in note for note in table.description.notes)
+
+
+def test_a_word_beside_a_marker_is_no_unit_where_either_recurs(tmp_path: Path) -> None:
+    assert table_of(tmp_path, {"v": ["-", *PLAIN[:48], "-"], "w": ["abc", *PLAIN[:49]]}).rows == 50
+    assert table_of(tmp_path, {"v": ["-", *PLAIN[:49]], "w": ["abc", *PLAIN[:48], "abc"]}).rows == 50
+    assert table_of(tmp_path, {"v": ["-", *PLAIN[:49]], "w": ["kg", *PLAIN[:49]]}).rows == 49
 
 
 @pytest.mark.parametrize("first", [["-", "NA"], ["-", "--"], ["1", "abc"], ["abc", "1"], ["-", "1"]])
@@ -550,6 +587,12 @@ CLOCKS = st.sampled_from(
         *("T23:00:00-23:59", "T00:00:00+24:00"),
     ]
 )
+
+
+@pytest.mark.parametrize("cell", ["3/4/26 23:59:59.123456789", "9999-12-31T23:00:00-23:59"])
+def test_columns_of_dates_that_are_written_alike_are_held_to_the_same_rule(cell: str) -> None:
+    form = DateForm(order="ymd")
+    assert read_dates(pl.Series("v", [cell] * 3), form).to_list() == [form.moment(cell)] * 3 == [None] * 3
 
 
 @settings(max_examples=150, deadline=None)
