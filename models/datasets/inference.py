@@ -15,6 +15,7 @@ from models.datasets.frames import Form, TypedFrame
 from models.datasets.labels import labels_of
 from models.datasets.names import is_index, row_remarks, target_remarks
 from models.datasets.table import Table, as_array
+from models.datasets.values import EXACT
 from models.encoding import MAX_LEVELS
 from models.errors import DatasetError
 
@@ -162,8 +163,11 @@ def _inferred(target: pl.Series) -> tuple[Task, str]:
 def _learnable(target: pl.Series, task: Task) -> None:
     name, distinct = target.name, target.n_unique()
     if distinct == 1:
+        kept = (
+            " once rounded to about 16 digits" if target.dtype.is_float() and _is_rounded(target[0]) else ""
+        )
         raise DatasetError(
-            f"the target {name!r} is {target[0]!r} in every row: there is nothing to learn",
+            f"the target {name!r} is {target[0]!r} in every row{kept}: there is nothing to learn",
             suggestion="name another column as the target",
             pointer="/target",
         )
@@ -209,7 +213,8 @@ def _column(series: pl.Series, written: Form | None) -> Column:
 
 def _remarks(columns: list[Column], rows: int) -> list[str]:
     """What happens to unusual columns, one sentence a kind however many columns there are."""
-    constant = [column for column in columns if column.constant]
+    constant = [column for column in columns if column.constant and not _is_rounded(column.maximum)]
+    rounded = [column for column in columns if column.constant and _is_rounded(column.maximum)]
     dates = [column for column in columns if column.kind == "datetime"]
     texts = [column for column in columns if column.kind == "categorical"]
     unique = [
@@ -218,11 +223,17 @@ def _remarks(columns: list[Column], rows: int) -> list[str]:
     many = [column for column in texts if column.cardinality > MAX_LEVELS and column not in unique]
     findings = [
         (constant, "the same in every row, which carries no information"),
+        (rounded, "the same in every row once rounded to about 16 digits, which carries no information"),
         (dates, "a date: used as days since 1970-01-01"),
         (unique, "different in every row: as a category it says nothing that carries over to new rows"),
         (many, f"text with more than {MAX_LEVELS} levels: the rarest share one column"),
     ]
     return [f"{some_columns([one.name for one in found])}: {remark}" for found, remark in findings if found]
+
+
+def _is_rounded(number: float | None) -> bool:
+    """Whether so large a number may stand for several that the file tells apart."""
+    return number is not None and abs(number) >= EXACT
 
 
 def _class_remarks(classes: list[ClassCount] | None) -> list[str]:

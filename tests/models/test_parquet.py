@@ -7,6 +7,7 @@ import io
 import subprocess
 import sys
 import zlib
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -151,3 +152,25 @@ def test_every_damage_is_a_refusal(tmp_path: Path) -> None:
             of(tmp_path, bytes(damaged))
         except DatasetError:
             continue
+
+
+# ── decimals ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_decimals_too_long_to_be_told_apart_are_pointed_out(tmp_path: Path) -> None:
+    names = [Decimal(12345678901234567890 + row) for row in range(4)]
+    column = pl.Series("a", names, pl.Decimal(38, 0))
+    notes = of(tmp_path, pl.DataFrame([column, pl.Series("y", list("pqpq"))])).description.notes
+    assert any(
+        "column 'a': whole numbers beyond 2^53, such as 12345678901234567890" in note for note in notes
+    )
+    assert not any("the same in every row," in note for note in notes)
+    assert any("'a': the same in every row once rounded to about 16 digits" in note for note in notes)
+    said = refusal(tmp_path, pl.DataFrame({"x": [1, 2, 3, 4], "a": column}))
+    assert "in every row once rounded to about 16 digits" in said
+
+
+def test_decimals_keep_their_fractions(tmp_path: Path) -> None:
+    column = pl.Series("a", [Decimal("1.50"), Decimal("2.25"), None, Decimal(3)], pl.Decimal(10, 2))
+    table = of(tmp_path, pl.DataFrame([column, pl.Series("y", list("pqpq"))]))
+    np.testing.assert_array_equal(table.columns["a"], [1.5, 2.25, np.nan, 3])
