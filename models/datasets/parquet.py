@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import polars as pl
+from polars.datatypes import DataTypeClass
 
 from models.datasets.arrow import categories, index_columns
 from models.datasets.description import TextForm
@@ -32,7 +33,7 @@ _TICKS: Final = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _TWICE: Final = re.compile(r"column with name '(.*)' has more than one occurrence", re.DOTALL)
 
 # Points in time are stored as UTC tells them, whatever their zone; polars would stop at a zone of half hours.
-os.environ.setdefault("POLARS_IGNORE_TIMEZONE_PARSE_ERROR", "1")
+os.putenv("POLARS_IGNORE_TIMEZONE_PARSE_ERROR", "1")
 
 
 def read(path: Path, limits: ReadLimits, notes: list[str]) -> TypedFrame:
@@ -82,7 +83,8 @@ def _affordable(path: Path, schema: dict[str, pl.DataType], limits: ReadLimits) 
 
 def _check_type(name: str, kind: pl.DataType) -> None:
     """Refuse a column that is no number, truth, point in time or text, nor stored as one."""
-    stored, of = kind, ""
+    stored: pl.DataType | DataTypeClass = kind
+    of = ""
     while isinstance(stored, pl.BaseExtension):
         of = of or f"{stored.ext_name()[:_SHOWN]} values, which are "
         stored = stored.ext_storage()
