@@ -31,7 +31,7 @@ def table(
     kept, left_out = _without_index(read, target)
     name = _target_name(kept.columns, target)
     _no_strangers(kept[name], read, task)
-    written = None if read.text is None else stripped_text(read.text[name])
+    written = None if read.text is None or name not in read.text else stripped_text(read.text[name])
     # Whatever else the file's text was needed for is done, and it is as large as the table.
     read.text = None
     present = kept[name].is_not_null()
