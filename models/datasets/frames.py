@@ -43,7 +43,7 @@ class TypedFrame:
     line_of: LineOf = int
     """The line of a row in the file."""
     text: pl.DataFrame | None = None
-    """The cells as they were written, where the file is text."""
+    """The cells as they were written, where the file is text: of an archive, the columns that are."""
     index: frozenset[str] = frozenset()
     """Columns that the file itself names as numbers or names of its rows."""
     rounded: frozenset[str] = frozenset()

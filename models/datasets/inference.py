@@ -15,6 +15,7 @@ from models.datasets.frames import Form, TypedFrame
 from models.datasets.labels import labels_of
 from models.datasets.names import is_index, row_remarks, target_remarks
 from models.datasets.table import Table, as_array
+from models.datasets.values import EXACT
 from models.encoding import MAX_LEVELS
 from models.errors import DatasetError
 
@@ -30,7 +31,7 @@ def table(
     kept, index, left_out = _without_index(read, target)
     name = _target_name(kept.columns, target)
     _no_strangers(kept[name], read, task)
-    written = None if read.text is None else stripped_text(read.text[name])
+    written = None if read.text is None or name not in read.text else stripped_text(read.text[name])
     # Whatever else the file's text was needed for is done, and it is as large as the table.
     read.text = None
     present = kept[name].is_not_null()
@@ -166,8 +167,11 @@ def _inferred(target: pl.Series) -> tuple[Task, str]:
 def _learnable(target: pl.Series, task: Task) -> None:
     name, distinct = target.name, target.n_unique()
     if distinct == 1:
+        kept = (
+            " once rounded to about 16 digits" if target.dtype.is_float() and _is_rounded(target[0]) else ""
+        )
         raise DatasetError(
-            f"the target {name!r} is {target[0]!r} in every row: there is nothing to learn",
+            f"the target {name!r} is {target[0]!r} in every row{kept}: there is nothing to learn",
             suggestion="name another column as the target",
             pointer="/target",
         )
@@ -214,9 +218,10 @@ def _column(series: pl.Series, written: Form | None) -> Column:
 def _remarks(columns: list[Column], rows: int, rounded: frozenset[str]) -> list[str]:
     """What happens to unusual columns, one sentence a kind however many columns there are.
 
-    Columns that are `rounded` may be the same in every row only since they are, which was said of them.
+    Columns that are `rounded` may be the same in every row only for that.
     """
     constant = [column for column in columns if column.constant and column.name not in rounded]
+    alike = [column for column in columns if column.constant and column.name in rounded]
     dates = [column for column in columns if column.kind == "datetime"]
     texts = [column for column in columns if column.kind == "categorical"]
     unique = [
@@ -225,11 +230,17 @@ def _remarks(columns: list[Column], rows: int, rounded: frozenset[str]) -> list[
     many = [column for column in texts if column.cardinality > MAX_LEVELS and column not in unique]
     findings = [
         (constant, "the same in every row, which carries no information"),
+        (alike, "the same in every row once rounded to about 16 digits, which carries no information"),
         (dates, "a date: used as days since 1970-01-01"),
         (unique, "different in every row: as a category it says nothing that carries over to new rows"),
         (many, f"text with more than {MAX_LEVELS} levels: the rarest share one column"),
     ]
     return [f"{some_columns([one.name for one in found])}: {remark}" for found, remark in findings if found]
+
+
+def _is_rounded(number: float | None) -> bool:
+    """Whether so large a number may stand for several that the file tells apart."""
+    return number is not None and abs(number) >= EXACT
 
 
 def _class_remarks(classes: list[ClassCount] | None) -> list[str]:

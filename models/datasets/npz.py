@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +16,13 @@ import polars as pl
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from models.datasets.columns import typed_frame
-from models.datasets.description import TextForm
-from models.datasets.distinct import without_missing
+from models.datasets.array_text import typed_text
 from models.datasets.findings import Findings
 from models.datasets.frames import TypedFrame
 from models.datasets.limits import ReadLimits
-from models.datasets.values import ROUNDED, finite, note_large, verbatim
+from models.datasets.values import ROUNDED, finite, note_large
 from models.errors import DatasetError
 
-_DAMAGED = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    OSError,
-    NotImplementedError,
-    ValueError,
-    RecursionError,
-)
 _MAX_MEMBERS = 100
 _HEADER_BYTES = 10_000
 _ENCRYPTED = 0x1
@@ -47,7 +35,10 @@ def read(path: Path, limits: ReadLimits, notes: list[str]) -> TypedFrame:
         with zipfile.ZipFile(path) as archive:
             members = _members(archive, limits)
             x, y = (_array(archive, members[name], name, limits) for name in ("X", "y"))
-    except _DAMAGED as error:
+    except DatasetError:
+        raise
+    # What a stranger's bytes make of zipfile and NumPy is not to be foreseen.
+    except Exception as error:
         raise DatasetError("the NPZ file is damaged", suggestion=_HOW) from error
     x = _table_shaped(x, notes)
     if y.shape not in ((len(x),), (len(x), 1)):
@@ -59,11 +50,19 @@ def read(path: Path, limits: ReadLimits, notes: list[str]) -> TypedFrame:
             f"X is {x.shape}; at most {limits.max_rows:,} rows and {limits.max_columns:,} columns are read"
         )
     findings = Findings()
-    columns = [_column(f"x{position}", x[:, position], findings) for position in range(x.shape[1])]
-    frame = pl.DataFrame([*columns, _column("y", y.reshape(-1), findings)])
+    arrays = {f"x{position}": x[:, position] for position in range(x.shape[1])} | {"y": y.reshape(-1)}
+    texts = {name: values for name, values in arrays.items() if values.dtype.kind == "U"}
+    text = pl.DataFrame([pl.Series(name, values.tolist(), pl.String) for name, values in texts.items()])
+    typed = typed_text(text, notes) if texts else TypedFrame(text)
+    frame = pl.DataFrame(
+        [
+            typed.frame[name] if name in texts else _column(name, values, findings)
+            for name, values in arrays.items()
+        ]
+    )
     notes += findings.notes()
-    written = {name: TextForm(verbatim=True) for name, kind in frame.schema.items() if kind == pl.String}
-    return TypedFrame(frame, dict(written), rounded=findings.columns(ROUNDED))
+    typed.frame, typed.rounded = frame, typed.rounded | findings.columns(ROUNDED)
+    return typed
 
 
 def _members(archive: zipfile.ZipFile, limits: ReadLimits) -> dict[str, zipfile.ZipInfo]:
@@ -135,24 +134,13 @@ def _table_shaped(x: NDArray[Any], notes: list[str]) -> NDArray[Any]:
 
 
 def _column(name: str, values: NDArray[Any], findings: Findings) -> pl.Series:
-    if values.dtype.kind == "U":
-        return _text(pl.Series(name, values.tolist(), pl.String), findings)
-    if values.dtype.kind == "b":
-        return pl.Series(name, values)
-    column = pl.Series(name, values)
     if values.dtype.kind == "f":
-        return finite(column.cast(pl.Float64), findings)
+        # polars knows no long double; what is beyond a double becomes infinite, which is told.
+        with np.errstate(over="ignore"):
+            return finite(pl.Series(name, values.astype(np.float64)), findings)
+    column = pl.Series(name, values)
+    if values.dtype.kind == "b":
+        return column
     note_large(column, findings)
     whole = column.cast(pl.Int64, strict=False)
     return column.cast(pl.Float64) if whole.null_count() else whole
-
-
-def _text(text: pl.Series, findings: Findings) -> pl.Series:
-    """NumPy writes what stands beside text as text: numbers, truths and dates are such where all are."""
-    typed = typed_frame(text.to_frame(), [], delimiter=",", line_of=lambda row: row)
-    column = typed.frame[text.name]
-    plain = not typed.written and column.null_count() == without_missing(text).null_count()
-    if not plain or column.dtype == pl.String or len(column) != len(text):
-        return verbatim(text, findings)
-    note_large(column, findings)
-    return finite(column, findings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -101,7 +102,7 @@ def _zipped(path: Path, limits: ReadLimits, notes: list[str]) -> TypedFrame:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, OSError, struct.error) as error:
         raise DatasetError("the NPZ file is damaged or cut off", suggestion="write it again") from error
     if "[Content_Types].xml" in names:
         raise DatasetError("the file is an Excel workbook", suggestion="save the sheet as CSV")

@@ -62,8 +62,8 @@ def shortened(column: pl.Series, findings: Findings) -> pl.Series:
     return column.str.head(MAX_TEXT)
 
 
-def verbatim(column: pl.Series, findings: Findings) -> pl.Series:
-    """Text in which everything but empty text is a value, since what is missing is null."""
+def verbatim(column: pl.Series, findings: Findings, missing: str = "null") -> pl.Series:
+    """Text in which everything but empty text is a value; `missing` says how the file writes none."""
     text = stripped_text(column)
     text = text.set((text == "").fill_null(False), None)
     levels = text.drop_nulls().unique().to_frame("c")
@@ -72,6 +72,6 @@ def verbatim(column: pl.Series, findings: Findings) -> pl.Series:
         findings.add(
             "text such as 'None' or 'NA' is a value like any other",
             column.name,
-            lambda: f"{marking.sort()[0]!r} is a value like any other; what is missing is null",
+            lambda: f"{marking.sort()[0]!r} is a value like any other; what is missing is {missing}",
         )
     return shortened(text, findings)

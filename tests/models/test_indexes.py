@@ -16,7 +16,9 @@ import pytest
 from models.datasets import Table, read
 from models.datasets.arrow import categories, index_columns
 from models.datasets.description import TextForm
+from models.datasets.numbers import NumberForm
 from models.datasets.rows import Reader
+from models.errors import DatasetError
 
 ROWS = 60
 SHUFFLED = random.Random(0).sample(range(ROWS), ROWS)
@@ -142,13 +144,65 @@ def test_all_text_is_a_value_where_the_file_has_its_own_way_to_say_missing(tmp_p
     assert [(one.label, one.count) for one in table.description.classes or []] == [("None", 2), ("b", 2)]
 
 
+def archive(tmp_path: Path, x: Any, y: Any) -> Table:
+    return of(tmp_path, npz(X=np.array(x), y=np.array(y)))
+
+
 def test_numbers_that_numpy_made_text_of_are_numbers(tmp_path: Path) -> None:
-    x = np.array([["1.5", "001", "1", "-"], ["nan", "002", "NA", "2"], ["3", "001", "2", "3"]])
-    table = of(tmp_path, npz(X=x, y=np.array([0.5, 1.5, 2.5])))
+    x = [["1.5", "001", "1", "-", ""], ["nan", "002", "NA", "2", "x"], ["3", "001", "2", "3", "nan"]]
+    table = archive(tmp_path, x, [0.5, 1.5, 2.5])
     kinds = [column.kind for column in table.description.columns]
-    assert kinds == ["numeric", "categorical", "numeric", "categorical"]
+    assert kinds == ["numeric", *["categorical"] * 4]
     np.testing.assert_array_equal(table.columns["x0"], [1.5, np.nan, 3])
     assert table.columns["x1"].tolist() == ["001", "002", "001"]
+    assert table.columns["x2"].tolist() == ["1", "NA", "2"]
+    assert table.columns["x4"].tolist() == [None, "x", "nan"]
+    notes = table.description.notes
+    assert "column 'x2': is text, for 1 cell is no number: 'NA' in line 2" in notes
+    assert "column 'x3': is text, for 1 cell is no number: '-' in line 1" in notes
+    assert not any("count as missing" in note or "counts as missing" in note for note in notes)
+
+
+@pytest.mark.parametrize("labels", [["1", "2", "None"], ["NA", "None"], ["1.0", "0.0"], ["True", "False"]])
+def test_labels_of_an_archive_are_as_they_were_written_and_lose_no_row(
+    tmp_path: Path, labels: list[str]
+) -> None:
+    y = labels * 12
+    description = archive(tmp_path, np.arange(float(len(y)))[:, None], y).description
+    assert {one.label: one.count for one in description.classes or []} == dict.fromkeys(labels, 12)
+    assert description.rows == len(y)
+
+
+def test_a_target_of_numbers_with_a_word_is_refused_by_the_cell(tmp_path: Path) -> None:
+    y = [*(str(row + 0.5) for row in range(29)), "None"]
+    with pytest.raises(DatasetError, match="1 cell is no number: 'None' in line 30"):
+        archive(tmp_path, np.arange(30.0)[:, None], y)
+
+
+def test_money_and_dates_of_an_archive_are_read_as_those_of_text(tmp_path: Path) -> None:
+    x = [["$1,200.50", "27.03.2019", "5 kg"], ["$900", "", "6 kg"], ["$3", "28.03.2019", "7 kg"]]
+    table = archive(tmp_path, x, [0.5, 1.5, 2.5])
+    assert [column.kind for column in table.description.columns] == ["numeric", "datetime", "categorical"]
+    assert table.columns["x0"].tolist() == [1200.5, 900, 3]
+    np.testing.assert_array_equal(table.columns["x1"], [17982, np.nan, 17983])
+    assert isinstance(table.description.columns[0].written, NumberForm)
+    assert any("'$1,200.50' in line 1 is read as 1200.5" in note for note in table.description.notes)
+    assert any("'x2': is text, for its numbers have units" in note for note in table.description.notes)
+
+
+def test_a_row_of_units_is_a_row_of_values_in_an_archive(tmp_path: Path) -> None:
+    table = archive(tmp_path, [["kg", "a"], *[["1.5", "a"], ["2", "b"]] * 10], np.arange(21) + 0.5)
+    assert table.rows == 21
+    assert table.columns["x0"][:2].tolist() == ["kg", "1.5"]
+    assert "column 'x0': is text, for 1 cell is no number: 'kg' in line 1" in table.description.notes
+
+
+def test_long_doubles_are_read_as_doubles(tmp_path: Path) -> None:
+    x = np.array([[np.longdouble("1.5")], [np.longdouble("1e4000")], [np.longdouble("nan")]])
+    table = archive(tmp_path, x, np.array([0.5, 1.5, 2.5], np.longdouble))
+    np.testing.assert_array_equal(table.columns["x0"], [1.5, np.nan, np.nan])
+    assert table.target.tolist() == [0.5, 1.5, 2.5]
+    assert "column 'x0': 1 infinite values count as missing" in table.description.notes
 
 
 def test_a_category_of_whole_numbers_is_a_category(tmp_path: Path) -> None:
