@@ -66,7 +66,7 @@ class NoWeightsError(WebError):
 
 
 class NoDiagnosisError(WebError):
-    """There is no epoch yet to judge this job by."""
+    """There is nothing to judge this job by."""
 
 
 class MethodNotAllowedError(WebError):

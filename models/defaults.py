@@ -19,7 +19,7 @@ from models.datasets import Description
 from models.equivalents import equivalents
 from models.errors import Notice, SpecError
 from models.metrics import Task
-from models.notices import notices_about
+from models.notices import SMALL_BATCH, notices_about
 from models.preprocessing import task_of
 from models.regularizers import L2, BatchNorm, Dropout, EarlyStopping, Monitor, Regularization
 from models.spec import JobSpec, NetworkSpec, OptimizerSpec, SplitSpec, TrainingSpec
@@ -27,8 +27,6 @@ from models.splits import filled_shares, sizes
 
 ASSUMED_TRAINING_SHARE = 0.6
 """Of the rows, where a column of the data decides: three fifths, as by default."""
-SMALLEST_NORMED_BATCH = 16
-"""Batch norm is part of the cocktail from batches of so many rows on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +165,7 @@ def _cocktail(
     return Regularization(
         l2=L2(strength=1e-3 if linear else 1e-4),
         dropout=None if linear else Dropout(hidden=[0.2] * len(network.hidden or [])),
-        batch_norm=None if linear or batch_rows < SMALLEST_NORMED_BATCH else BatchNorm(),
+        batch_norm=None if linear or batch_rows < SMALL_BATCH else BatchNorm(),
         early_stopping=EarlyStopping(monitors=[Monitor(patience=patience)])
         if validated and not exact
         else None,

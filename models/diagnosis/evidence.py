@@ -19,9 +19,8 @@ from models.diagnosis.verdicts import (
     rates,
 )
 from models.diagnosis.words import counted, number, percent, percent_of
+from models.notices import SMALL_BATCH
 
-SMALL_BATCH = 16
-"""Below it the statistics of batch norm are noise (a mean of b rows is off by σ/√b)."""
 SKEWED = 4.0
 """The largest class has four times the rows of the smallest: always answering it scores 80 % of the two."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 
 from models.diagnosis.case import Case
-from models.diagnosis.evidence import SKEWED, SMALL_BATCH, has_small_batches, skew
+from models.diagnosis.evidence import SKEWED, has_small_batches, skew
 from models.diagnosis.patches import Proposed, regularize, rounded
 from models.diagnosis.restraint import DECADE, PATIENCE, STEP
 from models.diagnosis.symptoms import Symptoms
 from models.diagnosis.verdicts import LASTING, USUAL_RATE, is_dead, odd_rate
 from models.diagnosis.words import number, percent
+from models.notices import SMALL_BATCH
 
 LEAST_EPOCHS = 30
 """The fewest that the defaults take."""

@@ -87,7 +87,7 @@ def test_a_job_that_nobody_can_judge_ends_without_a_verdict(
 ) -> None:
     finishes(script)
     script.answers.pop()
-    script.answer({"title": "There is no epoch yet to judge this job by", "status": 404}, 404)
+    script.answer({"title": "There is nothing to judge this job by", "status": 404}, 404)
     assert run("watch", "job_1") == Exit.OK
     assert capsys.readouterr().out.rstrip().endswith("the curve, drawn ⠉")
 

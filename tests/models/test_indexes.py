@@ -202,7 +202,7 @@ def test_long_doubles_are_read_as_doubles(tmp_path: Path) -> None:
     table = archive(tmp_path, x, np.array([0.5, 1.5, 2.5], np.longdouble))
     np.testing.assert_array_equal(table.columns["x0"], [1.5, np.nan, np.nan])
     assert table.target.tolist() == [0.5, 1.5, 2.5]
-    assert "column 'x0': 1 infinite values count as missing" in table.description.notes
+    assert "column 'x0': 1 infinite value counts as missing" in table.description.notes
 
 
 def test_a_category_of_whole_numbers_is_a_category(tmp_path: Path) -> None:
