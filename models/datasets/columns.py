@@ -213,7 +213,8 @@ class _Columns:
                 self._keep_form(cells.name, None)
                 return finite(plain, self.notes.findings)
         self._keep_form(cells.name, form)
-        if doubt is not None or self._delimiter == "," or form != NumberForm(decimal=","):
+        is_usual = self._delimiter != "," and form == NumberForm(decimal=",")
+        if doubt is not None or not is_usual or number_forms.is_told_by_others(found):
             self.notes.form(cells, found, form, doubt)
         numbers = finite(numbers, self.notes.findings)
         fractions = found.evidence.comma if form.decimal == "," else found.evidence.point

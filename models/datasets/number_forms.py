@@ -109,6 +109,11 @@ class Survey:
     """All stand in parentheses and have no unit: as negative numbers do, and as notes do."""
 
 
+def is_told_by_others(found: Survey) -> bool:
+    """Whether what a mark means in the column is told by the file's other columns, or by none."""
+    return not found.evidence and any(which.any() for which in found.either.values())
+
+
 def survey(column: Cells) -> Survey | None:
     """Look at a column's cells; None where few are numbers."""
     if column.are_few(lambda cell: unit_beside(cell) is not None and not looks_like_a_date(cell)):
@@ -197,6 +202,9 @@ def choose(found: Survey, file: Evidence, delimiter: str) -> tuple[NumberForm, M
         decimal: Mark = "." if own.point >= own.comma else ","
     elif not either:
         decimal = "."
+    elif "," in either and found.small:
+        # 998 beside 2,288 is below a thousand: the column tells, whatever commas mean elsewhere.
+        decimal, doubt = ".", None if file.decimal == "." else ","
     elif file.decimal is not None:
         decimal = file.decimal
     else:

@@ -361,6 +361,15 @@ def test_a_request_means_what_the_file_means(
         assert table.description.columns[0].written is None
 
 
+def test_lists_of_answers_make_no_fractions_of_thousands(tmp_path: Path) -> None:
+    """`1,2` looks like a decimal comma; 900 beside 52,000 says what that is, and else it is told."""
+    answers = ["1,2", "2,3", "3"] * 10
+    table = table_of(tmp_path, {"v": ["52,000", "148,250", "900"] * 10, "q": answers}, "\t")
+    assert values_of(table)[:3] == [52000, 148250, 900]
+    table = table_of(tmp_path, {"v": ["52,000", "61,500", "148,250"] * 10, "q": answers}, "\t")
+    assert any(note.startswith("column 'v': '52,000' in line 2 is read as 52") for note in notes_of(table))
+
+
 def test_one_column_tells_another_whether_the_day_is_first(tmp_path: Path) -> None:
     table = table_of(tmp_path, {"v": ["3/4/2019"] * 10, "w": ["13/4/2019"] * 10})
     assert table.head(1)[0]["v"] == "2019-04-03T00:00:00"
