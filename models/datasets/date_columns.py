@@ -78,6 +78,7 @@ def survey(column: Cells) -> Survey | None:
         same=pl.col("mark") == pl.col("mark2"),
         a=_whole("first"),
         b=_whole("between"),
+        c=_whole("last"),
         short=pl.col("last").str.len_chars() == 2,
         padded=(pl.col("first").str.len_chars() == 2) & (pl.col("between").str.len_chars() == 2),
     )
@@ -92,6 +93,9 @@ def survey(column: Cells) -> Survey | None:
     if found.filter("likely")["count"].sum() <= others:
         return None
     orders: dict[str, Counter[Order]] = {}
+    if _have_years_first(found.filter("likely")):
+        # 19-03-27 to 20-12-31: both ends may be days, and there are fewer years than days.
+        found = found.with_columns(day=pl.lit(False), year="short")
     told: tuple[tuple[str, Order], ...] = (("day", "dmy"), ("month", "mdy"), ("year", "ymd"))
     for name, order in told:
         each = found.filter(pl.col("same") & pl.col(name)).group_by("mark").agg(pl.col("count").sum())
@@ -103,6 +107,14 @@ def survey(column: Cells) -> Survey | None:
         marks=set(found["mark"].drop_nulls().unique()),
         short=_short_years(found.filter("likely")),
     )
+
+
+def _have_years_first(dates: pl.DataFrame) -> bool:
+    """Whether numbers of two digits between hyphens are year, month and day: the first vary less."""
+    if not len(dates) or not (dates["short"] & (dates["mark"] == "-") & dates["same"]).fill_null(False).all():
+        return False
+    may_be = dates["b"].is_between(1, 12) & dates["c"].is_between(1, 31)
+    return bool(may_be.all()) and dates["a"].n_unique() < dates["c"].n_unique()
 
 
 def choose(found: Survey, file: dict[str, Counter[Order]]) -> tuple[DateForm | None, bool]:

@@ -53,7 +53,7 @@ ANY_BODY: Final = r"[.,]?[0-9](?:[0-9.,' ]*[0-9])?(?:[.,]-{1,2}|[.,])?"
 
 _SHAPE: Final = (
     r"^(?P<open>\()? ?(?P<sign>[-+])? ?(?P<prefix>{unit})? ?(?P<inner>\()? ?(?P<after>[-+])? ?"
-    r"(?P<body>{body})(?P<exponent>[eE][-+]?[0-9]+)? ?(?P<trail>[-+])? ?(?P<close>\))?"
+    r"(?P<body>{body})(?P<exponent>[eE][-+]?[0-9]+)? ?(?P<trail>-)? ?(?P<close>\))?"
     r" ?(?P<suffix>{unit})? ?(?P<behind>-)? ?(?P<last>\))?$"
 )
 SIGNS: Final = ("sign", "after", "trail", "behind")

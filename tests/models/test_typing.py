@@ -361,6 +361,20 @@ def test_a_request_means_what_the_file_means(
         assert table.description.columns[0].written is None
 
 
+def test_a_year_of_two_digits_is_where_the_numbers_vary_less(tmp_path: Path) -> None:
+    days = ["19-03-27", "19-04-01", "20-12-31", "20-06-30"]
+    table = table_of(tmp_path, {"v": days, "w": ["-".join(reversed(day.split("-"))) for day in days]})
+    assert table.head(3)[2] == {"v": "2020-12-31T00:00:00", "w": "2020-12-31T00:00:00", "y": "p"}
+    assert any("'v': years of two digits, written year-month-day" in note for note in notes_of(table))
+
+
+def test_grades_are_no_signs(tmp_path: Path) -> None:
+    """1- and 1+ are no numbers, and 2 is not the same as 2+."""
+    table = table_of(tmp_path, {"v": ["1-", "1", "1+", "2-", "2", "2+"] * 5})
+    assert sorted(set(values_of(table))) == ["1", "1+", "1-", "2", "2+", "2-"]
+    assert values_of(table_of(tmp_path, {"v": ["5.00-", "6.00", "7.00", "8.00"]})) == [-5, 6, 7, 8]
+
+
 def test_lists_of_answers_make_no_fractions_of_thousands(tmp_path: Path) -> None:
     """`1,2` looks like a decimal comma; 900 beside 52,000 says what that is, and else it is told."""
     answers = ["1,2", "2,3", "3"] * 10
