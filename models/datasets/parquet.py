@@ -32,12 +32,11 @@ _TICKS: Final = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 """A second's, by the unit of a column."""
 _TWICE: Final = re.compile(r"column with name '(.*)' has more than one occurrence", re.DOTALL)
 
-# Points in time are stored as UTC tells them, whatever their zone; polars would stop at a zone of half hours.
-os.putenv("POLARS_IGNORE_TIMEZONE_PARSE_ERROR", "1")
-
 
 def read(path: Path, limits: ReadLimits, notes: list[str]) -> TypedFrame:
     """The columns of a Parquet file."""
+    # Points in time are stored as UTC tells them, whatever their zone; polars stops at some.
+    os.putenv("POLARS_IGNORE_TIMEZONE_PARSE_ERROR", "1")
     try:
         schema = pl.read_parquet_schema(path)
         _affordable(path, schema, limits)
