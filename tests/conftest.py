@@ -53,6 +53,7 @@ LONGEST = (
     "tests/api/test_fuzzing.py",
     "tests/cli/test_run_script.py",
     "tests/api/test_bombs.py",
+    "tests/test_device.py",
     "tests/models/test_checkpoints.py",
     "tests/cli/",
     "tests/worker/",
