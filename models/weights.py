@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -67,19 +67,31 @@ def summarize(
 ) -> dict[str, Any]:
     """What the weights say: of each layer, of each column, and of a linear model its coefficients.
 
-    From `rows` of the network's inputs, (n, features), comes which units answer the same to all of them.
+    From `rows` of the network's inputs, (n, features), where the network is, comes which units answer the same
+    to all of them.
     """
-    linears = dict(network.linears())
-    entering = next(iter(linears.values())).weight.detach().double()
+    # Once, and not number by number: the network may be on a GPU, and all that it is compared with is here.
+    linears = {name: _Linear.of(layer) for name, layer in network.linears()}
+    entering = next(iter(linears.values())).weight
     silent = {} if rows is None else _silent_units(network, rows)
     return {
-        "layers": [
-            {**_layer(name, layer.weight.detach().double()), "silent": silent.get(name)}
-            for name, layer in linears.items()
-        ],
+        "layers": [{**_layer(name, own.weight), "silent": silent.get(name)} for name, own in linears.items()],
         "inputs": _inputs(entering, preprocessor.features),
         "linear": None if spec.network.hidden else _linear(linears["output"], preprocessor),
     }
+
+
+class _Linear(NamedTuple):
+    """A layer's numbers in float64, on the CPU."""
+
+    weight: Tensor
+    """(outputs, inputs)"""
+    bias: Tensor
+    """(outputs,)"""
+
+    @classmethod
+    def of(cls, layer: torch.nn.Linear) -> Self:
+        return cls(*(each.detach().cpu().double() for each in (layer.weight, layer.bias)))
 
 
 def _rebuilt(about: About, tensors: dict[str, Tensor]) -> Network:
@@ -103,9 +115,9 @@ def _layer(name: str, weight: Tensor) -> dict[str, Any]:
         "shape": list(weight.shape),
         "zeros": zeros,
         "sparsity": zeros / weight.numel(),
-        "l1_norm": _finite(weight.abs().sum()),
-        "l2_norm": _finite(weight.norm()),
-        "max_abs": _finite(weight.abs().max()),
+        "l1_norm": _finite(weight.abs().sum().item()),
+        "l2_norm": _finite(weight.norm().item()),
+        "max_abs": _finite(weight.abs().max().item()),
     }
 
 
@@ -132,15 +144,16 @@ def _inputs(entering: Tensor, features: list[Feature]) -> list[dict[str, Any]]:
     alive = torch.zeros(len(columns), dtype=torch.int64).index_add_(0, owner, (heard != 0).sum(0))
     norms = squares.sqrt()
     shares = norms / norms.sum().clamp(min=torch.finfo(torch.float64).tiny)
+    told = (columns, norms.tolist(), shares.tolist(), alive.tolist())
     return [
         {"column": column, "norm": _finite(norm), "share": _finite(share), "kept": bool(weights)}
-        for column, norm, share, weights in zip(columns, norms, shares, alive, strict=True)
+        for column, norm, share, weights in zip(*told, strict=True)
     ]
 
 
-def _linear(layer: torch.nn.Linear, preprocessor: Preprocessor) -> dict[str, Any]:
+def _linear(layer: _Linear, preprocessor: Preprocessor) -> dict[str, Any]:
     """Intercept and coefficients, as trained and in the data's own units."""
-    weight, bias = layer.weight.detach().double(), layer.bias.detach().double()
+    weight, bias = layer
     features = preprocessor.features
     trained = _coefficients("trained", weight, bias, preprocessor)
     curved = [feature.column for feature in features if feature.scale is None]
@@ -165,11 +178,11 @@ def _linear(layer: torch.nn.Linear, preprocessor: Preprocessor) -> dict[str, Any
 
 
 def _coefficients(space: str, weight: Tensor, bias: Tensor, preprocessor: Preprocessor) -> dict[str, Any]:
-    named = zip(preprocessor.features, weight.T, strict=True)
+    named = zip(preprocessor.features, weight.T.tolist(), strict=True)
     return {
         "space": space,
         "outputs": _outputs(preprocessor, len(bias)),
-        "intercept": [_finite(value) for value in bias],
+        "intercept": [_finite(value) for value in bias.tolist()],
         "coefficients": {feature.name: [_finite(value) for value in column] for feature, column in named},
     }
 
@@ -181,7 +194,6 @@ def _outputs(preprocessor: Preprocessor, count: int) -> list[str]:
     return preprocessor.classes[-1:] if count == 1 else preprocessor.classes
 
 
-def _finite(value: Tensor) -> float | None:
+def _finite(number: float) -> float | None:
     """JSON has no NaN; a network that diverged has."""
-    number = float(value)
     return number if math.isfinite(number) else None

@@ -100,6 +100,8 @@ class OnDevice(Tensor):
             return args[0].held.tolist()
         if func is Tensor.new_tensor:
             return _tensor(args[1], dtype=args[0].dtype, device=DEVICE)
+        if func is Tensor.data_ptr:
+            return args[0].held.data_ptr()
         if func is Tensor.numpy:
             raise TypeError(f"can't convert {DEVICE} device type tensor to numpy")
         if func == Tensor.data.__set__:
