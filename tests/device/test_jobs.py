@@ -9,7 +9,6 @@ import pytest
 
 from models.metrics import METRICS
 from store.jobs import Job
-from tests.models.company import data
 from tests.models.networks import mixed_table
 from tests.worker.building import Workshop
 from tests.worker.mishaps import check_ended, trained
