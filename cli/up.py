@@ -86,7 +86,10 @@ def without_password(url: str) -> str:
 
 
 def _of_workers(settings: Settings) -> str:
-    processes = "1 process" if settings.concurrency == 1 else f"{settings.concurrency} processes"
+    if settings.concurrency is None and settings.may_find_a_gpu:
+        processes = "2 processes a GPU"  # how many torch finds would take seconds to ask
+    else:
+        processes = "1 process" if settings.processes() == 1 else f"{settings.processes()} processes"
     return f"{processes}, {settings.threads} thread{'s' * (settings.threads > 1)} each"
 
 

@@ -7,6 +7,7 @@ import ipaddress
 import os
 import re
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote
@@ -14,10 +15,15 @@ from urllib.parse import quote
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from store import destinations, durations
+from store import destinations, durations, machine
 
 # A unix socket's path must fit into `sockaddr_un`: 108 bytes on Linux, 104 on macOS, with the closing NUL.
 LONGEST_SOCKET_PATH = 103
+
+MOST_PROCESSES = 8
+"""Workers start no more by themselves on a machine without a GPU."""
+PROCESSES_A_GPU = 2
+"""One trains while the other reads, prepares and writes."""
 
 _HARMLESS = re.compile(
     r"PATH|LANG|LANGUAGE|LC_[A-Z]+|TZ|TMPDIR|TEMP|TMP|LD_LIBRARY_PATH|DYLD_[A-Z_]+|SYSTEMROOT|VIRTUAL_ENV"
@@ -29,11 +35,13 @@ NotNegative = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
-def _processors() -> int:
-    """The processors this process may use: in a container fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _variable(name: str) -> str:
+    return f"RIDGELINE_{name.upper()}"
+
+
+def _as_text(value: object) -> str:
+    """As the environment has it: what is empty there is not set."""
+    return "" if value is None else str(value)
 
 
 def _absolute(path: Path) -> Path:
@@ -118,8 +126,8 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much API and workers log."""
 
-    concurrency: Positive = Field(default_factory=lambda: min(_processors(), 8))
-    """Worker processes on this machine, each training a job at a time; default: the processors, at most 8."""
+    concurrency: Positive | None = None
+    """Worker processes on this machine; default: the processors, at most 8; where `gpu` is taken 2 a GPU."""
     threads: Positive = 1
     """Threads of each training process; processes × threads should not exceed the processors."""
     stack: Positive = 64
@@ -214,10 +222,31 @@ class Settings(BaseSettings):
         """The web pages that may call from another origin."""
         return _words(self.cors_origins)
 
+    def processes(self, gpus: int = 0) -> int:
+        """How many worker processes there are to be beside so many GPUs that they use."""
+        if self.concurrency:
+            return self.concurrency
+        return PROCESSES_A_GPU * gpus or min(machine.processors(), MOST_PROCESSES)
+
+    @property
+    def may_find_a_gpu(self) -> bool:
+        """Whether a worker would look for a GPU, and a driver is there."""
+        return self.queues.strip() != "cpu" and machine.has_gpu_driver()
+
     def environment(self) -> dict[str, str]:
         """The environment for a child process that is to have these very settings."""
-        chosen = {f"RIDGELINE_{name.upper()}": str(value) for name, value in self}
-        return {**os.environ, **chosen}
+        return {**os.environ, **{_variable(name): _as_text(value) for name, value in self}}
+
+    @staticmethod
+    def hand_down(**settings: object) -> None:
+        """Have the processes that this one will start take these settings for their own."""
+        os.environ.update({_variable(name): _as_text(value) for name, value in settings.items()})
+
+    @staticmethod
+    def suggest(variable: str, value: str, *, unless: Iterable[str] = ()) -> None:
+        """Set a library's variable for the processes to come, unless it is set, or one of these is."""
+        if not any(os.environ.get(name) for name in (variable, *unless)):
+            os.environ[variable] = value
 
     @property
     def webhook_pauses(self) -> tuple[float, ...]:

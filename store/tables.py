@@ -31,8 +31,7 @@ projects = sa.Table(
     sa.Column("max_open_jobs", Whole),
     sa.Column("max_stored_bytes", Whole),
     sa.Column("max_requests_per_minute", Whole),
-    # When a job of this project was last claimed: among equals, whose turn it is.
-    sa.Column("turn_at", Moment),
+    sa.Column("turn_at", Moment),  # when a job of it was last claimed: among equals, whose turn it is
     sa.Column("created_at", Moment, nullable=False, default=now()),
     sa.UniqueConstraint("name", name="uq_projects_name"),
 )
@@ -310,10 +309,11 @@ workers = sa.Table(
     sa.Column("queues", Json, nullable=False),
     sa.Column("job_id", Text(40)),  # the first of those it trains
     sa.Column("jobs", Whole, nullable=False, default=0, server_default="0"),
-    # The worker whose child this process is: its children die with it.
-    sa.Column("node", Text(300)),
+    sa.Column("node", Text(300)),  # the worker whose child this process is: its children die with it
     sa.Column("version", Text(40)),
     sa.Column("device", Text(16)),
+    sa.Column("device_name", Text(100)),
+    sa.Column("problem", Text(500)),
     sa.Column("started_at", Moment, nullable=False, default=now()),
     sa.Column("seen_at", Moment, nullable=False),
     sa.Index("ix_workers_seen", "seen_at"),

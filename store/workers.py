@@ -9,7 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from store.columns import now
+from store.columns import now, printable
 from store.projects import only
 from store.session import Connection
 from store.tables import jobs, workers
@@ -33,6 +33,11 @@ class Worker:
     """The worker whose child this process is: processes of one node die together."""
     version: str | None
     device: str | None
+    """Where it trains: `cpu`, or its GPU, `cuda:1`."""
+    device_name: str | None
+    """What its maker calls that GPU."""
+    problem: str | None
+    """Why it takes less than it was told to."""
     started_at: datetime
     seen_at: datetime
     quiet_seconds: float
@@ -51,11 +56,14 @@ def seen(
     node: str | None = None,
     version: str | None = None,
     device: str | None = None,
+    device_name: str | None = None,
+    problem: str | None = None,
 ) -> None:
     """Here I am, on these jobs or none."""
     insert = (sqlite if tx.dialect.name == "sqlite" else postgresql).insert(workers)
     busy = {"job_id": job_ids[0] if job_ids else None, "jobs": len(job_ids)}
-    now_known = {"queues": list(queues), **busy, "device": device, "seen_at": now()}
+    own = {"device": device, "device_name": printable(device_name, 100), "problem": printable(problem, 500)}
+    now_known = {"queues": list(queues), **busy, **own, "seen_at": now()}
     values = {"id": worker_id, "host": host, "pid": pid, "node": node, "version": version, **now_known}
     tx.execute(insert.values(values).on_conflict_do_update(index_elements=[workers.c.id], set_=now_known))
 

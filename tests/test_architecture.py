@@ -71,7 +71,7 @@ ONLY_HERE = {
     "celery kombu billiard": ("worker/app.py", "api/queue.py"),
     "sqlalchemy alembic psycopg sqlite3 pysqlite3": ("store/",),
     "obstore": ("store/bucket.py",),
-    "torch safetensors": ("models/", "worker/child.py", "worker/devices.py"),
+    "torch safetensors": ("models/", "worker/accelerator.py", "worker/child.py"),
     "numpy polars": ("models/", "api/charts/"),
     "onnx": ("models/graphs/",),
     "onnxruntime": ("models/prediction.py",),

@@ -50,7 +50,7 @@ def settings_table() -> str:
 
 
 def _default(value: Any) -> str:
-    if value in ("", PydanticUndefined):  # another setting, or this machine, decides
+    if value in ("", None, PydanticUndefined):  # another setting, or this machine, decides
         return "–"
     for size, unit in ((2**30, "GiB"), (2**20, "MiB")):
         if isinstance(value, int) and value >= size and value % size == 0:

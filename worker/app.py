@@ -23,14 +23,19 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-from billiard import active_children
+import structlog
+from billiard import active_children, current_process
+from billiard.pool import EX_RECYCLE
 from celery import Celery, signals
 from celery.worker.consumer import Consumer
 
 from store import logs
 from store.settings import Settings
 from worker import devices
+from worker.devices import GPU_QUEUE
 from worker.memory import KEPT_BYTES
+
+log = structlog.get_logger(__name__)
 
 TASK = "ridgeline.work"
 """The name under which a nudge travels; `api.queue` sends it without ever importing this room."""
@@ -39,6 +44,8 @@ CLAIMS_PER_NUDGE = 50
 """A nudge claims no more often than this; if more waits, the reconciler nudges again."""
 NUDGES_PER_CHILD = 1000
 """Where a child's memory says nothing of what it ought to give back, it is replaced after so many."""
+LEAVING_SECONDS = 0.5
+"""A child that leaves has its task's end reported first, or its pool waits ten seconds for that."""
 
 
 def configuration() -> dict[str, Any]:
@@ -62,28 +69,39 @@ def configuration() -> dict[str, Any]:
         "task_publish_retry": False,
         "task_queues": {name: {"exchange": name, "routing_key": name} for name in names},
         "task_default_queue": names[-1],
-        "worker_concurrency": settings.concurrency,
+        "worker_concurrency": settings.concurrency or settings.processes(_gpus_for(names)),
         "worker_prefetch_multiplier": 1,
         "worker_disable_prefetch": True,
         "worker_enable_remote_control": False,
-        **_replacement(names),
+        **_pool(names),
         # Loading torch on a busy machine takes longer than the 4 seconds that a child is given to report.
         "worker_proc_alive_timeout": 120,
-        # CUDA does not survive a fork.
-        "worker_pool_start_method": "spawn" if "gpu" in names else "fork",
         "worker_consumer": "worker.app:quiet_consumer",
     }
 
 
-def _replacement(names: Sequence[str]) -> dict[str, int]:
-    """When a child makes room for a fresh one: for a second the pool is short of it, so only for a reason.
+def _gpus_for(names: Sequence[str]) -> int:
+    return devices.gpus() if GPU_QUEUE in names else 0
 
-    A job needs what it needs; but what was held once is seldom given back. On a GPU the driver alone holds
-    gigabytes of the machine's memory, and a fresh child has everything to load: there it goes by nudges.
+
+def _pool(names: Sequence[str]) -> dict[str, Any]:
+    """How children start, by the queues that they listen on, and when one makes room for a fresh one.
+
+    For a second the pool is short of it, so only for a reason. A job needs what it needs; but what was held
+    once is seldom given back. On a GPU the driver alone holds gigabytes of the machine's memory, and a fresh
+    child has everything to load: there it goes by nudges. And CUDA does not survive a fork.
     """
-    if "gpu" in names:
-        return {"worker_max_tasks_per_child": NUDGES_PER_CHILD}
-    return {"worker_max_memory_per_child": KEPT_BYTES // 1024}  # it counts in KiB
+    if GPU_QUEUE in names:
+        return {
+            "worker_pool_start_method": "spawn",
+            "worker_max_tasks_per_child": NUDGES_PER_CHILD,
+            "worker_max_memory_per_child": None,
+        }
+    return {
+        "worker_pool_start_method": "fork",
+        "worker_max_tasks_per_child": None,
+        "worker_max_memory_per_child": KEPT_BYTES // 1024,  # it counts in KiB
+    }
 
 
 def quiet_consumer(*args: Any, worker_options: dict[str, Any] | None = None, **kwargs: Any) -> Consumer:
@@ -131,6 +149,26 @@ def _set_up_logging(**_: Any) -> None:
     logs.configure(Settings().log_level, quieted=_CHATTY)
 
 
+def _hand_down(sender: Any = None, **_: Any) -> None:
+    """Settle what goes by the queues, which `-Q` may have chosen, and tell children that start from nothing.
+
+    They have the environment alone: what is told here, they ask nobody again.
+    """
+    names = queues()
+    pool = _pool(names)
+    if pool["worker_pool_start_method"] != app.conf.worker_pool_start_method:
+        app.conf.update(pool)
+        for option, value in pool.items():
+            setattr(sender, option.removeprefix("worker_"), value)
+    Settings.hand_down(queues=",".join(names), concurrency=sender.concurrency)
+    if GPU_QUEUE in names:
+        # Segments that grow leave fewer gaps between networks of all sizes.
+        Settings.suggest("PYTORCH_ALLOC_CONF", "expandable_segments:True", unless=_ALLOCATOR_NAMES)
+
+
+_ALLOCATOR_NAMES = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF")
+
+
 def _load_before_the_fork(**_: Any) -> None:
     """Load torch once for all the children there will be: each starts in moments and shares its memory.
 
@@ -146,7 +184,26 @@ def _load_before_the_fork(**_: Any) -> None:
 def _start_child(**_: Any) -> None:
     from worker import child
 
-    child.start(queues())
+    child.start(queues(), *place())
+
+
+def place() -> tuple[int, int]:
+    """Which of the pool's processes this is, and of how many; one that replaces another has its number."""
+    return getattr(current_process(), "index", 0), Settings().concurrency or 1
+
+
+def replace_child(reason: str) -> None:
+    """Have this child leave, and its pool bring another, once the task at hand has returned.
+
+    At once and whatever libraries still hold: a broken driver could keep an orderly end waiting for ever.
+    """
+    from worker import child
+
+    log.error("this process leaves, and another takes its place", reason=reason)
+    child.stop()
+    leaving = threading.Timer(LEAVING_SECONDS, os._exit, [EX_RECYCLE])
+    leaving.daemon = True
+    leaving.start()
 
 
 def _stop_child(**_: Any) -> None:
@@ -172,6 +229,7 @@ def _die() -> None:
 
 
 signals.setup_logging.connect(_set_up_logging)
+signals.worker_init.connect(_hand_down)
 signals.worker_init.connect(_load_before_the_fork)
 signals.worker_process_init.connect(_start_child)
 signals.worker_process_shutdown.connect(_stop_child)

@@ -1,8 +1,8 @@
 """The checkpoints of one attempt: from which it goes on, when another is due, how it is kept.
 
-A checkpoint that cannot be kept costs nothing but the way back: training goes on, the log says so once an
-outage, and the next one is tried at its time. What a job goes on from is believed only as far as its digests
-agree; a damaged file is given up for the one before it, and at last for the start.
+A checkpoint that cannot be kept, for want of memory too, costs nothing but the way back: training goes on,
+the log says so once an outage, and the next one is tried at its time. What a job goes on from is believed
+only as far as its digests agree; a damaged file is given up for the one before it, and at last for the start.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from store.session import Connection, Database
 from worker import endings
 from worker.curves import Recorder
 from worker.heartbeat import Lease
+from worker.memory import is_out_of_memory
 
 log = structlog.get_logger(__name__)
 
@@ -127,7 +128,9 @@ class Checkpoints:
         try:
             stored = None if position == self._position else self._store(training)
             kept = self._write(stored, position)
-        except _OUTAGES as error:
+        except Exception as error:
+            if not (isinstance(error, _OUTAGES) or is_out_of_memory(error)):
+                raise
             self._failed = True
             self._complain(error)
             return "failed"

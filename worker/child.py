@@ -8,8 +8,10 @@ Importing this module loads torch; `worker.app` and the reconciler do without.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import time
 from importlib import import_module
 
 import structlog
@@ -20,8 +22,11 @@ from store.files import Files
 from store.session import Database
 from store.settings import Settings
 from store.tracing import Tracing
-from worker import devices, memory, reports
+from worker import accelerator, devices, memory, reports
+from worker.accelerator import Gpu
 from worker.checkpoints import Cadence
+from worker.devices import GPU_QUEUE, NoDeviceError
+from worker.fitness import UnfitError
 from worker.heartbeat import Heartbeat
 from worker.memory import Memory
 from worker.runner import Runner
@@ -32,14 +37,27 @@ log = structlog.get_logger(__name__)
 _REQUESTS = (signal.SIGTERM, signal.SIGQUIT)
 _NICENESS = 5
 """Training yields to whoever answers people: the API on the same machine."""
+LOOK_AGAIN_SECONDS = 600.0
+"""A child that found no GPU makes room for one that looks again: a driver may be back, neighbours gone."""
 
 
 class Child:
     """A process that runs jobs: one at a time, or together those that share a stack."""
 
-    def __init__(self, settings: Settings, queues: tuple[str, ...], stack: Stacking) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        queues: tuple[str, ...],
+        stack: Stacking,
+        *,
+        gpu: Gpu | None = None,
+        problem: str | None = None,
+    ) -> None:
+        """`queues`: those that it can serve; `problem`: why these are not all that it was to listen on."""
         self.queues = queues
         self.draining = False
+        self._is_fit = True
+        self._look_again_at = time.monotonic() + LOOK_AGAIN_SECONDS if problem else float("inf")
         self._database = Database(settings.database, pool_size=2)
         self._heartbeat = Heartbeat(
             self._database,
@@ -48,7 +66,9 @@ class Child:
             progress_seconds=settings.progress_seconds,
             memory=Memory(settings.max_memory_bytes),
             version=reports.version(),
-            device=devices.choose("auto"),
+            device=gpu.device if gpu else "cpu",
+            device_name=gpu.name if gpu else None,
+            problem=problem,
         )
         self._tracing = Tracing(settings.otel_endpoint, "ridgeline-worker")
         self._runner = Runner(
@@ -61,15 +81,26 @@ class Child:
             draining=lambda: self.draining,
             stack=stack,
             tracing=self._tracing,
+            gpu=gpu,
+            max_attempts=settings.max_attempts,
         )
         self._heartbeat.start()
 
     def work(self, at_most: int) -> None:
-        """Run the jobs that wait, best first, until none is left, after `at_most` claims or when told to."""
+        """Run the jobs that wait, best first, until none is left, after `at_most` claims or when told to.
+
+        Raises `UnfitError` once: from then on nothing is claimed here.
+        """
         _take_requests(self._drain)
-        for _ in range(at_most):
-            if self.draining or not self._run_next():
-                return
+        try:
+            if self._is_fit and time.monotonic() > self._look_again_at:
+                raise UnfitError("it has no GPU; another child is to look for one")
+            for _ in range(at_most):
+                if self.draining or not self._is_fit or not self._run_next():
+                    return
+        except UnfitError:
+            self._is_fit = False
+            raise
 
     def stop(self) -> None:
         """Sign off."""
@@ -82,6 +113,8 @@ class Child:
             return self._runner.run_next(self.queues)
         except DatabaseUnavailable as error:
             log.warning("the table of jobs cannot be read; the reconciler will nudge again", error=str(error))
+        except UnfitError:
+            raise
         except BaseException:
             # A MemoryError that leaves a task takes the whole Celery worker with it.
             log.exception("a job was left to its lease")
@@ -94,22 +127,41 @@ class Child:
 _child: Child | None = None
 
 
-def start(queues: tuple[str, ...], *, stack: Stacking = stacked) -> Child:
-    """Become a child: libraries loaded, threads as set, polite to the rest of the machine."""
+def start(queues: tuple[str, ...], index: int = 0, processes: int = 1, *, stack: Stacking = stacked) -> Child:
+    """Become a child: libraries loaded, threads as set, polite to the rest of the machine.
+
+    It is the process `index` of so many in its pool, by which they share the machine's GPUs.
+    """
     global _child
     signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)  # before there are threads that would take them
     settings = Settings()
     import_module("polars")
     torch.set_num_threads(settings.threads)
     os.nice(_NICENESS)
-    if not torch.cuda.is_available():  # A GPU's driver claims addresses by the terabyte.
+    gpu, problem = _take_gpu(queues, index, processes)
+    if problem:
+        queues = devices.without_gpu(queues)
+    if gpu is None:  # A GPU's driver claims addresses by the terabyte.
         memory.refuse_beyond(settings.max_memory_bytes)
-    _child = Child(settings, queues, stack)
+    _child = Child(settings, queues, stack, gpu=gpu, problem=problem)
     return _child
 
 
+def _take_gpu(queues: tuple[str, ...], index: int, processes: int) -> tuple[Gpu | None, str | None]:
+    """The GPU that goes with the queue `gpu`, or why there is none; neither where it is not asked for."""
+    if GPU_QUEUE not in queues:
+        return None, None
+    gc.freeze()  # what is loaded by now stays, and need not be looked through after every claim
+    try:
+        return accelerator.take(index, processes), None
+    except NoDeviceError as error:
+        left = devices.without_gpu(queues)
+        log.error("no GPU can be used; the queue `gpu` is left to others", takes=left, error=str(error))
+        return None, f"it takes no jobs that ask for a GPU: {error}"
+
+
 def work(queues: tuple[str, ...], *, at_most: int) -> None:
-    """What a nudge asks for."""
+    """What a nudge asks for. Raises `UnfitError` where another child must take over."""
     child = _child or start(queues)
     child.work(at_most)
 

@@ -3,6 +3,8 @@
 What concerns one of them (a cancel, a pause, a finish, a lost lease, weights that cannot be stored) takes it
 out of the stack and leaves the others where they are. What breaks in a step that they share says nothing
 of any of them: all go back into the queue, nothing is counted, and next time each is alone and found out.
+
+What breaks a GPU's context breaks this process: all are lost as with a worker that died, and it is unfit.
 """
 
 from __future__ import annotations
@@ -25,10 +27,12 @@ from store.files import Files
 from store.jobs import Job
 from store.session import Database
 from worker import conclusions, devices, endings
+from worker.accelerator import Gpu
 from worker.attempts import Attempt, Told
 from worker.curves import Pace, flush
 from worker.datasets import Tables
 from worker.endings import Ending, Released
+from worker.faults import ALONE, Faults
 from worker.outcomes import Outcomes
 from worker.stacks import Stack, Stacking
 
@@ -36,7 +40,6 @@ log = structlog.get_logger(__name__)
 
 KEEPING_SECONDS = 0.1
 """At one pulse no further checkpoint is begun behind so long; those that are due then come at the next."""
-ALONE = "from now on it is trained alone"
 
 
 class Drive:
@@ -53,6 +56,8 @@ class Drive:
         stack: Stacking,
         draining: Callable[[], bool],
         backoff_seconds: float,
+        max_attempts: int = 3,
+        gpu: Gpu | None = None,
     ) -> None:
         self._attempts = attempts
         self._database = database
@@ -62,19 +67,30 @@ class Drive:
         self._make_stack = stack
         self._draining = draining
         self._backoff_seconds = backoff_seconds
+        self._gpu = gpu
+        self._faults = Faults(
+            database,
+            gpu,
+            in_company=len(attempts) > 1,
+            max_attempts=max_attempts,
+            backoff_seconds=backoff_seconds,
+        )
         self._stack: Stack | None = None
         self._outcomes: Outcomes | None = None
         self._pace = Pace()
 
     def run(self) -> None:
-        """Each to its end, whatever comes."""
+        """Each to its end, whatever comes. Raises `UnfitError` where this process can go on with nothing."""
         for attempt in self._attempts:
             with attempt.in_focus():
                 log.info("job begins", queue=attempt.job.queue, dataset=attempt.job.dataset_name)
         try:
             self._train()
         except BaseException as error:
-            self._break_off(error)
+            unfit = self._faults.of_process(error)
+            self._break_off(unfit or error)
+            if unfit:
+                raise unfit from error
 
     @property
     def _running(self) -> list[Attempt]:
@@ -109,7 +125,7 @@ class Drive:
             self._get_on()
             prepared = prepare(specs[first], table)
             self._get_on()
-            device = devices.choose(specs[first].training.device)
+            device = devices.choose(specs[first].training.device, self._gpu.device if self._gpu else None)
             problems = _notices_of("data problems", lambda: data_problems(specs[first], table, prepared))
         self._outcomes = Outcomes(self._files, prepared.preprocessor, table.description)
         for attempt, spec in specs.items():
@@ -165,17 +181,19 @@ class Drive:
         """Bring those to their ends that have stopped, or are to; `at_once`: before anything was trained."""
         running, until = self._running, time.monotonic() + KEEPING_SECONDS
         ended: dict[Attempt, Ending] = {}
-        for attempt in running:
-            with self._own_part(attempt):
-                is_due = time.monotonic() < until and attempt.kept.is_due(
-                    attempt.training, together=len(running)
-                )
-                told = attempt.heed(draining=self._draining(), is_due=is_due)
-                if at_once and told == "finish" and not attempt.training.history:
-                    continue
-                if (told or attempt.training.stop_reason) and (ending := self._ending(attempt, told)):
-                    ended[attempt] = ending
-        self._conclude(self._settled(ended))
+        try:
+            for attempt in running:
+                with self._own_part(attempt):
+                    is_due = time.monotonic() < until and attempt.kept.is_due(
+                        attempt.training, together=len(running)
+                    )
+                    told = attempt.heed(draining=self._draining(), is_due=is_due)
+                    if at_once and told == "finish" and not attempt.training.history:
+                        continue
+                    if (told or attempt.training.stop_reason) and (ending := self._ending(attempt, told)):
+                        ended[attempt] = ending
+        finally:  # whatever takes the others along, these are at their ends
+            self._conclude(self._settled(ended))
 
     def _settled(self, ended: Mapping[Attempt, Ending]) -> Mapping[Attempt, Ending]:
         """The same endings once their weights are on the disk to stay; else what comes of that."""
@@ -195,7 +213,7 @@ class Drive:
             return None
         if told == "drain":
             return self._drained(attempt)
-        if told == "memory" and self._in_company:
+        if told == "memory" and self._faults.in_company:
             return Released(f"its stack took more memory than one job may; {ALONE}")
         self._take_out(attempt)
         if told in ("cancel", "memory"):
@@ -232,15 +250,10 @@ class Drive:
 
     # ── what goes wrong ─────────────────────────────────────────────────────────────────────────────────────
 
-    @property
-    def _in_company(self) -> bool:
-        """Others were claimed with it: what breaks may be theirs."""
-        return len(self._attempts) > 1
-
     @contextmanager
     def _focus(self) -> Iterator[None]:
         """What is logged meanwhile is about the job, where there is only one."""
-        if self._in_company:
+        if self._faults.in_company:
             yield
             return
         with self._attempts[0].in_focus():
@@ -253,24 +266,19 @@ class Drive:
             try:
                 yield
             except BaseException as error:
+                if unfit := self._faults.of_process(error):
+                    raise unfit from error
                 log.exception("job broken off")
-                ending = endings.of(error, delay_seconds=self._backoff_seconds)
-                if self._in_company and endings.is_out_of_memory(error):
-                    ending = Released(f"its stack ran out of memory; {ALONE}")
-                self._conclude({attempt: ending})
+                self._conclude({attempt: self._faults.of_one(attempt, error)})
 
     def _break_off(self, error: BaseException) -> None:
         """A step broke that all of them share."""
         running = self._running
         with self._focus():
             log.exception("job broken off", jobs=[attempt.job.id for attempt in running])
-        ending = endings.of(error, delay_seconds=self._backoff_seconds)
-        if self._in_company:
-            why = f"{type(error).__name__}: {endings.said(error)}".rstrip(": ")
-            ending = Released(f"its stack broke off, and {ALONE}: {why}"[:1000])
         for attempt in running:
             attempt.is_seated = False
-        self._conclude(dict.fromkeys(running, ending))
+        self._conclude({attempt: self._faults.of_all(attempt, error) for attempt in running})
 
 
 def _row_notices(spec: JobSpec, prepared: Prepared) -> list[Notice]:

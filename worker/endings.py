@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from models.errors import DataError, DatasetError
-from store import jobs, weights
+from store import counters, jobs, weights
 from store.errors import DatabaseUnavailable, FileDamaged, FileMissing, FilesFull, FilesUnavailable
 from store.files import Stored
 from store.session import Connection
+from worker.devices import NoDeviceError
+from worker.fitness import UnfitError
+from worker.memory import is_out_of_gpu_memory, is_out_of_memory
 
 
 class Ending(Protocol):
@@ -151,23 +154,53 @@ class Released:
         return Cancelled("cancelled before it could run again").write(tx, job_id, fence)
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Its process can go on with nothing, for which the job may be to blame: counted as a lost worker is."""
+
+    detail: str
+    with_others: bool
+    """What broke is not this job's alone."""
+    max_attempts: int
+    backoff_seconds: float
+
+    @property
+    def final(self) -> bool:
+        return False
+
+    def write(self, tx: Connection, job_id: str, fence: int) -> bool:
+        surrendered = jobs.surrender(
+            tx,
+            job_id,
+            fence,
+            why=self.detail,
+            with_others=self.with_others,
+            max_attempts=self.max_attempts,
+            backoff_seconds=self.backoff_seconds,
+        )
+        counters.add(tx, "attempts_lost", int(surrendered))
+        return surrendered
+
+
+CROWDED = "other processes held the GPU's memory; it is tried once more"
 _OUTAGES = (DatabaseUnavailable, FilesUnavailable, FilesFull)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
 """What the machine has none left of: no fault of a job's."""
 _BAD_DATA = (DataError, DatasetError, FileMissing, FileDamaged)
 TOO_MUCH_MEMORY = "it took more memory than a job may; a smaller network, batch or dataset needs less"
 _OUT_OF_MEMORY = "the worker ran out of memory; a smaller network, batch or dataset needs less"
+_OUT_OF_GPU_MEMORY = "the GPU ran out of memory; a smaller network or batch needs less, and so do fewer rows"
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
 def of(error: BaseException, *, delay_seconds: float) -> Ending:
     """What becomes of a job whose attempt was broken off by an exception, `SystemExit` included."""
-    if isinstance(error, _OUTAGES) or _is_full(error):
+    if isinstance(error, (*_OUTAGES, NoDeviceError, UnfitError)) or _is_full(error):
         return Released(said(error), delay_seconds)
     if isinstance(error, _BAD_DATA):
         return Failed("data_error", said(error))
     if is_out_of_memory(error):
-        return Failed("out_of_memory", _OUT_OF_MEMORY)
+        return Failed("out_of_memory", _OUT_OF_GPU_MEMORY if is_out_of_gpu_memory(error) else _OUT_OF_MEMORY)
     return Failed("internal_error", f"{type(error).__name__}: {said(error)}".rstrip(": "))
 
 
@@ -178,10 +211,3 @@ def said(error: BaseException) -> str:
 
 def _is_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _FULL
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Python's own, torch's on a GPU, and torch's on a CPU, which only its words tell from other errors."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

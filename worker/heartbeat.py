@@ -93,6 +93,8 @@ class Heartbeat:
         memory: Memory | None = None,
         version: str | None = None,
         device: str | None = None,
+        device_name: str | None = None,
+        problem: str | None = None,
         end: Callable[[], None] = lambda: os.kill(os.getpid(), signal.SIGKILL),
     ) -> None:
         """`end` is what happens to a process whose job hangs: nothing less would free it."""
@@ -105,7 +107,8 @@ class Heartbeat:
         self._progress_seconds = progress_seconds
         self._memory = memory
         self._end = end
-        self._about = {"node": node(), "version": version, "device": device}
+        own = {"device": device, "device_name": device_name, "problem": problem}
+        self._about = {"node": node(), "version": version, **own}
         self._leases: list[Lease] = []
         self._present_at = float("-inf")
         self._present_with: list[str] = []

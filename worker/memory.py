@@ -1,8 +1,12 @@
-"""What a job may take of this process's memory: refused where it is asked for, noticed where it was not."""
+"""What a job may take of this process's memory: refused where it is asked for, noticed where it was not.
+
+And which errors say that memory, the machine's or a GPU's, has run out.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 
 import psutil
@@ -12,6 +16,17 @@ ROOM_BYTES = 1024**3
 
 KEPT_BYTES = 3 * 1024**3 // 2
 """A process that has held more than this at any time is not kept for further jobs."""
+
+
+_OF_A_GPU = re.compile(
+    r"(CUDA|HIP)( driver)?( error:)? out of memory"
+    r"|(CUBLAS|CUSOLVER|CUDNN|CUSPARSE|HIPBLAS|HIPSOLVER)_STATUS_(ALLOC_FAILED|NOT_INITIALIZED)"
+    r"|CUDNN_STATUS_INTERNAL_ERROR_(HOST|DEVICE)_ALLOCATION_FAILED"
+    r"|CUSOLVER_STATUS_INTERNAL_ERROR, when calling .cusolver\w*Create"
+    r"|rocblas_status_memory_error|miopenStatus(AllocFailed|NotInitialized)",
+    re.IGNORECASE,
+)
+"""The words of torch, the runtime, the driver, and of libraries that find no room for their workspace."""
 
 
 class Memory:
@@ -33,6 +48,20 @@ class Memory:
 
     def _resident(self) -> int:
         return int(self._process.memory_info().rss)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Python's own, a GPU's, and torch's on a CPU, which only its words tell from other errors."""
+    if isinstance(error, MemoryError) or is_out_of_gpu_memory(error):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def is_out_of_gpu_memory(error: BaseException) -> bool:
+    """Whether a GPU had no room, whoever of torch, driver and libraries says so, each in words of its own."""
+    if type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and bool(_OF_A_GPU.search(str(error)))
 
 
 def refuse_beyond(limit_bytes: int) -> None:

@@ -1,7 +1,8 @@
 """Jobs from claim to end, with no Celery in it: the next best one, and with it those it is trained with.
 
 Whatever happens to a job, this process lives on: each attempt ends in an `Ending` that is written under the
-attempt's fence, or in nothing at all where the job has become somebody else's.
+attempt's fence, or in nothing at all where the job has become somebody else's. What breaks the process itself
+is raised as `UnfitError`, once that is done.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from store.files import Files
 from store.jobs import Job
 from store.session import Database
 from store.tracing import Tracing
+from worker.accelerator import Gpu
 from worker.attempts import Attempt
 from worker.checkpoints import Cadence
 from worker.datasets import Tables
@@ -39,9 +41,12 @@ class Runner:
         begin: Callable[..., Training] = Training,
         stack: Stacking = stacked,
         tracing: Tracing = Tracing("", "ridgeline-worker"),
+        gpu: Gpu | None = None,
+        max_attempts: int = 3,
     ) -> None:
         """`at_most`: jobs trained together. `draining` says whether this process is asked to stop; `begin`
-        makes a job's `Training`, `stack` brings those of a claim on their way."""
+        makes a job's `Training`, `stack` brings those of a claim on their way. `gpu`: the one that this
+        process has, or none; `max_attempts`: that may be lost."""
         self._database = database
         self._files = files
         self._tables = Tables(files)
@@ -53,9 +58,23 @@ class Runner:
         self._begin = begin
         self._stack = stack
         self._tracing = tracing
+        self._gpu = gpu
+        self._max_attempts = max_attempts
 
     def run_next(self, queues: Sequence[str]) -> bool:
-        """Claim the next best job of these queues, with its companions, and run them; False if none is."""
+        """Claim the next best job of these queues, with its companions, and run them; False if none is.
+
+        Raises `UnfitError` where this process must claim no more: before it claims, or after those it had.
+        """
+        if self._gpu is None:
+            return self._run_next(queues)
+        self._gpu.check()
+        try:
+            return self._run_next(queues)
+        finally:
+            self._gpu.give_back()
+
+    def _run_next(self, queues: Sequence[str]) -> bool:
         since = time.monotonic()
         with self._database.reading() as tx:
             # Many a nudge finds nothing, and on SQLite nobody could write while it looked in order to claim.
@@ -82,6 +101,8 @@ class Runner:
                 stack=self._stack,
                 draining=self._draining,
                 backoff_seconds=self._backoff_seconds,
+                max_attempts=self._max_attempts,
+                gpu=self._gpu,
             )
             drive.run()
         return True

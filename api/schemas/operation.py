@@ -44,6 +44,11 @@ class WorkerAnswer(Answer):
     queues: list[str]
     """Whose jobs it takes, those it likes best first."""
     device: str | None
+    """Where it trains: `cpu`, or its GPU, such as `cuda:1`."""
+    device_name: str | None
+    """What the maker calls that GPU; null on a CPU."""
+    problem: str | None
+    """Why it takes less than it was told to, such as a GPU that it does not find; null where all is well."""
     version: str | None
     host: str | None
     """The machine it runs on; told to operators only, as is `pid`."""
@@ -62,6 +67,8 @@ class WorkerAnswer(Answer):
             jobs=worker.jobs,
             queues=worker.queues,
             device=worker.device,
+            device_name=worker.device_name,
+            problem=worker.problem,
             version=worker.version,
             host=worker.host if to_operator else None,
             pid=worker.pid if to_operator else None,

@@ -5,7 +5,7 @@
     by the worker that has it:
         succeed: running → succeeded  fail: running → failed     cancelled: running → cancelled
         release: running → queued     paused: running → paused
-    for a worker that went quiet:
+    for a worker that went quiet, or says that it is broken:
         lose: running → queued        give_up: running → failed
         shelve: running → paused      bury: running → cancelled
 

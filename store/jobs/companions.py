@@ -17,11 +17,18 @@ from store.tables import jobs, workers
 
 Conditions = tuple[sa.ColumnElement[bool], ...]
 
+GPU_WEIGHT = 8
+"""A process with a GPU counts as so many with one of the CPU's threads.
+
+A step on a GPU takes hardly longer for 64 small networks than for one, so a small share would leave it idle;
+8 is the most processes that a machine without a GPU starts by itself: one GPU process weighs one machine.
+"""
+
 
 def hold(tx: Connection, leader: Next, worker: str, *, at_most: int, lease_seconds: float) -> list[str]:
     """The ids of those to claim along with `leader`, oldest first, which nobody else takes meanwhile.
 
-    With it there are no more than `at_most`, than the leader's own limit, and than this worker's even share.
+    With it there are no more than `at_most`, than the leader's own limit, and than this worker's share.
     On PostgreSQL those that another claim is just taking are passed over.
     """
     most = min(at_most, leader.stack_limit)
@@ -52,24 +59,39 @@ def _waiting(leader: Next) -> Conditions:
 
 
 def _share(tx: Connection, leader: Next, worker: str, found: int, most: int, lease_seconds: float) -> int:
-    """An even share of what is left to do of such jobs, and not only of what nobody has taken yet.
+    """A share of what is left to do of such jobs, and not only of what nobody has taken yet.
 
     Who claimed a moment ago has its share already, so that two idle workers get half of the jobs each.
     """
-    listening = _listening(tx, leader.queue, worker, lease_seconds)
-    if listening == 1:
+    weights = _listening(tx, leader, worker, lease_seconds)
+    if len(weights) == 1:
         return found
+    own, all_ = weights[worker], sum(weights.values())
     if found == most:
         # More may wait; beyond a full stack for everybody it makes no difference how many.
-        some = sa.select(jobs.c.id).where(*_waiting(leader)).limit(most * listening).subquery()
+        some = sa.select(jobs.c.id).where(*_waiting(leader)).limit(most * all_).subquery()
         found = 1 + tx.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
-    return math.ceil((found + _left_of_running(tx, leader, worker)) / listening)
+    return math.ceil((found + _left_of_running(tx, leader, worker)) * own / all_)
 
 
-def _listening(tx: Connection, queue: str, worker: str, lease_seconds: float) -> int:
-    """The worker processes that take from a queue, this one included; each says so four times in a lease."""
-    heard = sa.select(workers.c.id, workers.c.queues).where(workers.c.seen_at > now(-lease_seconds))
-    return len({worker, *(row.id for row in tx.execute(heard) if queue in row.queues)})
+def _listening(tx: Connection, leader: Next, worker: str, lease_seconds: float) -> dict[str, int]:
+    """What each worker process that takes from the leader's queue weighs; each says so four times in a lease.
+
+    This one is included, heard of or not.
+    """
+    columns = (workers.c.id, workers.c.queues, workers.c.device)
+    heard = tx.execute(sa.select(*columns).where(workers.c.seen_at > now(-lease_seconds))).all()
+    listening = {row.id: row.device or "cpu" for row in heard if leader.queue in row.queues}
+    listening.setdefault(worker, "cpu")
+    if all(device == "cpu" for device in listening.values()) or _is_for_the_cpu(tx, leader):
+        return dict.fromkeys(listening, 1)
+    return {id_: 1 if device == "cpu" else GPU_WEIGHT for id_, device in listening.items()}
+
+
+def _is_for_the_cpu(tx: Connection, leader: Next) -> bool:
+    """Whether such jobs are trained on the CPU wherever there is a GPU; they are all alike in that."""
+    spec = tx.execute(sa.select(jobs.c.spec).where(jobs.c.id == leader.job_id)).scalar() or {}
+    return (spec.get("training") or {}).get("device") == "cpu"
 
 
 def _left_of_running(tx: Connection, leader: Next, worker: str) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from store.columns import Real, now
-from store.fences import held
+from store.fences import held, mine
 from store.jobs import arrows
 from store.jobs.row import Action
 from store.jobs.tolls import Loss, Toll
@@ -80,7 +80,7 @@ def expire(
     Any number of reconcilers may run this: they pass over each other's rows, and each step is conditional.
     """
     columns = (jobs.c.id, jobs.c.fence, jobs.c.lost, jobs.c.lost_together, jobs.c.requested_action)
-    quiet = (
+    found = (
         sa.select(*columns, jobs.c.worker_id, jobs.c.lease_expires_at)
         .where(jobs.c.status == "running", jobs.c.lease_expires_at < now())
         .order_by(jobs.c.lease_expires_at)
@@ -88,38 +88,69 @@ def expire(
         .with_for_update(skip_locked=True)
     )
     expired = Expired()
-    for row in tx.execute(quiet).all():
+    for row in tx.execute(found).all():
         last_heard_at = row.lease_expires_at - timedelta(seconds=lease_seconds)
         loss = Loss(row.id, row.fence, row.worker_id, last_heard_at, row.lost_together)
         toll = toll_of(tx, loss, lease_seconds=lease_seconds, max_attempts=max_attempts)
-        _settle(tx, row, toll, expired, max_attempts, backoff_seconds)
+        why = f"worker {row.worker_id} went quiet{', and others with it' if toll.together else ''}"
+        _settle(tx, row, why, toll, expired, max_attempts, backoff_seconds)
     return expired
+
+
+def surrender(
+    tx: Connection,
+    job_id: str,
+    fence: int,
+    *,
+    why: str,
+    with_others: bool = False,
+    max_attempts: int = 3,
+    backoff_seconds: float = 0.0,
+) -> bool:
+    """Lose an attempt whose process can go on with nothing; False under a stale fence.
+
+    Its worker does at once what `expire` would do after a lease, and says why. `with_others`: what broke is
+    not this job's alone, so it counts as one that was lost together with others.
+    """
+    columns = (jobs.c.id, jobs.c.fence, jobs.c.lost, jobs.c.lost_together, jobs.c.requested_action)
+    row = tx.execute(
+        sa.select(*columns, jobs.c.worker_id, now().label("clock"))
+        .where(*mine(job_id, fence))
+        .with_for_update()
+    ).one_or_none()
+    if row is None:
+        return False
+    loss = Loss(job_id, fence, row.worker_id, row.clock, row.lost_together, with_others)
+    toll = toll_of(tx, loss, lease_seconds=None, max_attempts=max_attempts)
+    tx.execute(jobs.update().where(*mine(job_id, fence)).values(lease_expires_at=now(-1)))
+    _settle(tx, row, why, toll, Expired(), max_attempts, backoff_seconds)
+    return True
 
 
 def _settle(
     tx: Connection,
     row: sa.Row[*tuple[Any, ...]],
+    why: str,
     toll: Toll,
     expired: Expired,
     max_attempts: int,
     backoff_seconds: float,
 ) -> None:
-    """One job whose lease ran out."""
+    """One job whose lease is over."""
     lost = row.lost + toll.lost
-    quiet = f"worker {row.worker_id} went quiet{', and others with it' if toll.together else ''}"
     if row.requested_action == "cancel":
-        if arrows.bury(tx, row.id, row.fence, detail=f"{quiet} while it was being cancelled", toll=toll):
+        if arrows.bury(tx, row.id, row.fence, detail=f"{why} while it was being cancelled", toll=toll):
             expired.cancelled.append(row.id)
     elif toll.lost and lost >= max_attempts:
-        limit = f"{quiet}; {lost} attempts were lost, and that is the limit"
+        limit = f"{why}; {lost} attempts were lost, and that is the limit"
         if arrows.give_up(tx, row.id, row.fence, detail=limit, toll=toll):
             expired.failed.append(row.id)
     elif row.requested_action == "pause":
-        if arrows.shelve(tx, row.id, row.fence, detail=f"{quiet} while it was being paused", toll=toll):
+        if arrows.shelve(tx, row.id, row.fence, detail=f"{why} while it was being paused", toll=toll):
             expired.paused.append(row.id)
     else:
         delay = _delay(lost, backoff_seconds)
-        if arrows.lose(tx, row.id, row.fence, detail=quiet, delay_seconds=delay, toll=toll):
+        if arrows.lose(tx, row.id, row.fence, detail=why, delay_seconds=delay, toll=toll):
             expired.requeued.append(row.id)
 
 

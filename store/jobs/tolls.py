@@ -41,17 +41,21 @@ class Loss:
     last_heard_at: datetime
     lost_together: int
     """How often its job was lost together with others before."""
+    with_others: bool = False
+    """Its worker knows that what broke is not this job's alone."""
 
 
-def toll(tx: Connection, loss: Loss, *, lease_seconds: float, max_attempts: int) -> Toll:
+def toll(tx: Connection, loss: Loss, *, lease_seconds: float | None, max_attempts: int) -> Toll:
     """Nothing where the attempt got as far as a checkpoint: the next goes on from there, nearer to the end.
 
     Nothing either where others were lost with it, of its stack or of its machine, but only `max_attempts`
-    times: a job that takes its whole machine down each time would never be found out.
+    times: a job that takes its whole machine down each time would never be found out. Without `lease_seconds`
+    its worker says so itself, and its machine lives.
     """
     if tx.execute(sa.select(_progressed(loss))).scalar():
         return NOTHING
-    if _in_a_stack(tx, loss) or _with_its_machine(tx, loss, lease_seconds):
+    with_machine = lease_seconds is not None and _with_its_machine(tx, loss, lease_seconds)
+    if loss.with_others or with_machine or _in_a_stack(tx, loss):
         return Toll(lost=int(loss.lost_together >= max_attempts), together=1)
     return ONE
 

@@ -28,7 +28,9 @@ def test_defaults_lie_in_the_data_folder(tmp_path: Path) -> None:
     assert settings.broker.startswith("redis+socket:///")
     assert settings.embedded_broker
     assert (settings.lease_seconds, settings.reconcile_seconds, settings.max_attempts) == (30, 5, 3)
-    assert 1 <= settings.concurrency <= 8
+    assert settings.concurrency is None
+    assert 1 <= settings.processes() <= 8
+    assert [settings.processes(gpus) for gpus in (1, 4)] == [2, 8], "one trains while the other prepares"
 
 
 def test_the_environment_decides(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +52,7 @@ def test_the_environment_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not settings.embedded_broker
     assert settings.files == "s3://bucket/prefix"
     assert (settings.port, settings.lease_seconds) == (9000, 12.5)
-    assert settings.concurrency >= 1, "an empty variable is one that is not set"
+    assert settings.concurrency is None, "an empty variable is one that is not set"
 
 
 @pytest.mark.parametrize(

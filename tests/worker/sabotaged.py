@@ -28,7 +28,7 @@ def _start_child(**_: Any) -> None:
                 for training in self.trainings:
                     sabotage(training.spec.name)
 
-    child.start(real.queues(), stack=Sabotaged)
+    child.start(real.queues(), *real.place(), stack=Sabotaged)
 
 
 def sabotage(name: str | None) -> None:

@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 
 import pytest
 from celery import Celery
 
+from store.settings import Settings
 from worker import app as real
 from worker import devices
 
@@ -58,7 +60,7 @@ def test_the_settings_follow_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     assert list(configured["task_queues"]) == ["gpu", "cpu"]
     assert configured["worker_concurrency"] == 3
     assert configured["worker_pool_start_method"] == "spawn"
-    assert "worker_max_memory_per_child" not in configured, "a driver alone takes that much"
+    assert configured["worker_max_memory_per_child"] is None, "a driver alone takes that much"
     assert configured["worker_max_tasks_per_child"] == 1000
 
 
@@ -74,23 +76,72 @@ def test_forking_a_child_looks_through_nothing_that_is_loaded() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_machine_without_a_gpu_listens_to_the_cpu_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "has_gpu", lambda: False)
-    assert devices.queues("auto") == ("cpu",)
-    monkeypatch.setattr(devices, "has_gpu", lambda: True)
-    assert devices.queues("auto") == ("gpu", "cpu")
+@dataclass
+class Starting:
+    """What Celery's worker has of itself when its queues are known and its pool is not yet made."""
+
+    concurrency: int = 3
+    pool_start_method: str = "fork"
+    max_tasks_per_child: int | None = None
+    max_memory_per_child: int | None = 1_572_864
 
 
-def test_the_device_follows_what_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
+@pytest.mark.parametrize(
+    ("chosen", "method", "tasks", "memory"),
+    [("cpu", "fork", None, 1_572_864), ("gpu", "spawn", 1000, None), ("gpu,cpu", "spawn", 1000, None)],
+)
+def test_the_pool_goes_by_the_queues_that_were_chosen(
+    chosen: str, method: str, tasks: int | None, memory: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And children that start from nothing are told of them, of their number, and ask no driver again."""
+    for name in (
+        "RIDGELINE_QUEUES",
+        "RIDGELINE_CONCURRENCY",
+        "PYTORCH_ALLOC_CONF",
+        "PYTORCH_CUDA_ALLOC_CONF",
+    ):
+        monkeypatch.setenv(name, "")
+    own = Celery("own", set_as_current=False)
+    own.add_defaults(real.configuration)
+    monkeypatch.setattr(real, "app", own)
+    monkeypatch.setattr(real, "queues", lambda: tuple(chosen.split(",")))
+    started = Starting()
+    real._hand_down(started)
+    assert (own.conf.worker_pool_start_method, started.pool_start_method) == (method, method)
+    assert (started.max_tasks_per_child, started.max_memory_per_child) == (tasks, memory)
+    monkeypatch.setattr(devices, "gpus", lambda: pytest.fail("a driver is asked again"))
+    configured = real.configuration()
+    assert list(configured["task_queues"]) == chosen.split(",")
+    assert configured["worker_concurrency"] == 3
+    assert real.place() == (0, 3)
+    gaps = "expandable_segments:True" if "gpu" in chosen else ""
+    assert os.environ["PYTORCH_ALLOC_CONF"] == gaps
 
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert devices.choose("cpu") == devices.choose("auto") == "cpu"
-    with pytest.raises(RuntimeError, match="GPU"):
-        devices.choose("cuda")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert devices.choose("cuda") == devices.choose("auto") == "cuda"
-    assert devices.choose("cpu") == "cpu"
+
+def test_what_an_operator_chose_for_the_allocator_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTORCH_ALLOC_CONF", "")
+    monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", "backend:cudaMallocAsync")
+    for name in ("RIDGELINE_QUEUES", "RIDGELINE_CONCURRENCY"):
+        monkeypatch.setenv(name, "")
+    own = Celery("own", set_as_current=False)
+    own.add_defaults(real.configuration)
+    monkeypatch.setattr(real, "app", own)
+    monkeypatch.setattr(real, "queues", lambda: ("gpu",))
+    real._hand_down(Starting())
+    assert os.environ["PYTORCH_ALLOC_CONF"] == ""
+
+
+def test_two_processes_a_gpu_unless_the_operator_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "gpus", lambda: 4)
+    monkeypatch.setenv("RIDGELINE_CONCURRENCY", "")
+    concurrency = {}
+    for queues in ("auto", "gpu", "gpu,cpu", "cpu"):
+        monkeypatch.setenv("RIDGELINE_QUEUES", queues)
+        concurrency[queues] = real.configuration()["worker_concurrency"]
+    assert concurrency == {"auto": 8, "gpu": 8, "gpu,cpu": 8, "cpu": Settings().processes()}
+    monkeypatch.setenv("RIDGELINE_CONCURRENCY", "5")
+    monkeypatch.setenv("RIDGELINE_QUEUES", "gpu")
+    assert real.configuration()["worker_concurrency"] == 5
 
 
 def test_the_broker_counts_what_nobody_has_taken(broker_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
