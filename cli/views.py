@@ -217,11 +217,21 @@ def workers_table(workers: Iterable[Mapping[str, Any]]) -> Table:
             Text(worker["state"], "green" if busy else "dim"),
             Text(worker["job_id"] or ("of another project" if busy else "")),
             Text(", ".join(map(plain, worker["queues"]))),
-            *(Text(plain(worker[name] or "–")) for name in ("device", "host", "version")),
+            _device(worker),
+            *(Text(plain(worker[name] or "–")) for name in ("host", "version")),
             ago(worker["started_at"]),
             f"{worker['quiet_seconds']:.0f} s ago",
         )
     return table
+
+
+def _device(worker: Mapping[str, Any]) -> Text:
+    """Where it trains, what that is called, and what is wrong with it."""
+    named = (worker["device"], worker.get("device_name"))
+    told = Text(" ".join(plain(each) for each in named if each) or "–")
+    if problem := worker.get("problem"):
+        told.append(f"\n{plain(problem)}", "yellow")
+    return told
 
 
 def dataset_summary(dataset: Mapping[str, Any]) -> RenderableType:

@@ -18,7 +18,6 @@ from store.errors import DatabaseUnavailable, FileDamaged, FileMissing, FilesFul
 from store.files import Stored
 from store.session import Connection
 from worker.devices import NoDeviceError
-from worker.fitness import UnfitError
 from worker.memory import is_out_of_gpu_memory, is_out_of_memory
 
 
@@ -195,7 +194,7 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 def of(error: BaseException, *, delay_seconds: float) -> Ending:
     """What becomes of a job whose attempt was broken off by an exception, `SystemExit` included."""
-    if isinstance(error, (*_OUTAGES, NoDeviceError, UnfitError)) or _is_full(error):
+    if isinstance(error, (*_OUTAGES, NoDeviceError)) or _is_full(error):
         return Released(said(error), delay_seconds)
     if isinstance(error, _BAD_DATA):
         return Failed("data_error", said(error))

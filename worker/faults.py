@@ -57,7 +57,7 @@ class Faults:
         return self._of(attempt, error)
 
     def _of(self, attempt: Attempt, error: BaseException) -> Ending:
-        if isinstance(error, DeviceLostError):
+        if isinstance(error, UnfitError):  # which the job may have made it
             return Lost(str(error), self.in_company, self._max_attempts, self._backoff_seconds)
         if is_out_of_gpu_memory(error) and self._is_crowded_out(attempt):
             return Released(CROWDED, self._backoff_seconds)

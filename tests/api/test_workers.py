@@ -21,7 +21,8 @@ def test_workers_and_what_they_are_at(client: TestClient, server: Server, worker
     with server.database.writing() as tx:
         about = {"host": "machine", "version": "1.2", "device": "cpu"}
         workers.seen(tx, "worker-a", pid=1, queues=["gpu", "cpu"], job_ids=[job.id], **about)  # type: ignore[arg-type]
-        workers.seen(tx, "worker-b", pid=2, queues=["cpu"], **about)  # type: ignore[arg-type]
+        on_gpu = {**about, "device": "cuda:1", "device_name": "NVIDIA H200", "problem": "no room"}
+        workers.seen(tx, "worker-b", pid=2, queues=["cpu"], **on_gpu)  # type: ignore[arg-type]
         workers.seen(tx, "worker-c", pid=3, queues=["cpu"], job_ids=["job_of_another"], **about)  # type: ignore[arg-type]
     found = {each["id"]: each for each in client.get("/v1/workers").json()["data"]}
     assert {id_: (each["state"], each["job_id"]) for id_, each in found.items()} == {
@@ -32,6 +33,11 @@ def test_workers_and_what_they_are_at(client: TestClient, server: Server, worker
     first = found["worker-a"]
     assert (first["queues"], first["device"], first["version"]) == (["gpu", "cpu"], "cpu", "1.2")
     assert (first["host"], first["pid"]) == ("machine", 1)
+    about_devices = {
+        id_: (each["device"], each["device_name"], each["problem"]) for id_, each in found.items()
+    }
+    assert about_devices["worker-a"] == ("cpu", None, None)
+    assert about_devices["worker-b"] == ("cuda:1", "NVIDIA H200", "no room")
     assert 0 <= first["quiet_seconds"] < 15
     assert first["started_at"].endswith("Z")
     assert first["seen_at"] >= first["started_at"]

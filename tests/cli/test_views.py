@@ -161,4 +161,14 @@ def test_workers_say_what_they_are_at_and_whose_job_is_not_ours() -> None:
     assert "job_" not in idle
     assert "job_7" in ours
     assert "of another project" in others
-    assert all(word in idle for word in ("worker_1", "gpu, cpu", "cuda", "machine", "0.1.0", "2 s ago"))
+    words = ("worker_1", "gpu, cpu", "cuda:0 NVIDIA H200", "machine", "0.1.0", "2 s ago")
+    assert all(word in idle for word in words)
+
+
+def test_what_is_wrong_with_a_worker_is_seen() -> None:
+    wrong = answers.worker(device="cpu", device_name=None, problem="it takes no jobs that ask for a GPU")
+    assert "it takes no jobs that ask for a GPU" in " ".join(seen(views.workers_table([wrong])).split())
+    older = {
+        name: value for name, value in answers.worker().items() if name not in ("device_name", "problem")
+    }
+    assert "cuda:0" in seen(views.workers_table([older])), "a server of the version before"

@@ -19,7 +19,7 @@ from worker.accelerator import DeviceLostError, Gpu
 from worker.checkpoints import Cadence
 from worker.endings import CROWDED
 
-SMALL: dict[str, Any] = {"network": {"hidden": [5]}, "training": {"max_epochs": 6, "batch_size": 16}}
+SMALL: dict[str, Any] = {"network": {"hidden": [5]}, "training": {"max_epochs": 4, "batch_size": 64}}
 EACH_EPOCH = Cadence(seconds=3600, epochs=1)
 NEVER = Cadence(seconds=3600, epochs=10_000)
 
@@ -99,7 +99,7 @@ def test_a_loss_behind_a_checkpoint_does_not_count_and_the_next_goes_on_from_the
 ) -> None:
     job = add(workshop)
     with pytest.raises(DeviceLostError):
-        run(workshop, stack=at_epoch(4, loses_it(gpu)), cadence=EACH_EPOCH)
+        run(workshop, stack=at_epoch(3, loses_it(gpu)), cadence=EACH_EPOCH)
     assert (workshop.look(job).lost, workshop.look(job).status) == (0, "queued")
     check_unfinished(workshop, job, tmp_path)
     with Accelerator():
@@ -140,7 +140,7 @@ def test_what_was_asked_of_a_lost_job_is_done(
 def test_a_context_lost_in_one_job_s_checkpoint_lets_those_end_that_are_at_their_end(
     workshop: Workshop, gpu: Accelerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended, goes_on = add_stack(workshop, {"training": {"max_epochs": 2, "batch_size": 16}}, {})
+    ended, goes_on = add_stack(workshop, {"training": {"max_epochs": 2, "batch_size": 64}}, {})
     real = checkpoints.save
 
     def save(path: Any, training: Training) -> None:

@@ -45,10 +45,12 @@ def names(claimed: Sequence[Job]) -> list[str]:
     return [job.id for job in claimed]
 
 
-def listen(database: Database, *workers_: str, queues: Sequence[str] = ("cpu",)) -> None:
+def listen(
+    database: Database, *workers_: str, queues: Sequence[str] = ("cpu",), device: str | None = "cpu"
+) -> None:
     with database.writing() as tx:
         for worker in workers_:
-            workers.seen(tx, worker, host="h", pid=1, queues=queues)
+            workers.seen(tx, worker, host="h", pid=1, queues=queues, device=device)
 
 
 # ── who ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -141,6 +143,44 @@ def test_idle_workers_share_evenly(database: Database, dataset_id: str) -> None:
     listen(database, "worker-a", "worker-b")
     assert names(claim(database, "worker-a")) == added[:8]
     assert names(claim(database, "worker-b")) == added[8:]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "cpus", "asked", "first", "second"),
+    [
+        (1, 9, "auto", math.ceil(34 * 8 / 17), math.ceil(34 / 17)),
+        (1, 9, "cpu", math.ceil(34 / 10), math.ceil(34 / 10)),
+        (2, 0, "auto", 17, 17),
+        (1, 1, "auto", math.ceil(34 * 8 / 9), 34 - math.ceil(34 * 8 / 9)),
+    ],
+)
+def test_a_process_with_a_gpu_weighs_as_much_as_a_machine_without(
+    database: Database, dataset_id: str, gpus: int, cpus: int, asked: str, first: int, second: int
+) -> None:
+    """Beside nine processes with a thread each it would have got a tenth; what is for the CPU stays even."""
+    with_gpu = [f"gpu-{number}" for number in range(gpus)]
+    listen(database, *with_gpu, queues=("gpu", "cpu"), device="cuda:0")
+    listen(database, *(f"cpu-{number}" for number in range(cpus)))
+    add_alike(database, dataset_id, 34, spec={"training": {"device": asked}})
+    taken = claim(database, "gpu-0")
+    assert len(taken) == first
+    other = "cpu-0" if cpus else "gpu-1"
+    assert len(claim(database, other)) == second
+
+
+def test_weights_change_nothing_where_more_waits_than_all_can_take(
+    database: Database, dataset_id: str
+) -> None:
+    listen(database, "gpu", queues=("gpu", "cpu"), device="cuda:0")
+    listen(database, "worker-a")
+    add_alike(database, dataset_id, 40, stack_limit=4)
+    assert [len(claim(database, worker)) for worker in ("worker-a", "gpu", "worker-a")] == [4, 4, 4]
+
+
+def test_a_worker_of_before_there_were_weights_counts_as_one(database: Database, dataset_id: str) -> None:
+    listen(database, "worker-a", "worker-b", device=None)
+    add_alike(database, dataset_id, 16)
+    assert len(claim(database, "worker-a")) == 8
 
 
 def test_who_is_nearly_done_counts_as_free_again(database: Database, dataset_id: str) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 
-from store import jobs, tables, workers
+from store import attempts, jobs, tables, workers
 from store.columns import now
 from store.curves import record
 from store.jobs import Expired, Job
@@ -295,3 +296,73 @@ def test_a_pause_and_the_loss_of_the_job_race(database: Database) -> None:
         together(works)
         _expire(database, max_attempts=99)
         assert look(database, job).status == "paused"
+
+
+# ── what a worker loses itself ──────────────────────────────────────────────────────────────────────────────
+
+WHY = "its GPU was lost: CUDA error: an illegal memory access was encountered"
+
+
+def _surrender(database: Database, job: Job, **options: Any) -> bool:
+    with database.writing() as tx:
+        return jobs.surrender(tx, job.id, job.fence, **{"why": WHY, "max_attempts": 3, **options})
+
+
+def test_an_attempt_that_its_worker_gives_up_counts_at_once(database: Database) -> None:
+    job = running(database)
+    assert _surrender(database, job)
+    left = look(database, job)
+    assert (left.status, left.lost, left.lost_together, left.worker_id) == ("queued", 1, 0, None)
+    with database.reading() as tx:
+        (attempt,) = attempts.of(tx, job.id)
+    assert (attempt.outcome, attempt.detail) == ("lost", WHY)
+    assert not _surrender(database, job), "under a stale fence nothing is written"
+    assert look(database, job) == left
+
+
+def test_what_broke_for_others_too_counts_as_lost_together(database: Database) -> None:
+    """Up to the limit, from which on it counts like any other."""
+    add_job(database)
+    for number in range(1, 4):
+        job = claim(database)
+        assert _surrender(database, job, with_others=True)
+        assert _account(database, job) == (0, number)
+    assert _surrender(database, claim(database), with_others=True)
+    assert _account(database, job) == (1, 4)
+
+
+def test_a_job_that_breaks_each_process_fails(database: Database) -> None:
+    add_job(database)
+    for lost in (1, 2, 3):
+        job = claim(database)
+        assert _surrender(database, job)
+        assert look(database, job).lost == lost
+    failed = look(database, job)
+    assert (failed.status, failed.stop_reason) == ("failed", "worker_lost")
+    assert failed.stop_detail == f"{WHY}; 3 attempts were lost, and that is the limit"
+
+
+def test_giving_up_behind_a_checkpoint_does_not_count(database: Database) -> None:
+    job = running(database)
+    with database.writing() as tx:
+        assert record(tx, job.id, job.fence, points(1, 2))
+    keep(database, job, 1, 2)
+    assert _surrender(database, job, max_attempts=1)
+    assert _account(database, job) == (0, 0)
+
+
+def test_what_was_asked_of_it_is_done(database: Database) -> None:
+    for asked, status in (("cancel", "cancelled"), ("pause", "paused")):
+        job = running(database)
+        with database.writing() as tx:
+            getattr(jobs, f"request_{asked}")(tx, job.id)
+        assert _surrender(database, job)
+        assert look(database, job).status == status
+
+
+def test_one_who_gives_up_waits_as_long_as_one_that_was_lost(database: Database) -> None:
+    job = running(database)
+    assert _surrender(database, job, backoff_seconds=8)
+    with database.reading() as tx:
+        due = tx.execute(sa.select(tables.jobs.c.due_at, now()).where(tables.jobs.c.id == job.id)).one()
+    assert 1 < (due[0] - due[1]).total_seconds() <= 2

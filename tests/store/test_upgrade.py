@@ -10,7 +10,7 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
-from store import ids, jobs, migrate
+from store import ids, jobs, migrate, workers
 from store.columns import now
 from store.session import Database
 from store.tables import DEFAULT_PROJECT
@@ -96,6 +96,20 @@ def test_jobs_queued_and_running_go_on(old: Database) -> None:
         taking = {"worker": "worker_new", "queues": ["cpu"], "lease_seconds": 30, "at_most": 64}
         claimed = [[job.id for job in jobs.claim(tx, **taking)] for _ in range(2)]  # type: ignore[arg-type]
     assert sorted(claimed) == sorted([[lost], [queued]]), "from before there were stacks: each alone"
+
+
+def test_workers_of_the_version_before_are_known_and_may_go_on(old: Database) -> None:
+    """They say what they said: neither that a GPU has a name, nor that something is wrong."""
+    migrate.upgrade(old, "0005")
+    beat = {"host": "h", "pid": 7, "jobs": 0, "device": "cuda", "version": "0.1", "node": "n"}
+    with old.writing() as tx:
+        _insert(tx, "workers", id="before", queues=["gpu"], **beat, started_at=now(), seen_at=now())
+    migrate.upgrade(old)
+    with old.writing() as tx:
+        _insert(tx, "workers", id="still", queues=["cpu"], **beat, started_at=now(), seen_at=now())
+    with old.reading() as tx:
+        found = {each.id: (each.device, each.device_name, each.problem) for each in workers.alive(tx, 30)}
+    assert found == dict.fromkeys(("before", "still"), ("cuda", None, None))
 
 
 def look_up(database: Database, job_id: str) -> jobs.Job:

@@ -26,6 +26,18 @@ def test_a_worker_that_beats_is_alive(database: Database) -> None:
     assert 0 <= found["worker-a"].quiet_seconds < 30
 
 
+def test_a_worker_says_what_it_trains_on_and_what_is_wrong(database: Database) -> None:
+    _seen(database, "worker-a", device="cuda:1", device_name="NVIDIA H200", problem="x" * 600 + "\0")
+    with database.reading() as tx:
+        (found,) = workers.alive(tx, 30)
+    assert (found.device, found.device_name) == ("cuda:1", "NVIDIA H200")
+    assert len(found.problem or "") == 500, "what is longer is cut"
+    _seen(database, "worker-a", device="cpu")
+    with database.reading() as tx:
+        (found,) = workers.alive(tx, 30)
+    assert (found.device, found.device_name, found.problem) == ("cpu", None, None)
+
+
 def test_one_that_goes_quiet_is_not_and_is_forgotten(database: Database) -> None:
     _seen(database, "quiet")
     time.sleep(0.3)

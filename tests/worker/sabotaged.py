@@ -12,6 +12,7 @@ from typing import Any
 from celery import signals
 
 from worker import app as real
+from worker.fitness import UnfitError
 
 app = real.app
 
@@ -34,6 +35,8 @@ def _start_child(**_: Any) -> None:
 def sabotage(name: str | None) -> None:
     if name == "exit":
         sys.exit(3)
+    if name == "unfit":
+        raise UnfitError("the test says so")
     if name == "memory":
         raise MemoryError
     if name == "hang":

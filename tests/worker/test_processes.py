@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from store import events, jobs, workers
+from store import events, jobs, tables, workers
 from store.attempts import of
 from store.files import Files
 from store.jobs import Job
@@ -268,6 +268,33 @@ def test_an_idle_worker_that_is_told_to_stop_is_gone_at_once(unwatched: Installa
     assert unwatched.present() == []
 
 
+@pytest.mark.long
+def test_a_spawned_child_says_that_there_is_no_gpu_and_trains_what_needs_none(
+    sqlite_url: str, broker_server: str, tmp_path: Path
+) -> None:
+    """It starts from nothing but the environment, in which its parent tells it what it found out."""
+    with installed(sqlite_url, broker_server, tmp_path) as made:
+        worker = made.start(*WORKER, queues="gpu,cpu")
+        job, other = (made.add_job(**SHORT) for _ in range(2))
+        with made.database.writing() as tx:
+            tx.execute(tables.jobs.update().where(tables.jobs.c.id == other.id).values(queue="gpu"))
+        made.nudge()
+        made.until_final(job)
+        assert_whole(made, job)
+        assert made.look(other).status == "queued"
+        (child,) = made.present()
+        assert (child.queues, child.device, child.device_name) == (["cpu"], "cpu", None)
+        assert "torch finds no GPU" in (child.problem or "")
+        environment = Path(f"/proc/{child.pid}/environ").read_text().split("\0")
+        assert {"RIDGELINE_QUEUES=gpu,cpu", "RIDGELINE_CONCURRENCY=1"} <= set(environment)
+        assert "PYTORCH_ALLOC_CONF=expandable_segments:True" in environment
+        (told,) = (line for line in made.logged() if "no GPU can be used" in line.get("event", ""))
+        assert told["takes"] == ["cpu"]
+        worker.terminate()
+        assert worker.wait(15) == 0
+        assert made.present() == []
+
+
 # ── with a reconciler ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -365,6 +392,22 @@ def test_bad_jobs_take_no_worker_down(sabotaged: Installation) -> None:
     sabotaged.until_final(good)
     assert_whole(sabotaged, good)
     assert [process.poll() for process in sabotaged.processes] == [None, None]
+
+
+@pytest.mark.long
+def test_a_child_that_is_unfit_leaves_and_another_takes_its_place(sabotaged: Installation) -> None:
+    job, good = sabotaged.add_job(name="unfit", **SHORT), sabotaged.add_job(**SHORT)
+    sabotaged.until_final(job)
+    assert sabotaged.look(job).stop_reason == "worker_lost"
+    assert sabotaged.look(job).stop_detail == "the test says so; 3 attempts were lost, and that is the limit"
+    assert sabotaged.attempts(job) == ["lost"] * 3
+    sabotaged.until_final(good)
+    assert_whole(sabotaged, good)
+    assert sabotaged.processes[0].poll() is None
+    said = sabotaged.logged()
+    left = [line["reason"] for line in said if "another takes its place" in line.get("event", "")]
+    assert left == ["the test says so"] * 3
+    assert not any("WorkerLostError" in str(line) for line in said), "no task was cut off"
 
 
 @pytest.mark.long
