@@ -131,11 +131,13 @@ def _tally(truth: Tensor, predictions: Predictions) -> tuple[Tensor, Tensor, Ten
 
 
 def _count(labels: Tensor, classes: int) -> Tensor:
-    """(…, n) → (…, classes): how often each class occurs."""
-    leading = labels.shape[:-1]
-    rows = labels.reshape(leading.numel(), -1)
-    own = labels.new_ones(len(rows)).cumsum(0).sub(1).mul(classes).unsqueeze(1)  # a range of classes each
-    return (rows + own).flatten().bincount(minlength=len(rows) * classes).view(*leading, classes).double()
+    """(…, n) → (…, classes): how often each class occurs.
+
+    In whole numbers, whose sum does not depend on their order. `bincount` would do, but looks at the
+    smallest and the largest label first, for which the host has to wait on a GPU.
+    """
+    ones = labels.new_ones(()).expand_as(labels)
+    return labels.new_zeros(*labels.shape[:-1], classes).scatter_add_(-1, labels, ones).double()
 
 
 def _given(part: Tensor | None) -> Tensor:

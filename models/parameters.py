@@ -176,11 +176,12 @@ class Snapshot:
         kept, self._taken = self._memory(), self._taken | set(members)
         own = self._parameters
         layouts = (own.weight_layout, own.other_layout, own.statistic_layout)
+        everybody = len(members) == own.weight_layout.members
+        chosen = None if everybody else torch.tensor(members, device=own.weights.device)
         for flat, now, layout in zip(kept, (own.weights, own.others, own.statistics), layouts, strict=True):
-            if len(members) == layout.members:
+            if chosen is None:
                 flat.copy_(now)
                 continue
-            chosen = torch.tensor(members, device=flat.device)
             for to, block in zip(layout.blocks(flat), layout.blocks(now), strict=True):
                 to.index_copy_(0, chosen, block.index_select(0, chosen))
 

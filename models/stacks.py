@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -29,6 +28,7 @@ from models.history import Epoch
 from models.optimizers import Descent, Stepper
 from models.parameters import Snapshot
 from models.pricing import priced
+from models.running_loss import RunningLoss
 from models.stacked import StackedNetwork
 from models.stacking import stack_key
 from models.weighing import Scale
@@ -41,8 +41,6 @@ Measured = list[tuple["Training", Epoch]]
 
 PULSE_SECONDS = 0.2
 """The caller of `pulses()` is asked at least this often, but for a single batch that takes longer."""
-LOSS_ROWS = 4_096
-"""So many rows' outputs are kept before their losses are added up: one operation instead of many."""
 
 
 class Stack:
@@ -77,7 +75,7 @@ class Stack:
         self._scale = Scale(self.network.parameters, self._penalties)
         self.stepper = self._make_stepper()
         self._hurried = any(training.spec.training.max_runtime_seconds for training in self.seats)
-        self._outputs: list[tuple[Tensor, Tensor]] = []
+        self._running_loss = RunningLoss(self.seats, self.data.readout)
         self._results: list[dict[str, dict[str, float] | None]] = []
         for index, training in enumerate(self.seats):
             if training in left:
@@ -142,9 +140,7 @@ class Stack:
         outputs = self.network.forward(batch.x, alike=batch.alike)
         self.network.backward(readout.gradient(outputs, batch.encoded, to=self.network.gradient))
         self.stepper.step()
-        self._outputs.append((outputs, batch.targets))
-        if len(self._outputs) * outputs.shape[1] >= LOSS_ROWS:
-            self._add_up_losses()
+        self._running_loss.take(outputs, batch.targets)
 
     def _end_the_late(self) -> Generator[Measured, None, None]:
         """Those whose time is up end here: what they have begun is measured, and no batch more is done."""
@@ -172,47 +168,29 @@ class Stack:
         measured = [(training, training.record(own)) for training, own in rows]
         self.best.take([index for index, training in enumerate(self.seats) if training.is_at_its_best])
         self.batches.next_epoch()
+        self._running_loss.forget()
         self._leave([training for training, _ in measured if training.stop_reason])
         return measured
 
     def _measure(self) -> Generator[Measured, None, list[dict[str, float]]]:
         """Every series of this epoch, a dictionary a seat; one synchronization for all of them."""
         seats, count = self.seats, range(len(self.seats))
-        self._add_up_losses()
         # The batches as they went by, unless their gradient was taken at another point than the weights are.
         rows = 0 if self.stepper.looks_ahead else self.batches.rows_done
-        by_batch = [training.loss_sum / rows if rows else None for training in seats]
+        of_batches = {_OF_BATCHES: self._running_loss.sums(self.network.parameters.weights)}
         rates = [self.stepper.learning_rate(index) for index in count]
         converged = [self.stepper.has_converged(index) for index in count]
         of_weights = self._scale.series()
         measured = yield from evaluate(self.network, self.data.watched, seats[0].spec.metrics or [])
         series = {f"{split}_{name}": own for split, each in measured.items() for name, own in each.items()}
         found = []
-        for index, values in enumerate(_rows(series | of_weights)):
-            training, batches = seats[index], by_batch[index]
-            training.has_converged = converged[index]
-            loss = values["train_loss"] if batches is None else batches
+        for index, values in enumerate(_rows(series | of_weights | of_batches)):
+            seats[index].has_converged = converged[index]
+            of_rows = values.pop(_OF_BATCHES)
+            loss = of_rows / rows if rows else values["train_loss"]
             penalties = sum(value for name, value in values.items() if name.startswith("penalty_"))
             found.append({"objective": loss + penalties} | values | {"learning_rate": rates[index]})
         return found
-
-    def _add_up_losses(self) -> None:
-        """Add to each training's sum of losses what the batches since the last call lost as they went by.
-
-        In float64 and batch by batch: the same sum however many batches are added up at once.
-        """
-        if not self._outputs:
-            return
-        pending, self._outputs = self._outputs, []
-        outputs, targets = (torch.cat(parts, dim=1) for parts in zip(*pending, strict=True))
-        losses, start = self.data.readout.losses(outputs, targets).double(), 0
-        for rows, alike in groupby(targets.shape[1] for _, targets in pending):
-            end = start + rows * len(list(alike))
-            sums = losses[:, start:end].reshape(len(losses), -1, rows).sum(-1)
-            for training, own in zip(self.seats, sums.tolist(), strict=True):
-                for loss in own:
-                    training.loss_sum += loss
-            start = end
 
     # ── leaving ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -245,12 +223,13 @@ class Stack:
 
     def settle(self) -> None:
         """Bring all that is worked out ahead or behind to the last step: for whoever looks from outside."""
-        self._add_up_losses()
+        self._running_loss.settle(self.network.parameters.weights)
         self.network.masks.rewind()
 
     def forget(self) -> None:
         """Drop all that is worked out ahead or behind: another state follows."""
-        self._outputs, self._results = [], []
+        self._running_loss.forget()
+        self._results = []
         self.network.masks.forget()
 
     def restore(self, training: Training) -> None:
@@ -285,6 +264,8 @@ class Stack:
         ]
 
 
+_OF_BATCHES = "loss of batches"
+"""Beside the series: the sum of the batches' losses, which comes back with them."""
 _SPLITS = {"train": "train", "validation": "val", "test": "test"}
 """What a result calls the splits, and what a curve does."""
 

@@ -67,8 +67,7 @@ def summarize(
 ) -> dict[str, Any]:
     """What the weights say: of each layer, of each column, and of a linear model its coefficients.
 
-    From `rows` of the network's inputs, (n, features), where the network is, comes which units answer the same
-    to all of them.
+    From `rows` of inputs, (n, features), on the network's device, comes which units answer the same to all.
     """
     # Once, and not number by number: the network may be on a GPU, and all that it is compared with is here.
     linears = {name: _Linear.of(layer) for name, layer in network.linears()}

@@ -108,6 +108,7 @@ BY_ROW: dict[str, Kernel] = {
     "log-softmax": lambda x: x.log_softmax(-1),
     "sum": lambda x: x.sum(-1),
     "mean": lambda x: x.mean(-1),
+    "running sum": lambda x: x.cumsum(-1),
 }
 """Kernels that take a row, (rows, n), for themselves."""
 
@@ -238,20 +239,20 @@ def products(x: Tensor, w: Tensor, bias: Tensor, dz: Tensor, ones: Tensor) -> It
 
 TESTED_HERE = """
     _fused_adam_ _fused_sgd_ _log_softmax addcmul addcmul_ baddbmm binary_cross_entropy_with_logits bmm clamp
-    clamp_min elu elu_backward gelu gelu_backward leaky_relu leaky_relu_backward log log_softmax mean
+    clamp_min cumsum elu elu_backward gelu gelu_backward leaky_relu leaky_relu_backward log log_softmax mean
     native_batch_norm native_batch_norm_backward nanmean reciprocal_ rsqrt sigmoid sigmoid_backward silu
     silu_backward softmax sum tanh tanh_backward threshold_backward
 """
 ROUNDED_ONCE = "abs add add_ div mul mul_ neg pow rsub sqrt square sub sub_"
 """Vector code and scalar code give the one number that is nearest; of powers there are squares only."""
 EXACT = """
-    __and__ __or__ _foreach_copy_ _to_copy alias amax amin argmax as_strided bincount bitwise_not cat clone
-    constant_pad_nd contiguous copy_ cummax cumsum detach detach_ empty empty_like eq expand expand_as fill_
+    __and__ __or__ _foreach_copy_ _to_copy alias amax amin argmax as_strided bitwise_not cat clone
+    constant_pad_nd contiguous copy_ cummax detach detach_ empty empty_like eq expand expand_as fill_
     flatten gather ge gt index index_copy_ index_select le lift_fresh lt masked_fill nan_to_num ne new_empty
-    new_ones new_zeros pad randperm reshape roll select slice sort squeeze stack to transpose unbind unsqueeze
-    view where zeros_like
+    new_ones new_zeros pad randperm reshape roll scatter_add_ select slice sort squeeze stack to transpose
+    unbind unsqueeze view where zeros_like
 """
-"""They move, compare or count: `cumsum` adds up whole numbers."""
+"""They move, compare or count: `scatter_add_` adds up whole numbers."""
 
 
 class Recorded(TorchDispatchMode):
