@@ -31,8 +31,7 @@ projects = sa.Table(
     sa.Column("max_open_jobs", Whole),
     sa.Column("max_stored_bytes", Whole),
     sa.Column("max_requests_per_minute", Whole),
-    # When a job of this project was last claimed: among equals, whose turn it is.
-    sa.Column("turn_at", Moment),
+    sa.Column("turn_at", Moment),  # when a job of it was last claimed: among equals, whose turn it is
     sa.Column("created_at", Moment, nullable=False, default=now()),
     sa.UniqueConstraint("name", name="uq_projects_name"),
 )
@@ -298,6 +297,8 @@ idempotency = sa.Table(
     sa.Column("headers", Json),
     sa.Column("body", sa.LargeBinary),
     sa.Column("created_at", Moment, nullable=False, default=now()),
+    sa.Column("holder", Text(300)),  # the process that is still answering
+    sa.Column("held_until", Moment),  # its place is given up then, unless it is renewed
     sa.Index("ix_idempotency_created", "created_at"),
 )
 
@@ -310,8 +311,7 @@ workers = sa.Table(
     sa.Column("queues", Json, nullable=False),
     sa.Column("job_id", Text(40)),  # the first of those it trains
     sa.Column("jobs", Whole, nullable=False, default=0, server_default="0"),
-    # The worker whose child this process is: its children die with it.
-    sa.Column("node", Text(300)),
+    sa.Column("node", Text(300)),  # the worker whose child this process is: its children die with it
     sa.Column("version", Text(40)),
     sa.Column("device", Text(16)),
     sa.Column("started_at", Moment, nullable=False, default=now()),
