@@ -77,7 +77,7 @@ class Bucket:
             return
         # A part has long to go up: whether anybody is there at all is found out sooner.
         with suppress(_Forbidden):
-            self.check()
+            self.exists(key)
         content = chain([first, second], left)
         self._ask(key, lambda: self._put_in_parts(key, content))
 
@@ -204,4 +204,4 @@ def _faults_named(key: str) -> Iterator[None]:
         if "507 Insufficient Storage" in str(error):
             raise FilesFull("the object store is full") from error
         kind = _Forbidden if isinstance(error, PermissionDeniedError) else FilesUnavailable
-        raise kind(f"the object store refused {key}: {type(error).__name__}") from error
+        raise kind(f"the object store failed at {key}: {type(error).__name__}") from error

@@ -46,7 +46,9 @@ _FORM = {
 async def upload_dataset(request: Request, caller: CallerDep, server: ServerDep) -> Response:
     """Upload a file. The same bytes, target and task give the dataset that is already there (200)."""
     repeating.key_of(request)
+    # Before a long file is taken for nothing.
     await run_in_threadpool(_refuse_if_full, server, caller)
+    await server.file_work.run(server.files.check)
     # Or whoever uploads the very bytes of a bundled one would stand in its place.
     await server.bundles.need_all(caller.database)
     async with workspace_in_threads(server.settings, server.file_work) as folder:
@@ -69,7 +71,6 @@ async def upload_dataset(request: Request, caller: CallerDep, server: ServerDep)
 
 
 def _refuse_if_full(server: Server, caller: Caller) -> None:
-    """Before a long file is taken that there would be no room for."""
     with caller.database.reading() as tx:
         server.quotas.make_room_for_bytes(tx)
 
