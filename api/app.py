@@ -22,8 +22,10 @@ from api.bundles import Bundles
 from api.conditional import ConditionalAnswers
 from api.deps import Server, known_queries_only
 from api.describing import Describer
+from api.file_work import FileWork
 from api.heads import HeadLimits
 from api.hosts import LoopbackHostsOnly
+from api.in_flight import InFlight
 from api.keeping import sweep_workspaces
 from api.limits import FORM_BYTES, BodyLimits
 from api.metering import Meter, Metered
@@ -31,6 +33,7 @@ from api.networks import Networks
 from api.origins import Preflights, ReadableAnswers
 from api.queue import Nudges
 from api.quotas import Counted, Quotas
+from api.readiness import Probes
 from api.requests import RequestIdentity
 from api.routes import (
     cards,
@@ -51,6 +54,7 @@ from api.routes import (
 from api.routes import jobs as job_routes
 from api.routes import models as model_routes
 from api.routes.workers import alive_seconds
+from api.shortages import Shortages
 from store import gauges, migrate
 from store.errors import DatabaseUnavailable, StoreError
 from store.files import Files
@@ -139,19 +143,23 @@ def _traced(tracing: Tracing) -> TelemetryConfig:
 
 def _server(settings: Settings, tracing: Tracing) -> Server:
     database, files, describer = Database(settings.database), Files(settings.files), Describer(settings)
-    counted = Counted(settings.limits_url)
+    counted, work = Counted(settings.limits_url), FileWork()
     return Server(
         settings=settings,
         database=database,
         access=Access(settings, database, counted),
         quotas=Quotas(settings, counted),
         files=files,
+        file_work=work,
         nudges=Nudges(settings.broker, settings.broker_options),
+        in_flight=InFlight(database),
         meter=Meter(),
         describer=describer,
-        bundles=Bundles(settings, database, files, describer),
-        networks=Networks(settings, files, operation.ridgeline_version()),
+        bundles=Bundles(settings, database, files, describer, work),
+        networks=Networks(settings, files, work, operation.ridgeline_version()),
         tracing=tracing,
+        probes=Probes(),
+        shortages=Shortages(),
         stopping=asyncio.Event(),
     )
 
@@ -185,6 +193,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     server: Server = app.state.server
     await run_in_threadpool(_open, server)
     server.nudges.start()
+    server.in_flight.start()
     beside = [asyncio.create_task(each) for each in (_prepare(server), server.access.keep_noting())]
     try:
         yield
@@ -195,6 +204,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.gather(*beside, return_exceptions=True)
         await server.access.note_uses()
         await server.bundles.stop()
+        server.in_flight.stop()
         await run_in_threadpool(server.nudges.stop)
         await run_in_threadpool(server.database.close)
         await run_in_threadpool(server.tracing.close)
@@ -216,7 +226,7 @@ async def _prepare(server: Server) -> None:
         try:
             await run_in_threadpool(migrate.upgrade, server.database)
             await server.bundles.need_all(server.database.of(DEFAULT_PROJECT))
-        except (DatabaseUnavailable, errors.UnavailableError) as error:
+        except (StoreError, errors.UnavailableError) as error:
             log.warning("not ready yet", reason=str(error))
             await asyncio.sleep(2)
         else:

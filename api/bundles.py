@@ -11,8 +11,9 @@ import structlog
 from fastapi.concurrency import run_in_threadpool
 
 from api.describing import Describer
-from api.errors import UnavailableError
-from api.keeping import Origin, keep, workspace
+from api.errors import UnavailableError, outage
+from api.file_work import FileWork
+from api.keeping import Origin, keep, workspace_in_threads
 from models.datasets import BUNDLED
 from models.errors import DatasetError
 from store import datasets
@@ -27,11 +28,14 @@ log = structlog.get_logger(__name__)
 class Bundles:
     """Sees to it that bundled datasets are there before anyone needs them."""
 
-    def __init__(self, settings: Settings, database: Database, files: Files, describer: Describer) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, files: Files, describer: Describer, work: FileWork
+    ) -> None:
         self._settings = settings
         self._database = database.of(DEFAULT_PROJECT)
         self._files = files
         self._describer = describer
+        self._work = work
         self._stored: set[str] = set()
         self._shared_with: set[str] = {DEFAULT_PROJECT}
         self._storing: asyncio.Task[None] | None = None
@@ -49,7 +53,10 @@ class Bundles:
             self._storing = asyncio.create_task(self._store_missing())
         try:
             await asyncio.shield(self._storing)
-        except (DatasetError, OSError) as error:
+        except OSError as error:
+            log.exception("bundled datasets could not be stored")
+            raise outage(error) or UnavailableError("the bundled datasets cannot be stored now") from error
+        except DatasetError as error:
             log.exception("bundled datasets could not be stored")
             raise UnavailableError("the bundled datasets cannot be stored now") from error
 
@@ -74,10 +81,12 @@ class Bundles:
         missing = await run_in_threadpool(self._missing)
         if not missing:
             return
-        with workspace(self._settings) as folder:
+        # Before a child reads them all for nothing.
+        await self._work.run(self._files.check)
+        async with workspace_in_threads(self._settings, self._work) as folder:
             described = await self._describer.bundled(missing, folder)
             for name, each in described.items():
-                await run_in_threadpool(keep, self._database, self._files, Origin(name=name), each)
+                await self._work.run(keep, self._database, self._files, Origin(name=name), each)
                 self._stored.add(name)
         log.info("bundled datasets stored", names=missing)
 

@@ -13,10 +13,14 @@ from api.addresses import unknown_queries
 from api.bundles import Bundles
 from api.describing import Describer
 from api.errors import InvalidInputError, UnauthorizedError
+from api.file_work import FileWork
+from api.in_flight import InFlight
 from api.metering import Meter
 from api.networks import Networks
 from api.queue import Nudges
 from api.quotas import Quotas
+from api.readiness import Probes
+from api.shortages import Shortages
 from store.files import Files
 from store.session import Database
 from store.settings import Settings
@@ -33,12 +37,17 @@ class Server:
     access: Access
     quotas: Quotas
     files: Files
+    file_work: FileWork
+    """Where everything that touches files is done."""
     nudges: Nudges
+    in_flight: InFlight
     meter: Meter
     describer: Describer
     bundles: Bundles
     networks: Networks
     tracing: Tracing
+    probes: Probes
+    shortages: Shortages
     stopping: asyncio.Event
     """Set when the server is told to stop: open streams and long polls end then."""
 

@@ -23,12 +23,15 @@ import structlog
 import models
 from models.datasets import Description, ReadLimits
 from models.errors import DatasetError
+from store.errors import FilesFull
 from store.settings import Settings
 
 AT_ONCE: Final = 2
 """Children that may read at the same time."""
 HEAD_ROWS: Final = 100
 """First rows that are kept beside a description, as a look."""
+_NO_ROOM: Final = 75
+"""The exit status of a child that found the disk full."""
 WALL_FACTOR: Final = 2
 """A child limits its own processor time; one that sleeps instead is killed after this many times as long."""
 
@@ -98,6 +101,8 @@ class Describer:
                 raise DatasetError("reading the file took too long", suggestion=_SMALLER) from None
         if child.returncode == 0 and len(output) < MOST_SAID:
             return output
+        if child.returncode == _NO_ROOM:
+            raise FilesFull("there is no space left for the table of this file")
         said = complaints[-2000:].decode(errors="replace")
         log.warning("describing child died", status=child.returncode, said=said)
         raise DatasetError("reading the file took more memory or time than is allowed", suggestion=_SMALLER)

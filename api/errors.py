@@ -6,6 +6,7 @@ own. A docstring is the title of the problem, the name is its code.
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
@@ -17,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.addresses import allowed
+from api.parameters import parameter_complaint
 from api.problems import Kind, Report, respond
 from models import errors as science
 from models.errors import Complaint
@@ -171,16 +173,17 @@ STATUSES: Final[dict[type[Exception], int]] = {
     memory.FilesUnavailable: 503,
     memory.SchemaOutdated: 503,
     UnavailableError: 503,
+    memory.DatabaseFull: 507,
     memory.FilesFull: 507,
 }
 """The one table of statuses. What is not in it is a fault of ours: 500."""
 
 RETRY_AFTER: Final[dict[type[Exception], str]] = {
-    memory.IdempotencyInFlight: "1",
     memory.DatabaseUnavailable: "5",
     memory.FilesUnavailable: "5",
     memory.SchemaOutdated: "5",
     UnavailableError: "5",
+    memory.DatabaseFull: "60",
     memory.FilesFull: "60",
 }
 """Seconds after which it is worth while to ask again."""
@@ -210,7 +213,10 @@ def report(error: Exception) -> Report:
     """What to tell the client of an exception."""
     kind = kind_of(type(error))
     detail = "the server's log says more under this request_id" if kind.status == 500 else str(error)
-    retry = {"Retry-After": seconds} if (seconds := RETRY_AFTER.get(type(error))) else {}
+    seconds = next((RETRY_AFTER[each] for each in type(error).__mro__ if each in RETRY_AFTER), None)
+    if isinstance(error, memory.IdempotencyInFlight):
+        seconds = str(error.retry_after)
+    retry = {"Retry-After": seconds} if seconds else {}
     headers = error.headers if isinstance(error, WebError) else {}
     return Report(kind, detail, _input_errors(error), _more(error), {**retry, **headers})
 
@@ -243,8 +249,29 @@ def _more(error: Exception) -> dict[str, Any]:
             return {}
 
 
+def outage(error: OSError) -> Exception | None:
+    """What a system's error says of the disk or the machine; None where it says nothing of them."""
+    if error.errno in memory.DISK_FULL:
+        return memory.FilesFull(f"there is no space left for files: {error.strerror}")
+    if error.errno in _EXHAUSTED:
+        return UnavailableError(f"this machine has none left of what that takes: {error.strerror}")
+    return None
+
+
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS})
+"""What a system says where open files, processes or memory are used up."""
+
+
+def _from_system(request: Request, error: Exception) -> Response:
+    """What the machine refuses is an outage; any other error of the system is a fault of ours."""
+    if (refused := outage(cast("OSError", error))) is None:
+        raise error
+    return answer(request, refused)
+
+
 def answer(request: Request, error: Exception) -> Response:
-    """The problem document for an exception."""
+    """The problem document for an exception; a disk that is full is remembered, for `/readyz`."""
+    request.app.state.server.shortages.note(error)
     return respond(report(error), request.scope)
 
 
@@ -271,28 +298,13 @@ def _said_of_address(kind: type[WebError], request: Request) -> str | None:
 def _from_parameters(request: Request, error: Exception) -> Response:
     """What FastAPI found wrong with path, query or headers."""
     raised = cast("RequestValidationError", error)
-    return answer(request, InvalidInputError(errors=[_parameter_complaint(each) for each in raised.errors()]))
-
-
-def _parameter_complaint(error: Mapping[str, Any]) -> Complaint:
-    """FastAPI's error about a parameter in our words; bounds and choices become suggestions."""
-    given, context = error.get("input"), error.get("ctx", {})
-    name, said = str(error["loc"][-1]), str(error["msg"]).removeprefix("Value error, ")
-    detail = f"{name}: {said[:1].lower()}{said[1:]}"
-    bounds = (context[bound] for bound in ("le", "ge", "expected") if bound in context)
-    pointer = "/" + "/".join(str(part) for part in error["loc"])
-    return Complaint(
-        pointer, detail, given if isinstance(given, str) and len(given) <= 80 else None, _words(*bounds)
-    )
-
-
-def _words(value: object = None, *_: object) -> str | None:
-    return None if value is None else str(value)
+    return answer(request, InvalidInputError(errors=[parameter_complaint(each) for each in raised.errors()]))
 
 
 def install(app: FastAPI) -> None:
     """Answer every exception of the table with its problem document."""
     for error in STATUSES:
         app.add_exception_handler(error, answer)
+    app.add_exception_handler(OSError, _from_system)
     app.add_exception_handler(HTTPException, _from_framework)
     app.add_exception_handler(RequestValidationError, _from_parameters)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
 from api.describing import Described
-from api.errors import QuotaExceededError
+from api.errors import QuotaExceededError, UnavailableError
+from api.file_work import FileWork
 from store import datasets, ids
 from store.datasets import Dataset
-from store.errors import StoreError
+from store.errors import IdempotencyInFlight, StoreError
 from store.files import Files, Stored
 from store.session import Connection, Database
 from store.settings import Settings
@@ -33,6 +34,19 @@ def workspace(settings: Settings) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix="upload-", ignore_cleanup_errors=True) as path:
         yield Path(path)
+
+
+@asynccontextmanager
+async def workspace_in_threads(settings: Settings, work: FileWork) -> AsyncIterator[Path]:
+    """A folder on the disk of the data, for whoever is on the event loop's thread: it waits for no disk."""
+    made = workspace(settings)
+    folder = await work.run(made.__enter__)
+    try:
+        yield folder
+    finally:
+        # What cannot be removed now, a later start of the server sweeps.
+        with suppress(UnavailableError):
+            await work.run(made.__exit__, None, None, None)
 
 
 def sweep_workspaces(settings: Settings) -> None:
@@ -69,7 +83,7 @@ def keep(
             dataset, created = _added(tx, dataset_id, origin, described, table)
             if also is not None:
                 also(tx, dataset, created)
-    except QuotaExceededError:
+    except (QuotaExceededError, IdempotencyInFlight):
         # Raised before the commit, unlike an outage: for certain no row points to it.
         discard(files, [table.key])
         raise
@@ -97,6 +111,16 @@ def _added(
         description=about.model_dump(mode="json") | {"head": described.head},
         table=table,
     )
+
+
+async def discard_in_threads(files: Files, keys: Sequence[str], work: FileWork) -> None:
+    """Delete files that no row points to, in a thread; where none is free, they are swept later."""
+    if not keys:
+        return
+    try:
+        await work.run(discard, files, keys)
+    except UnavailableError as error:
+        log.warning("files left behind", keys=list(keys), reason=str(error))
 
 
 def discard(files: Files, keys: Iterable[str]) -> None:

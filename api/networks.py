@@ -15,9 +15,8 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from fastapi.concurrency import run_in_threadpool
-
 from api.errors import NoWeightsError, UnavailableError
+from api.file_work import FileWork
 from api.keeping import workspace
 from models import graphs
 from models.datasets.rows import Reader
@@ -120,10 +119,11 @@ class Networks:
     """Of one server. What is ready, and which files were made, only the event loop's thread reads and writes,
     so nothing needs a lock; threads of the pool get settings and files, which do not change."""
 
-    def __init__(self, settings: Settings, files: Files, version: str) -> None:
+    def __init__(self, settings: Settings, files: Files, work: FileWork, version: str) -> None:
         """`version` is what files tell of who wrote them."""
         self._settings = settings
         self._files = files
+        self._work = work
         self._version = version
         self._ready: OrderedDict[str, Ready] = OrderedDict()
         self._making: dict[str, asyncio.Task[Ready]] = {}
@@ -149,7 +149,7 @@ class Networks:
     async def _made(self, kept: Stored) -> Ready:
         try:
             async with self._turns:
-                made = await run_in_threadpool(self._make, kept)
+                made = await self._work.run(self._make, kept)
             self._keep(kept.sha256, made)
         finally:
             del self._making[kept.sha256]
@@ -215,14 +215,14 @@ class Networks:
     async def exported(self, job: Job, kept: Stored) -> tuple[bytes, Made]:
         """A job's network as an ONNX file; `WeightsError` where the weights cannot be used."""
         async with self._builds:
-            content, made = await run_in_threadpool(self._export, job, kept)
+            content, made = await self._work.run(self._export, job, kept)
         self._remember(job, kept, made)
         return content, made
 
     async def told(self, job: Job, kept: Stored) -> Exported:
         """The same without its bytes, which are made once for that, and with its inputs and outputs."""
         async with self._builds:
-            made, *ports = await run_in_threadpool(self._tell, job, kept, self.made(job, kept))
+            made, *ports = await self._work.run(self._tell, job, kept, self.made(job, kept))
         self._remember(job, kept, made)
         return Exported(made.sha256, made.bytes, *ports)
 

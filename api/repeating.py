@@ -13,9 +13,11 @@ import orjson
 from fastapi import Depends, Header, Request
 from starlette.responses import Response
 
+from api import in_flight
 from api.errors import InvalidInputError
 from models.errors import Complaint
 from store import idempotency
+from store.errors import IdempotencyInFlight
 from store.idempotency import Answer, Ticket
 from store.session import Connection, Database
 from store.settings import Settings
@@ -51,11 +53,21 @@ def key_of(request: Request) -> str | None:
 
 
 def begin(tx: Connection, request: Request, content: Any, settings: Settings) -> Ticket | Answer | None:
-    """None without a key; a ticket for the first request with it; for later ones the answer that it got."""
+    """None without a key; a ticket for the first request with it; for later ones the answer that it got.
+
+    A ticket that is not finished in the same transaction is to be held, see `api.in_flight`.
+    """
     key = key_of(request)
     if key is None:
         return None
-    return idempotency.begin(tx, key, _same(request, content), keep_seconds=_kept_seconds(settings))
+    return idempotency.begin(
+        tx,
+        key,
+        _same(request, content),
+        keep_seconds=_kept_seconds(settings),
+        holder=in_flight.this_process(),
+        is_dead=in_flight.is_dead,
+    )
 
 
 def answered(tx: Connection, request: Request, content: Any, settings: Settings) -> Answer | None:
@@ -94,11 +106,15 @@ def once(
 
 
 def finish(tx: Connection, ticket: Ticket | None, answer: Response) -> None:
-    """Keep an answer, in the transaction that creates what it tells of."""
+    """Keep an answer, in the transaction that creates what it tells of.
+
+    `IdempotencyInFlight` where somebody else has taken the ticket's place: nothing may be created then.
+    """
     if ticket is None:
         return
     headers = {name: value for name, value in answer.headers.items() if name in _KEPT}
-    idempotency.finish(tx, ticket, Answer(answer.status_code, headers, bytes(answer.body)))
+    if not idempotency.finish(tx, ticket, Answer(answer.status_code, headers, bytes(answer.body))):
+        raise IdempotencyInFlight
 
 
 def replayed(answer: Answer) -> Response:

@@ -16,13 +16,13 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from fastapi import Request
-from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from api import bodies
 from api.errors import BodyTooLargeError, InvalidInputError, MalformedRequestError
+from api.file_work import FileWork
 from api.limits import announced_bytes
 from api.problems import printable
 from models.errors import Complaint
@@ -81,24 +81,32 @@ class Upload:
     fields: UploadFields
 
 
-async def receive(request: Request, folder: Path, *, most_bytes: int, reserve_bytes: int) -> Upload:
+async def receive(
+    request: Request, folder: Path, work: FileWork, *, most_bytes: int, reserve_bytes: int
+) -> Upload:
     """Stream the request's file into `folder`; raises for everything that is not one whole file.
 
     `reserve_bytes` of the disk are left alone: the database needs room while people upload.
     """
     boundary = _boundary(request)
-    _check_room(folder, announced_bytes(request.scope), reserve_bytes)
-    with (folder / "upload").open("xb") as target, _faults_named():
-        form = _Form(boundary, target, most_bytes)
+
+    def take(content: bytes, *, of: int = 0) -> None:
+        _check_room(folder, max(of, len(content)), reserve_bytes)
+        with path.open("ab") as target:
+            form.feed(content, target)
+
+    # Opened for each batch: an upload that is slow holds no file open, and no thread.
+    path, form = folder / "upload", _Form(boundary, most_bytes)
+    with _faults_named():
+        await work.run(take, b"", of=announced_bytes(request.scope))
         batch = bytearray()
         async for chunk in request.stream():
             batch += chunk
             if len(batch) >= _BATCH:
-                _check_room(folder, len(batch), reserve_bytes)
-                await run_in_threadpool(form.feed, bytes(batch))
+                await work.run(take, bytes(batch))
                 batch.clear()
-        await run_in_threadpool(form.feed, bytes(batch))
-    return form.finished(folder / "upload")
+        await work.run(take, bytes(batch))
+    return form.finished(path)
 
 
 def _boundary(request: Request) -> bytes:
@@ -142,7 +150,7 @@ class _Part:
 class _Form:
     """Takes a form's bytes in pieces of any size."""
 
-    def __init__(self, boundary: bytes, target: BinaryIO, most_bytes: int) -> None:
+    def __init__(self, boundary: bytes, most_bytes: int) -> None:
         callbacks: MultipartCallbacks = {
             "on_part_begin": self._begin,
             "on_header_field": self._header_field,
@@ -157,7 +165,7 @@ class _Form:
             self._parser = MultipartParser(boundary, callbacks)
         except FormParserError:
             raise MalformedRequestError("the boundary of the multipart body is too long") from None
-        self._target = target
+        self._target: BinaryIO | None = None
         self._most_bytes = most_bytes
         self._digest = hashlib.sha256()
         self._bytes = 0
@@ -167,8 +175,9 @@ class _Form:
         self._filename: str | None = None
         self._is_over = False
 
-    def feed(self, content: bytes) -> None:
-        """Some more of the body."""
+    def feed(self, content: bytes, target: BinaryIO) -> None:
+        """Some more of the body, whose file goes into `target`."""
+        self._target = target
         if content and not self._is_over:
             self._parser.write(content)
 
@@ -225,6 +234,7 @@ class _Form:
             if self._bytes > self._most_bytes:
                 raise BodyTooLargeError(f"a dataset's file may have at most {self._most_bytes:,} bytes")
             self._digest.update(piece)
+            assert self._target is not None  # noqa: S101 - parts come only while something is fed
             self._target.write(piece)
             return
         self._part.content += piece

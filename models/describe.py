@@ -2,13 +2,14 @@
 
 A parser that is fed on purpose can take all memory, all time or the process with it. So whoever serves others
 runs this program and reads its one line of JSON: `{"description": {…}, "head": […]}`, with the canonical
-table in `--out`, or `{"error": {"detail", "suggestion", "pointer"}}`. Both are exit status 0; any other one
-means that the file took the process down, as it would have taken the server.
+table in `--out`, or `{"error": {"detail", "suggestion", "pointer"}}`. Both are exit status 0; 75 says that
+there was no room on the disk, any other one that the file took the process down, as it would have the server.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import math
 import os
@@ -20,6 +21,9 @@ from typing import Any
 from models.datasets import BUNDLED, ReadLimits, Table, bundled, read
 from models.errors import DatasetError
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+NO_ROOM = 75
+"""The exit status where there was no room for the table; the least that may be told by a number alone."""
 HEAD_CELLS = 20_000
 """A look at a dataset shows at most so many cells."""
 _NICENESS = 5
@@ -33,7 +37,13 @@ _CLONE_NEWNET = 0x40000000
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     _confine(options)
-    sys.stdout.write(json.dumps(_answer(options), allow_nan=False) + "\n")
+    try:
+        answer = _answer(options)
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            return NO_ROOM
+        raise
+    sys.stdout.write(json.dumps(answer, allow_nan=False) + "\n")
     return 0
 
 

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import errno
+import math
 from collections.abc import Sequence
+from typing import Final
 
 from sqlalchemy.exc import DontWrapMixin
 
@@ -80,6 +83,11 @@ class IdempotencyMismatch(StoreError):
 class IdempotencyInFlight(StoreError):
     """A request with this idempotency key is still being answered."""
 
+    def __init__(self, seconds: float = 1.0) -> None:
+        """`seconds`: after so long its place is given up, unless it is renewed."""
+        super().__init__()
+        self.retry_after = max(1, math.ceil(seconds))
+
 
 class BadCursor(StoreError):
     """The cursor is not one that a page of this list gave out."""
@@ -108,12 +116,20 @@ class DatabaseUnavailable(StoreError):
     """The database cannot be reached or is too busy."""
 
 
+class DatabaseFull(DatabaseUnavailable):
+    """There is no space left for the database."""
+
+
 class FilesUnavailable(StoreError):
     """The file store cannot be reached or refuses the request."""
 
 
 class FilesFull(StoreError):
     """There is no space left for files."""
+
+
+DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What a system says where a disk, or one's share of it, is full."""
 
 
 class SchemaOutdated(StoreError):

@@ -7,10 +7,10 @@ is opened before the first use, and a bucket must not be used before a fork: its
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
-from store.errors import FileDamaged, FileMissing, FilesFull, FilesUnavailable
+from store.errors import DISK_FULL, FileDamaged, FileMissing, FilesFull, FilesUnavailable
 
 CHUNK = 1024 * 1024
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
@@ -53,6 +53,8 @@ class Place(Protocol):
     def delete(self, key: str) -> None: ...
     def exists(self, key: str) -> bool: ...
     def list(self, prefix: str) -> Iterator[Found]: ...
+    def check(self) -> None: ...
+    def free_bytes(self) -> int | None: ...
 
 
 class Files:
@@ -135,6 +137,16 @@ class Files:
         with _faults_named():
             yield from self._place.list(_checked(prefix))
 
+    def check(self) -> None:
+        """Raise `FilesUnavailable` unless files could be written and read now."""
+        with _faults_named():
+            self._place.check()
+
+    def free_bytes(self) -> int | None:
+        """Room that is left; None where nobody can say, as of an object store."""
+        with _faults_named():
+            return self._place.free_bytes()
+
     @cached_property
     def _place(self) -> Place:
         scheme = urlsplit(self.url).scheme
@@ -198,6 +210,19 @@ class Folder:
                     key = path.relative_to(self.root).as_posix()
                     yield Found(key, about.st_size, max(0.0, time.time() - about.st_mtime))
 
+    def check(self) -> None:
+        folder = _nearest(self.root)
+        if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+            raise FilesUnavailable(f"nothing can be written into {folder}")
+
+    def free_bytes(self) -> int | None:
+        return shutil.disk_usage(_nearest(self.root)).free
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder itself or, as long as nothing was written, the one in which it will be made."""
+    return next(above for above in (folder, *folder.parents) if above.exists())
+
 
 def _make_folder(folder: Path) -> None:
     """Make a folder and those above it, and have them survive a crash of the machine."""
@@ -235,7 +260,5 @@ def _faults_named() -> Iterator[None]:
     except FileNotFoundError as error:
         raise FileMissing(f"there is no file {error.filename or ''}".rstrip()) from error
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise (FilesFull if full else FilesUnavailable)(
-            f"files cannot be used now: {error.strerror}"
-        ) from error
+        kind = FilesFull if error.errno in DISK_FULL else FilesUnavailable
+        raise kind(f"files cannot be used now: {error.strerror}") from error

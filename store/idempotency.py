@@ -6,14 +6,16 @@
         idempotency.finish(tx, ticket, Answer(201, headers, body))
 
 Within one transaction a second request waits for the first and then replays it. An answer that takes long
-(an upload) commits `begin` first; until `finish`, others get `IdempotencyInFlight`.
+(an upload) commits `begin` first; until `finish`, others get `IdempotencyInFlight`. Its place is held for
+some seconds by the database's clock, and by `renew` for as long as the process lives that answers it.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -24,6 +26,11 @@ from store.errors import IdempotencyInFlight, IdempotencyMismatch
 from store.projects import current
 from store.session import Connection
 from store.tables import idempotency
+
+HOLD_SECONDS: Final = 8.0
+"""How long a place is held that nobody renews."""
+_UNTOLD_SECONDS: Final = 300.0
+"""The same for what an earlier version left unanswered, which renewed nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +66,56 @@ def begin(
     fingerprint: str,
     *,
     keep_seconds: float = 86_400,
-    in_flight_seconds: float = 300,
+    holder: str | None = None,
+    is_dead: Callable[[str], bool] = lambda _: False,
+    hold_seconds: float = HOLD_SECONDS,
 ) -> Ticket | Answer:
     """A `Ticket` for the first to come with this key, the first `Answer` for every later one.
 
-    Raises `IdempotencyMismatch` for another request under the same key, and `IdempotencyInFlight` while the
-    first is still being answered; one that was never answered gives its place up after `in_flight_seconds`.
+    `holder` names the process that will answer, and `is_dead` says of a process so named that it is gone for
+    certain. Raises `IdempotencyMismatch` for another request under the same key, and `IdempotencyInFlight`
+    while the first is still being answered: its place is given up `hold_seconds` after it was last renewed,
+    and at once where its holder is dead.
     """
-    project_id = current(tx)
-    ticket = Ticket(key, ids.new("req"), project_id)
-    _clear(tx, ticket, keep_seconds, in_flight_seconds)
-    insert = (sqlite if tx.dialect.name == "sqlite" else postgresql).insert(idempotency)
-    values = {"project_id": project_id, "key": key, "fingerprint": fingerprint, "token": ticket.token}
-    tx.execute(insert.values(**values).on_conflict_do_nothing())
-    row = tx.execute(sa.select(idempotency).where(*_under(key, project_id))).one()
+    ticket = Ticket(key, ids.new("req"), current(tx))
+    held = {"holder": holder, "held_until": now(hold_seconds)}
+    _clear(tx, ticket, keep_seconds)
+    row = _first(tx, ticket, fingerprint, held)
+    if row.token != ticket.token and row.status is None and row.holder is not None and is_dead(row.holder):
+        abandon(tx, Ticket(key, row.token, ticket.project_id))
+        row = _first(tx, ticket, fingerprint, held)
     if row.token == ticket.token:
         return ticket
     if row.fingerprint != fingerprint:
         raise IdempotencyMismatch
     if row.status is None:
-        raise IdempotencyInFlight
+        left = (row.held_until - row.clock).total_seconds() if row.held_until else _UNTOLD_SECONDS
+        raise IdempotencyInFlight(left)
     return Answer(row.status, row.headers, row.body)
+
+
+def _first(tx: Connection, ticket: Ticket, fingerprint: str, held: Mapping[str, Any]) -> sa.Row[Any]:
+    """The row under the ticket's key: the ticket's own, or that of whoever came first."""
+    insert = (sqlite if tx.dialect.name == "sqlite" else postgresql).insert(idempotency)
+    values = {"project_id": ticket.project_id, "key": ticket.key, "token": ticket.token, **held}
+    tx.execute(insert.values(fingerprint=fingerprint, **values).on_conflict_do_nothing())
+    chosen = sa.select(idempotency, now().label("clock")).where(*_under(ticket.key, ticket.project_id))
+    return tx.execute(chosen).one()
+
+
+def renew(tx: Connection, tickets: Iterable[Ticket], hold_seconds: float = HOLD_SECONDS) -> None:
+    """Hold the places of requests that are still being answered; one that was given up is left alone."""
+    rows = [{"its_project": one.project_id, "its_key": one.key, "its_token": one.token} for one in tickets]
+    if rows:
+        tx.execute(_RENEW.values(held_until=now(hold_seconds)), rows)
+
+
+_RENEW = idempotency.update().where(
+    idempotency.c.project_id == sa.bindparam("its_project"),
+    idempotency.c.key == sa.bindparam("its_key"),
+    idempotency.c.token == sa.bindparam("its_token"),
+    idempotency.c.status.is_(None),
+)
 
 
 def answered(tx: Connection, key: str, fingerprint: str, *, keep_seconds: float = 86_400) -> Answer | None:
@@ -91,10 +127,11 @@ def answered(tx: Connection, key: str, fingerprint: str, *, keep_seconds: float 
     return Answer(row.status, row.headers, row.body)
 
 
-def _clear(tx: Connection, ticket: Ticket, keep_seconds: float, in_flight_seconds: float) -> None:
-    """Make way where an earlier answer is too old, or an earlier request was never answered."""
-    unanswered = sa.and_(idempotency.c.status.is_(None), idempotency.c.created_at < now(-in_flight_seconds))
-    old = sa.or_(idempotency.c.created_at < now(-keep_seconds), unanswered)
+def _clear(tx: Connection, ticket: Ticket, keep_seconds: float) -> None:
+    """Make way where an earlier answer is too old, or nobody answers an earlier request any more."""
+    untold = sa.and_(idempotency.c.held_until.is_(None), idempotency.c.created_at < now(-_UNTOLD_SECONDS))
+    given_up = sa.and_(idempotency.c.status.is_(None), sa.or_(idempotency.c.held_until < now(), untold))
+    old = sa.or_(idempotency.c.created_at < now(-keep_seconds), given_up)
     tx.execute(idempotency.delete().where(*_under(ticket.key, ticket.project_id), old))
 
 
@@ -103,7 +140,7 @@ def _under(key: str, project_id: str) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def finish(tx: Connection, ticket: Ticket, answer: Answer) -> bool:
-    """Keep the answer; False where the ticket's place was given up meanwhile."""
+    """Keep the answer; False where the ticket's place was given up meanwhile: then create nothing."""
     values = {"status": answer.status, "headers": dict(answer.headers), "body": answer.body}
     mine = (*_under(ticket.key, ticket.project_id), idempotency.c.token == ticket.token)
     return bool(tx.execute(idempotency.update().where(*mine).values(values)).rowcount)

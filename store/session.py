@@ -26,7 +26,7 @@ from sqlalchemy import exc
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from store.columns import now
-from store.errors import DatabaseUnavailable, SchemaOutdated
+from store.errors import DatabaseFull, DatabaseUnavailable, SchemaOutdated
 from store.fairness import FairLock
 
 __all__ = ["Connection", "Database", "now"]
@@ -255,6 +255,8 @@ def _outages_named() -> Iterator[None]:
     try:
         yield
     except (exc.OperationalError, exc.TimeoutError) as error:
+        if _is_full(getattr(error, "orig", None)):
+            raise DatabaseFull(f"there is no space left for the database: {_reason(error)}") from error
         raise DatabaseUnavailable(f"the database cannot be used now: {_reason(error)}") from error
     except exc.DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) in _NOT_UPGRADED:
@@ -262,6 +264,20 @@ def _outages_named() -> Iterator[None]:
         if not error.connection_invalidated:
             raise
         raise DatabaseUnavailable(f"the connection to the database broke: {_reason(error)}") from error
+
+
+_DISK_FULL = "53100"
+"""PostgreSQL's word for it."""
+_SQLITE_FULL = 13
+_SQLITE_REFUSED = frozenset({778, 1034, 1290, 4874})
+"""What SQLite says where the system refuses to write, sync or enlarge a file: SQLITE_IOERR_WRITE, _FSYNC,
+_DIR_FSYNC and _SHMSIZE. A full disk it mostly names itself, but not a quota that is used up."""
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether a driver's error says that a disk is full."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code == _SQLITE_FULL or code in _SQLITE_REFUSED or getattr(error, "sqlstate", None) == _DISK_FULL
 
 
 def _reason(error: Exception) -> str:

@@ -297,6 +297,8 @@ idempotency = sa.Table(
     sa.Column("headers", Json),
     sa.Column("body", sa.LargeBinary),
     sa.Column("created_at", Moment, nullable=False, default=now()),
+    sa.Column("holder", Text(300)),  # the process that is still answering
+    sa.Column("held_until", Moment),  # its place is given up then, unless it is renewed
     sa.Index("ix_idempotency_created", "created_at"),
 )
 

@@ -225,6 +225,7 @@ UNBOUND = {
     "api/app.py": "opens and closes it, upgrades it, counts for operators",
     "api/bundles.py": "keeps the bundled datasets, whose files are all projects'",
     "api/deps.py": "declares it",
+    "api/in_flight.py": "renews the keys of requests that are being answered, whosever they are",
     "api/routes/operation.py": "asks whether it is there, and who works",
 }
 """Modules of the web that may touch the database that belongs to no project, and what for."""

@@ -13,7 +13,7 @@ from api.access import Caller
 from api.deps import CallerDep, Server, ServerDep
 from api.describing import Described
 from api.errors import BundledDatasetError
-from api.keeping import Origin, discard, keep, workspace
+from api.keeping import Origin, discard_in_threads, keep, workspace_in_threads
 from api.negotiation import ANSWERS_JSON
 from api.paging import Cursor, Limit, link_next
 from api.problems import documented
@@ -46,28 +46,31 @@ _FORM = {
 async def upload_dataset(request: Request, caller: CallerDep, server: ServerDep) -> Response:
     """Upload a file. The same bytes, target and task give the dataset that is already there (200)."""
     repeating.key_of(request)
+    # Before a long file is taken for nothing.
     await run_in_threadpool(_refuse_if_full, server, caller)
+    await server.file_work.run(server.files.check)
     # Or whoever uploads the very bytes of a bundled one would stand in its place.
     await server.bundles.need_all(caller.database)
-    with workspace(server.settings) as folder:
+    async with workspace_in_threads(server.settings, server.file_work) as folder:
         received = await uploads.receive(
             request,
             folder,
+            server.file_work,
             most_bytes=server.settings.max_upload_bytes,
             reserve_bytes=server.settings.reserve_bytes,
         )
         ticket = await run_in_threadpool(_begin, request, server, caller, received)
         if isinstance(ticket, Answer):
             return repeating.replayed(ticket)
-        try:
-            return await _described_and_kept(server, caller, received, folder, ticket)
-        except BaseException:
-            await run_in_threadpool(_abandon, caller, ticket)
-            raise
+        with server.in_flight.holding(ticket):
+            try:
+                return await _described_and_kept(server, caller, received, folder, ticket)
+            except BaseException:
+                await run_in_threadpool(_abandon, caller, ticket)
+                raise
 
 
 def _refuse_if_full(server: Server, caller: Caller) -> None:
-    """Before a long file is taken that there would be no room for."""
     with caller.database.reading() as tx:
         server.quotas.make_room_for_bytes(tx)
 
@@ -102,7 +105,7 @@ async def _described_and_kept(
         sha256=received.sha256,
         size=received.bytes,
     )
-    return await run_in_threadpool(_kept, server, caller, origin, described, ticket)
+    return await server.file_work.run(_kept, server, caller, origin, described, ticket)
 
 
 def _kept(
@@ -171,13 +174,16 @@ async def read_rows(
 @router.delete(
     "/v1/datasets/{dataset_id}", status_code=204, response_class=Response, responses=documented(409)
 )
-def delete_dataset(dataset_id: str, caller: CallerDep, server: ServerDep) -> None:
+async def delete_dataset(dataset_id: str, caller: CallerDep, server: ServerDep) -> None:
     """Delete a dataset that no job uses."""
-    with caller.database.writing() as tx:
-        if dataset_id in BUNDLED or datasets.get(tx, dataset_id).bundled:
-            raise BundledDatasetError
-        keys = datasets.delete(tx, dataset_id)
-    discard(server.files, keys)
+
+    def delete() -> list[str]:
+        with caller.database.writing() as tx:
+            if dataset_id in BUNDLED or datasets.get(tx, dataset_id).bundled:
+                raise BundledDatasetError
+            return datasets.delete(tx, dataset_id)
+
+    await discard_in_threads(server.files, await run_in_threadpool(delete), server.file_work)
 
 
 async def _found(server: Server, caller: Caller, word: str) -> Dataset:

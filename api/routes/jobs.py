@@ -14,7 +14,7 @@ from api.access import Caller
 from api.deps import CallerDep, Server, ServerDep
 from api.examples import SPEC_BODY
 from api.filters import JobFilters
-from api.keeping import discard
+from api.keeping import discard_in_threads
 from api.negotiation import ANSWERS_JSON
 from api.paging import Cursor, Limit, link_next
 from api.plans import Plan, plan
@@ -220,8 +220,11 @@ def _asked(server: Server, caller: Caller, job_id: str, action: Any) -> Job:
 
 
 @router.delete("/v1/jobs/{job_id}", status_code=204, response_class=Response, responses=documented(409))
-def delete_job(job_id: str, caller: CallerDep, server: ServerDep) -> None:
+async def delete_job(job_id: str, caller: CallerDep, server: ServerDep) -> None:
     """Delete a job that has ended, with its curve, its log and its weights."""
-    with caller.database.writing() as tx:
-        keys = jobs.delete(tx, job_id)
-    discard(server.files, keys)
+
+    def delete() -> list[str]:
+        with caller.database.writing() as tx:
+            return jobs.delete(tx, job_id)
+
+    await discard_in_threads(server.files, await run_in_threadpool(delete), server.file_work)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from itertools import chain
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -51,7 +51,7 @@ async def download_model(
     job, kept = await run_in_threadpool(_kept, caller, job_id)
     if format == "onnx":
         return await _onnx(request, server, job, kept)
-    return await run_in_threadpool(_safetensors, request, server, job, kept)
+    return await _safetensors(request, server, job, kept)
 
 
 def _kept(caller: Caller, job_id: str) -> tuple[Job, Stored]:
@@ -73,18 +73,24 @@ async def _onnx(request: Request, server: Server, job: Job, kept: Stored) -> Res
     return Response(content, headers=_headers(job, "onnx", made.sha256), media_type=MEDIA_TYPE)
 
 
-def _safetensors(request: Request, server: Server, job: Job, kept: Stored) -> Response:
+async def _safetensors(request: Request, server: Server, job: Job, kept: Stored) -> Response:
     """Passed on as it is read; a file of one piece is found out to be damaged before anything is sent."""
     headers = _headers(job, "safetensors", kept.sha256)
     if conditional.is_known(request, headers["ETag"]):
         return Response(status_code=304, headers={"ETag": headers["ETag"], "Cache-Control": "no-cache"})
     pieces = server.files.read(kept.key, sha256=kept.sha256)
     try:
-        first = next(pieces)
+        first = await server.file_work.run(next, pieces, b"")
     except (FileMissing, FileDamaged) as error:
         raise WeightsError(f"the stored weights cannot be used: {error}") from error
     told = headers | {"Content-Length": str(kept.bytes), "Cache-Control": "no-cache"}
-    return StreamingResponse(chain([first], pieces), headers=told, media_type=MEDIA_TYPE)
+    return StreamingResponse(_whole(server, first, pieces), headers=told, media_type=MEDIA_TYPE)
+
+
+async def _whole(server: Server, first: bytes, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in server.file_work.pieces(pieces):
+        yield piece
 
 
 def _headers(job: Job, suffix: str, sha256: str) -> dict[str, str]:

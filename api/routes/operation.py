@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Final
 
 from fastapi import APIRouter, Response
-from fastapi.concurrency import run_in_threadpool
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.deps import Server, ServerDep
 from api.problems import documented
+from api.readiness import CHECK_SECONDS, check_room, existing
 from api.routes.workers import alive_seconds
 from api.schemas import Check, Health, Readiness
+from api.shortages import FullError
 from store import migrate, workers
-from store.errors import StoreError
-
-CHECK_SECONDS: Final = 0.9
-"""A check that takes longer has failed: whoever asks wants to know now."""
+from store.errors import DatabaseFull, FilesFull, StoreError
 
 router = APIRouter(tags=["operation"])
 
@@ -45,35 +45,48 @@ async def get_health() -> Health:
 )
 async def get_readiness(server: ServerDep, response: Response) -> Readiness:
     """Whether a job submitted now would be taken and worked off; each part says what is wrong with it."""
-    database, broker, worker = await asyncio.gather(
-        _checked(lambda: _database(server)),
-        _checked(lambda: _broker(server)),
-        _checked(lambda: _worker(server)),
-    )
-    ready = database.ok and broker.ok and worker.ok
+    checks = (_database, _files, _broker, _worker)
+    names = [check.__name__.strip("_") for check in checks]
+    found = await asyncio.gather(*map(partial(_checked, server), names, checks))
+    ready = all(check.ok for check in found)
     if not ready:
         response.status_code = 503
         response.headers["Retry-After"] = "5"
-    return Readiness(
-        status="ready" if ready else "not_ready", database=database, broker=broker, worker=worker
-    )
+    return Readiness(status="ready" if ready else "not_ready", **dict(zip(names, found, strict=True)))
 
 
-async def _checked(check: Callable[[], str | None]) -> Check:
+async def _checked(server: Server, name: str, check: Callable[[Server], str | None]) -> Check:
     try:
-        return Check(ok=True, detail=await asyncio.wait_for(run_in_threadpool(check), CHECK_SECONDS))
+        return Check(ok=True, status="ok", detail=await server.probes.ask(name, lambda: check(server)))
+    except FullError as error:
+        return Check(ok=False, status="full", detail=str(error))
     except TimeoutError:
-        return Check(ok=False, detail=f"no answer within {CHECK_SECONDS} seconds")
+        detail = f"no answer within {CHECK_SECONDS} seconds"
     except (StoreError, LookupError) as error:
-        return Check(ok=False, detail=str(error))
+        detail = str(error)
     except Exception as error:
         # Whatever a driver raises: the answer is that the thing is not there.
-        return Check(ok=False, detail=f"{type(error).__name__}: {error}"[:300])
+        detail = f"{type(error).__name__}: {error}"[:300]
+    return Check(ok=False, status="failing", detail=detail)
 
 
 def _database(server: Server) -> None:
     server.database.ping()
     migrate.check(server.database)
+    server.shortages.check(DatabaseFull)
+    url = server.database.url
+    if server.database.dialect == "sqlite" and url.database:
+        free = shutil.disk_usage(existing(Path(url.database).parent)).free
+        check_room("the database lies", free, server.settings.reserve_bytes)
+
+
+def _files(server: Server) -> None:
+    server.files.check()
+    server.shortages.check(FilesFull)
+    reserve = server.settings.reserve_bytes
+    check_room("files lie", server.files.free_bytes(), reserve)
+    free = shutil.disk_usage(existing(server.settings.data_dir)).free
+    check_room("uploads are received", free, reserve)
 
 
 def _broker(server: Server) -> None:

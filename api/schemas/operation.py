@@ -20,6 +20,8 @@ class Check(Answer):
     """One thing that the service needs."""
 
     ok: bool
+    status: Literal["ok", "full", "failing"]
+    """`full`: there is no room for what is written, or less than is to be left alone; reading goes on."""
     detail: str | None = None
 
 
@@ -28,6 +30,7 @@ class Readiness(Answer):
 
     status: Literal["ready", "not_ready"]
     database: Check
+    files: Check
     broker: Check
     worker: Check
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _METADATA_KEY = "ridgeline"
+_OF_SYSTEM = re.compile(r"\(os error (\d+)\)$")
+"""How polars ends what it says where the system refused."""
 
 
 class Table:
@@ -55,8 +59,16 @@ class Table:
         return _plain(self.frame.head(limit))
 
     def save(self, path: Path) -> None:
-        """Write the canonical file; `load` gives back the same table."""
-        self.frame.write_parquet(path, metadata={_METADATA_KEY: self.description.model_dump_json()})
+        """Write the canonical file; `load` gives back the same table. `OSError` where it cannot be."""
+        import polars as pl
+
+        try:
+            self.frame.write_parquet(path, metadata={_METADATA_KEY: self.description.model_dump_json()})
+        except pl.exceptions.PolarsError as error:
+            # What the system said is there in words alone.
+            if told := _OF_SYSTEM.search(str(error)):
+                raise OSError(int(told[1]), os.strerror(int(told[1])), str(path)) from error
+            raise
 
     @classmethod
     def load(cls, path: Path) -> Self:

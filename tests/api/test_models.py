@@ -146,7 +146,7 @@ def test_files_are_made_two_at_a_time(
         return write(*given, **options)
 
     monkeypatch.setattr(graphs, "model", slow)
-    networks = Networks(server.settings, server.files, "test")
+    networks = Networks(server.settings, server.files, server.file_work, "test")
 
     async def ask() -> None:
         await asyncio.gather(*(networks.exported(job, kept) for _ in range(8)))

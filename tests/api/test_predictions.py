@@ -375,7 +375,7 @@ def test_whatever_a_number_is_it_is_answered(client: TestClient, iris: str, rows
 def networks(server: Server) -> Networks:
     """Of its own, with room for two."""
     chosen = {"ready_networks": 2, "ready_bytes": 2**30}
-    return Networks(server.settings.model_copy(update=chosen), server.files, "test")
+    return Networks(server.settings.model_copy(update=chosen), server.files, server.file_work, "test")
 
 
 def stored(server: Server, folder: Path, seed: int) -> Any:
@@ -434,7 +434,9 @@ def test_what_is_larger_than_there_is_room_is_used_and_not_kept(
     server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, kept = counted(monkeypatch), stored(server, folder, 1)
-    small = Networks(server.settings.model_copy(update={"ready_bytes": 1000}), server.files, "test")
+    small = Networks(
+        server.settings.model_copy(update={"ready_bytes": 1000}), server.files, server.file_work, "test"
+    )
 
     async def ask() -> None:
         for _ in range(2):

@@ -25,13 +25,13 @@ def process(prepared_folder: Path, tmp_path: Path) -> Iterator[tuple[subprocess.
     with log.open("wb") as out:
         child = subprocess.Popen([sys.executable, "-m", "api"], env=environment, stderr=out)
     try:
-        yield child, _address(child, log)
+        yield child, address_of(child, log)
     finally:
         child.kill()
         child.wait()
 
 
-def _address(child: subprocess.Popen[bytes], log: Path) -> str:
+def address_of(child: subprocess.Popen[bytes], log: Path) -> str:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and child.poll() is None:
         if found := re.search(r"http://127\.0\.0\.1:[1-9]\d*", log.read_text()):

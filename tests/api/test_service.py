@@ -202,7 +202,7 @@ def test_a_database_without_its_tables_is_a_503_and_not_ready(client: TestClient
 def test_ready_needs_a_worker(client: TestClient, server: Server) -> None:
     before = client.get("/readyz")
     assert before.status_code == 503
-    assert before.json()["database"] == {"ok": True, "detail": None}
+    assert before.json()["database"] == {"ok": True, "status": "ok", "detail": None}
     assert not before.json()["worker"]["ok"]
     with server.database.of("default").writing() as tx:
         workers.seen(tx, "by-hand", host="here", pid=1, queues=["cpu"])

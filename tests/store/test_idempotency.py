@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from store import idempotency, jobs
+from store import idempotency, jobs, tables
+from store.columns import now
 from store.errors import IdempotencyInFlight, IdempotencyMismatch
 from store.idempotency import Answer, Ticket, fingerprint
 from store.session import Connection, Database
@@ -70,13 +71,60 @@ def test_an_answer_is_not_abandoned(database: Database) -> None:
 
 def test_one_never_answered_gives_its_place_up(database: Database) -> None:
     with database.writing() as tx:
-        dead = _ticket(tx)
+        dead = _ticket(tx, hold_seconds=0.02)
     time.sleep(0.05)
     with database.writing() as tx:
-        heir = _ticket(tx, in_flight_seconds=0.02)
+        heir = _ticket(tx)
         assert not idempotency.finish(tx, dead, Answer(500, {}, b"late"))
         assert idempotency.finish(tx, heir, ANSWER)
-        assert idempotency.begin(tx, KEY, REQUEST, in_flight_seconds=0.02) == ANSWER
+        assert idempotency.begin(tx, KEY, REQUEST) == ANSWER
+
+
+def test_a_place_is_held_as_long_as_it_is_renewed(database: Database) -> None:
+    with database.writing() as tx:
+        ticket = _ticket(tx, hold_seconds=0.2)
+    with database.writing() as tx:
+        idempotency.renew(tx, [ticket], hold_seconds=60)
+    time.sleep(0.25)
+    with database.writing() as tx, pytest.raises(IdempotencyInFlight) as caught:
+        idempotency.begin(tx, KEY, REQUEST)
+    assert 55 <= caught.value.retry_after <= 60
+    with database.writing() as tx:
+        idempotency.renew(tx, [ticket], hold_seconds=-1)
+        heir = _ticket(tx)
+        idempotency.renew(tx, [ticket], hold_seconds=3600)  # it was given up: nothing is held for it
+    with database.writing() as tx, pytest.raises(IdempotencyInFlight) as caught:
+        idempotency.begin(tx, KEY, REQUEST)
+    assert caught.value.retry_after <= idempotency.HOLD_SECONDS
+    with database.writing() as tx:
+        assert not idempotency.finish(tx, ticket, Answer(201, {}, b"late"))
+        assert idempotency.finish(tx, heir, ANSWER)
+
+
+def test_the_place_of_a_dead_process_is_taken_at_once(database: Database) -> None:
+    """Whatever it was answering; an answer that it gave stays."""
+    with database.writing() as tx:
+        ticket = _ticket(tx, holder="the dead")
+    with database.writing() as tx, pytest.raises(IdempotencyInFlight):
+        idempotency.begin(tx, KEY, REQUEST, is_dead=lambda name: name == "another")
+    with database.writing() as tx:
+        heir = _ticket(tx, request=fingerprint("another"), is_dead=lambda name: name == "the dead")
+        assert not idempotency.finish(tx, ticket, Answer(201, {}, b"late"))
+        assert idempotency.finish(tx, heir, ANSWER)
+    with database.writing() as tx:
+        assert idempotency.begin(tx, KEY, fingerprint("another"), is_dead=lambda _: True) == ANSWER
+
+
+def test_what_an_earlier_version_left_unanswered_is_given_up_as_it_was(database: Database) -> None:
+    """It wrote no holder and renewed nothing: after five minutes, as then."""
+    with database.writing() as tx:
+        ticket = _ticket(tx)
+        tx.execute(tables.idempotency.update().values(holder=None, held_until=None))
+    with database.writing() as tx, pytest.raises(IdempotencyInFlight):
+        idempotency.begin(tx, KEY, REQUEST, is_dead=lambda _: True)
+    with database.writing() as tx:
+        tx.execute(tables.idempotency.update().values(created_at=now(-301)))
+        assert _ticket(tx).token != ticket.token
 
 
 def test_answers_are_kept_for_a_while_and_swept(database: Database) -> None:
