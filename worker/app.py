@@ -44,8 +44,8 @@ CLAIMS_PER_NUDGE = 50
 """A nudge claims no more often than this; if more waits, the reconciler nudges again."""
 NUDGES_PER_CHILD = 1000
 """Where a child's memory says nothing of what it ought to give back, it is replaced after so many."""
-LEAVING_SECONDS = 0.5
-"""A child that leaves has its task's end reported first, or its pool waits ten seconds for that."""
+LOST_SECONDS = 1.0
+"""How long the pool waits for a word of the task of a child that is gone, before its place is free again."""
 
 
 def configuration() -> dict[str, Any]:
@@ -76,6 +76,7 @@ def configuration() -> dict[str, Any]:
         **_pool(names),
         # Loading torch on a busy machine takes longer than the 4 seconds that a child is given to report.
         "worker_proc_alive_timeout": 120,
+        "worker_lost_wait": LOST_SECONDS,
         "worker_consumer": "worker.app:quiet_consumer",
     }
 
@@ -193,17 +194,16 @@ def place() -> tuple[int, int]:
 
 
 def replace_child(reason: str) -> None:
-    """Have this child leave, and its pool bring another, once the task at hand has returned.
+    """End this child, in the midst of its task, and have its pool bring another. Does not return.
 
-    At once and whatever libraries still hold: a broken driver could keep an orderly end waiting for ever.
+    At once, whatever libraries still hold: a broken driver could keep an orderly end waiting for ever. And
+    not between two tasks, where children that share a pipe would find its lock taken by one that is gone.
     """
     from worker import child
 
     log.error("this process leaves, and another takes its place", reason=reason)
     child.stop()
-    leaving = threading.Timer(LEAVING_SECONDS, os._exit, [EX_RECYCLE])
-    leaving.daemon = True
-    leaving.start()
+    os._exit(EX_RECYCLE)
 
 
 def _stop_child(**_: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -10,11 +11,10 @@ import pytest
 from models.training import Training
 from store import attempts, events
 from store.jobs import Job
-from tests.models.networks import mixed_table
 from tests.pretended import DEVICE, Accelerator, lost_context, out_of_memory
-from tests.worker.building import Workshop, at_epoch
+from tests.worker.building import Workshop, at_epoch, noise
 from tests.worker.mishaps import check_ended, check_unfinished
-from worker import checkpoints, curves
+from worker import checkpoints, curves, driving
 from worker.accelerator import DeviceLostError, Gpu
 from worker.checkpoints import Cadence
 from worker.endings import CROWDED
@@ -22,6 +22,12 @@ from worker.endings import CROWDED
 SMALL: dict[str, Any] = {"network": {"hidden": [5]}, "training": {"max_epochs": 4, "batch_size": 64}}
 EACH_EPOCH = Cadence(seconds=3600, epochs=1)
 NEVER = Cadence(seconds=3600, epochs=10_000)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _frozen() -> None:
+    """As a worker with a GPU does: what is loaded by now is not looked through after every claim."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -41,11 +47,11 @@ def loses_it(gpu: Accelerator, *, launch: int = 3) -> Callable[[], None]:
 
 
 def add(workshop: Workshop) -> Job:
-    return workshop.add_job(mixed_table("binary"), **SMALL)
+    return workshop.add_job(noise(96), **SMALL)
 
 
 def add_stack(workshop: Workshop, *changes: dict[str, Any]) -> list[Job]:
-    return workshop.add_stack(mixed_table("binary"), *(changes or ({}, {}, {})), **SMALL)
+    return workshop.add_stack(noise(96), *(changes or ({}, {})), **SMALL)
 
 
 def ends_of(workshop: Workshop, job: Job) -> list[tuple[str | None, str | None]]:
@@ -149,6 +155,7 @@ def test_a_context_lost_in_one_job_s_checkpoint_lets_those_end_that_are_at_their
         real(path, training)
 
     monkeypatch.setattr(checkpoints, "save", save)
+    monkeypatch.setattr(driving, "KEEPING_SECONDS", 60.0)  # a slow machine would put it off to the next pulse
     with pytest.raises(DeviceLostError):
         run(workshop, cadence=EACH_EPOCH)
     check_ended(workshop, ended, "succeeded")

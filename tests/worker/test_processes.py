@@ -407,7 +407,6 @@ def test_a_child_that_is_unfit_leaves_and_another_takes_its_place(sabotaged: Ins
     said = sabotaged.logged()
     left = [line["reason"] for line in said if "another takes its place" in line.get("event", "")]
     assert left == ["the test says so"] * 3
-    assert not any("WorkerLostError" in str(line) for line in said), "no task was cut off"
 
 
 @pytest.mark.long
