@@ -23,7 +23,9 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
+import structlog
 from billiard import active_children
+from billiard.pool import EX_RECYCLE
 from celery import Celery, signals
 from celery.worker.consumer import Consumer
 
@@ -32,6 +34,8 @@ from store.settings import Settings
 from worker import devices
 from worker.memory import KEPT_BYTES
 
+log = structlog.get_logger(__name__)
+
 TASK = "ridgeline.work"
 """The name under which a nudge travels; `api.queue` sends it without ever importing this room."""
 
@@ -39,6 +43,8 @@ CLAIMS_PER_NUDGE = 50
 """A nudge claims no more often than this; if more waits, the reconciler nudges again."""
 NUDGES_PER_CHILD = 1000
 """Where a child's memory says nothing of what it ought to give back, it is replaced after so many."""
+LEAVING_SECONDS = 0.5
+"""A child that leaves has its task's end reported first, or its pool waits ten seconds for that."""
 
 
 def configuration() -> dict[str, Any]:
@@ -147,6 +153,20 @@ def _start_child(**_: Any) -> None:
     from worker import child
 
     child.start(queues())
+
+
+def replace_child(reason: str) -> None:
+    """Have this child leave, and its pool bring another, once the task at hand has returned.
+
+    At once and whatever libraries still hold: a broken driver could keep an orderly end waiting for ever.
+    """
+    from worker import child
+
+    log.error("this process leaves, and another takes its place", reason=reason)
+    child.stop()
+    leaving = threading.Timer(LEAVING_SECONDS, os._exit, [EX_RECYCLE])
+    leaving.daemon = True
+    leaving.start()
 
 
 def _stop_child(**_: Any) -> None:

@@ -22,6 +22,7 @@ from store.settings import Settings
 from store.tracing import Tracing
 from worker import devices, memory, reports
 from worker.checkpoints import Cadence
+from worker.fitness import UnfitError
 from worker.heartbeat import Heartbeat
 from worker.memory import Memory
 from worker.runner import Runner
@@ -40,6 +41,7 @@ class Child:
     def __init__(self, settings: Settings, queues: tuple[str, ...], stack: Stacking) -> None:
         self.queues = queues
         self.draining = False
+        self._is_fit = True
         self._database = Database(settings.database, pool_size=2)
         self._heartbeat = Heartbeat(
             self._database,
@@ -65,11 +67,18 @@ class Child:
         self._heartbeat.start()
 
     def work(self, at_most: int) -> None:
-        """Run the jobs that wait, best first, until none is left, after `at_most` claims or when told to."""
+        """Run the jobs that wait, best first, until none is left, after `at_most` claims or when told to.
+
+        Raises `UnfitError` once: from then on nothing is claimed here.
+        """
         _take_requests(self._drain)
-        for _ in range(at_most):
-            if self.draining or not self._run_next():
-                return
+        try:
+            for _ in range(at_most):
+                if self.draining or not self._is_fit or not self._run_next():
+                    return
+        except UnfitError:
+            self._is_fit = False
+            raise
 
     def stop(self) -> None:
         """Sign off."""
@@ -82,6 +91,8 @@ class Child:
             return self._runner.run_next(self.queues)
         except DatabaseUnavailable as error:
             log.warning("the table of jobs cannot be read; the reconciler will nudge again", error=str(error))
+        except UnfitError:
+            raise
         except BaseException:
             # A MemoryError that leaves a task takes the whole Celery worker with it.
             log.exception("a job was left to its lease")
@@ -109,7 +120,7 @@ def start(queues: tuple[str, ...], *, stack: Stacking = stacked) -> Child:
 
 
 def work(queues: tuple[str, ...], *, at_most: int) -> None:
-    """What a nudge asks for."""
+    """What a nudge asks for. Raises `UnfitError` where another child must take over."""
     child = _child or start(queues)
     child.work(at_most)
 
