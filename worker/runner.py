@@ -22,6 +22,7 @@ from worker.checkpoints import Cadence
 from worker.datasets import Tables
 from worker.driving import Drive
 from worker.heartbeat import Heartbeat, Lease
+from worker.open_files import OpenFiles
 from worker.stacks import Stacking, stacked
 
 
@@ -50,6 +51,7 @@ class Runner:
         self._database = database
         self._files = files
         self._tables = Tables(files)
+        self._open_files = OpenFiles()
         self._heartbeat = heartbeat
         self._at_most = at_most
         self._backoff_seconds = backoff_seconds
@@ -80,6 +82,8 @@ class Runner:
             # Many a nudge finds nothing, and on SQLite nobody could write while it looked in order to claim.
             if not jobs.any_waits(tx, queues):
                 return False
+        if not self._open_files.suffice():
+            return False
         with self._database.writing() as tx:
             claimed = jobs.claim(
                 tx,

@@ -8,15 +8,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from store import jobs
-from store.errors import DatabaseUnavailable
+from store import jobs, session
+from store.errors import DatabaseFull, DatabaseUnavailable
 from store.session import Database
 from store.tables import DEFAULT_PROJECT
 from tests.store.examples import add_job, look, snapshot, together
@@ -241,3 +241,50 @@ def test_sigkill_while_writing_leaves_whole_transactions(database: Database, dat
     assert len(rows["datasets"]) == len(rows["jobs"])
     assert len(rows["events"]) == 6 * len(rows["jobs"])
     assert add_job(database).status == "queued"
+
+
+def test_a_full_disk_is_told_from_one_that_is_away(database: Database) -> None:
+    """In each database's own words; once there is room, the same connections go on."""
+    with database.reading() as tx:
+        is_sqlite = tx.dialect.name == "sqlite"
+        pages = tx.execute(sa.text("PRAGMA page_count")).scalar_one() if is_sqlite else 0
+
+    def fill(tx: sa.Connection) -> None:
+        if is_sqlite:
+            tx.execute(sa.text(f"PRAGMA max_page_count={pages}"))
+            tx.execute(sa.text("INSERT INTO counters VALUES (hex(zeroblob(1000000)), 0)"))
+        else:
+            said = "could not extend file: No space left on device"
+            tx.execute(sa.text(f"DO $$ BEGIN RAISE EXCEPTION '{said}' USING ERRCODE = 'disk_full'; END $$"))
+
+    def write(act: Callable[[sa.Connection], object]) -> None:
+        with database.writing() as tx:
+            act(tx)
+
+    assert issubclass(DatabaseFull, DatabaseUnavailable)
+    for _ in range(2):
+        with pytest.raises(DatabaseFull, match=r"full|No space left"):
+            write(fill)
+    if is_sqlite:
+        write(lambda tx: tx.execute(sa.text("PRAGMA max_page_count=4294967294")))
+    write(lambda tx: tx.execute(sa.text("INSERT INTO counters VALUES ('room', 1)")))
+    with database.reading() as tx:
+        assert tx.execute(sa.text("SELECT value FROM counters WHERE name = 'room'")).scalar_one() == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "is_full"),
+    [
+        *(
+            (sqlite3.SQLITE_FULL, True),
+            (sqlite3.SQLITE_IOERR_WRITE, True),
+            (sqlite3.SQLITE_IOERR_FSYNC, True),
+        ),
+        *((sqlite3.SQLITE_IOERR_DIR_FSYNC, True), (sqlite3.SQLITE_IOERR_SHMSIZE, True)),
+        *((sqlite3.SQLITE_IOERR_READ, False), (sqlite3.SQLITE_BUSY, False), (sqlite3.SQLITE_CANTOPEN, False)),
+    ],
+)
+def test_what_sqlite_calls_a_full_disk(code: int, is_full: bool) -> None:
+    error = sqlite3.OperationalError("as the driver says it")
+    error.sqlite_errorcode = code
+    assert session._is_full(error) == is_full

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from store.errors import DatabaseUnavailable
+from store.errors import DatabaseFull, DatabaseUnavailable
 from store.session import Connection, Database
 from store.tables import DEFAULT_PROJECT
 from tests.worker.building import Workshop, at_epoch, slow
@@ -21,6 +21,7 @@ class Flaky(Database):
         super().__init__(url)
         self.back_at = [0.0]
         """Shared by the views of all projects."""
+        self.error: type[DatabaseUnavailable] = DatabaseUnavailable
 
     @property
     def away_until(self) -> float:
@@ -43,7 +44,7 @@ class Flaky(Database):
 
     def _fail_if_away(self) -> None:
         if time.monotonic() < self.away_until:
-            raise DatabaseUnavailable
+            raise self.error
 
 
 @pytest.fixture
@@ -69,7 +70,12 @@ def test_a_short_outage_in_mid_training_loses_no_epoch(workshop: Workshop, flaky
     assert workshop.curve(job).epochs == list(range(1, 21))
 
 
-def test_a_short_outage_at_the_end_delays_the_end(workshop: Workshop, flaky: Flaky) -> None:
+@pytest.mark.parametrize("error", [DatabaseUnavailable, DatabaseFull])
+def test_a_short_outage_at_the_end_delays_the_end(
+    workshop: Workshop, flaky: Flaky, error: type[DatabaseUnavailable]
+) -> None:
+    """A disk that is full may have room again before the lease is over."""
+    flaky.error = error
     job = workshop.add_job()
     workshop.run(stack=at_epoch(6, lambda: flaky.leave(0.6)))
     assert workshop.look(job).status == "succeeded"

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from celery import Celery
 
@@ -363,6 +364,28 @@ def test_two_workers_never_run_one_job_twice(watched: Installation) -> None:
         watched.until_final(job)
         assert_whole(watched, job)
         assert watched.attempts(job) == ["succeeded"]
+
+
+if sys.platform == "linux":  # Elsewhere no process can limit another.
+
+    @pytest.mark.long
+    def test_a_child_that_can_open_no_files_makes_room_for_another(watched: Installation) -> None:
+        """It claims nothing, leaves, and is spoken of once; the job is run once, by its successor."""
+        worker = psutil.Process(watched.worker().pid)
+        unfit = [
+            child for child in worker.children() if any(child.pid == one.pid for one in watched.present())
+        ]
+        assert unfit
+        for child in unfit:
+            child.rlimit(psutil.RLIMIT_NOFILE, (child.num_fds() + 8, child.rlimit(psutil.RLIMIT_NOFILE)[1]))
+        job = watched.add_job(**SHORT)
+        for _ in unfit:
+            watched.nudge()
+        watched.until_final(job)
+        assert watched.attempts(job) == ["succeeded"]
+        left = [line["reason"] for line in watched.logged() if "this process leaves" in line["event"]]
+        assert 1 <= len(left) <= len(unfit)
+        assert all("cannot open" in reason for reason in left)
 
 
 SABOTAGED = ("-m", "celery", "-A", "tests.worker.sabotaged", "worker", "-Q", "cpu", "-c", "1")
