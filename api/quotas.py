@@ -1,9 +1,8 @@
 """How much a project may have and ask for: open jobs, stored bytes, requests in a minute.
 
-The first two are counted in the transaction that would add to them, so they hold; far from the quota a count
-may be a second old. Requests are counted by the
-`limits` package, in this process or in a Redis that several share; whether that works never decides whether
-somebody is served.
+The first two are read in the transaction that would add to them, under the project's lock, so they hold.
+Requests are counted by the `limits` package, in this process or in a Redis that several share; whether that
+works never decides whether somebody is served.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from limits.storage import storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 
 from api.errors import QuotaExceededError
-from store import projects
+from store import projects, usage
 from store.projects import Project
 from store.session import Connection
 from store.settings import Settings
@@ -31,13 +30,8 @@ Name = Literal["open_jobs", "stored_bytes", "requests_per_minute"]
 
 _RETRY_SECONDS: Final[dict[Name, int]] = {"open_jobs": 10, "stored_bytes": 60}
 """Jobs end and files are deleted at nobody knows what time; it is worth while to ask again after so long."""
-_KNOWN_SECONDS: Final = 10.0
-"""How old the sum of stored bytes may be when a job is submitted; before an upload it is taken afresh."""
-
-_COUNTED_SECONDS: Final = 1.0
-_MARGIN: Final = 5000
-"""Open jobs need not be counted anew within a second while a project is this far from its quota: no number of
-servers adds so many in that time, and the count goes over all of them."""
+_WARN_SECONDS: Final = 10.0
+"""Between two warnings that requests cannot be counted."""
 
 log = structlog.get_logger(__name__)
 
@@ -71,7 +65,7 @@ class Counted:
                 return self._hit(amount, who)
             return await run_in_threadpool(self._hit, amount, who)
         except StorageError as error:
-            if time.monotonic() - self._warned_at > _KNOWN_SECONDS:
+            if time.monotonic() - self._warned_at > _WARN_SECONDS:
                 self._warned_at = time.monotonic()
                 log.warning("requests cannot be counted now", reason=str(error)[:200])
             return None
@@ -89,8 +83,6 @@ class Quotas:
     def __init__(self, settings: Settings, counted: Counted) -> None:
         self._settings = settings
         self._counted = counted
-        self._stored: dict[str, tuple[float, int]] = {}
-        self._open: dict[str, tuple[float, int]] = {}
 
     def of(self, project: Project) -> dict[str, int]:
         """The quotas that hold for a project."""
@@ -122,36 +114,23 @@ class Quotas:
         """Refuse one job more where the project has as many as it may; the count holds until the commit."""
         project = projects.get(tx, projects.current(tx), locked=True)
         limits = self.of(project)
+        used = projects.usage_of(tx)
         most = limits["open_jobs"]
-        if most and self._open_jobs(tx, project.id, most) >= most:
+        if most and used.open_jobs >= most:
             detail = f"this project may have {most:,} jobs that have not ended, and has"
             raise _exceeded("open_jobs", most, detail)
         if limits["stored_bytes"]:
-            _refuse_if_full(limits["stored_bytes"], self._known_bytes(tx, project.id))
+            _refuse_if_full(limits["stored_bytes"], used.stored_bytes)
 
-    def make_room_for_bytes(self, tx: Connection, more: int = 0) -> None:
-        """Refuse so many more bytes where the project would then have more than it may."""
-        project = projects.get(tx, projects.current(tx), locked=more > 0)
+    def make_room_for_bytes(self, tx: Connection) -> None:
+        """Refuse what this transaction has added where the project would then have more than it may.
+
+        Where it has added nothing yet: refuse whatever it would, once the project has as much as it may.
+        """
+        added = usage.charged(tx, projects.current(tx)).stored_bytes
+        project = projects.get(tx, projects.current(tx), locked=added > 0)
         if limit := self.of(project)["stored_bytes"]:
-            _refuse_if_full(limit, projects.stored_bytes(tx), more)
-
-    def _open_jobs(self, tx: Connection, project_id: str, limit: int) -> int:
-        """As counted now, or a moment ago where the quota is far."""
-        taken_at, known = self._open.get(project_id, (-math.inf, 0))
-        if time.monotonic() - taken_at < _COUNTED_SECONDS and known + _MARGIN < limit:
-            return known
-        known = projects.open_jobs(tx)
-        self._open[project_id] = (time.monotonic(), known)
-        return known
-
-    def _known_bytes(self, tx: Connection, project_id: str) -> int:
-        """The sum goes over all the project's jobs: too dear to be taken for each that is submitted."""
-        taken_at, stored = self._stored.get(project_id, (-math.inf, 0))
-        if time.monotonic() - taken_at < _KNOWN_SECONDS:
-            return stored
-        stored = projects.stored_bytes(tx)
-        self._stored[project_id] = (time.monotonic(), stored)
-        return stored
+            _refuse_if_full(limit, projects.usage_of(tx).stored_bytes - added, added)
 
 
 def _refuse_if_full(limit: int, stored: int, more: int = 0) -> None:

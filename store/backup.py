@@ -27,7 +27,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from store import migrate
+from store import migrate, usage
 from store.columns import Moment
 from store.errors import BackupError, FileMissing, StoreError
 from store.files import Files
@@ -36,8 +36,8 @@ from store.settings import Settings
 from store.tables import metadata, projects
 
 FORMAT = "ridgeline-backup-1"
-LEFT_OUT = {"workers"}
-"""Who is there says who is there: presence is not restored."""
+LEFT_OUT = {"workers", "usage"}
+"""Who is there says who is there: presence is not restored. Sums are those of what is."""
 POINTERS = {
     "datasets": ("table_key", "table_sha256"),
     "weights": ("key", "sha256"),
@@ -163,6 +163,8 @@ def restore(folder: Path, database: Database, files: Files) -> Contents:
             if table.name in contents.tables:
                 _restore_table(tx, table, folder, contents)
     migrate.upgrade(database)
+    with database.writing() as tx:
+        usage.correct(tx)
     return contents
 
 

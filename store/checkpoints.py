@@ -13,7 +13,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from store import curves
+from store import curves, row_sizes, usage
 from store.errors import GapInCurve
 from store.events import Entry, write
 from store.fences import mine
@@ -56,16 +56,17 @@ def add(
     Answers the keys of those that are kept no longer, to delete after the commit. The curve must be recorded
     up to the checkpoint's epoch, no more and no less, or going on from it would leave a gap.
     """
-    held = sa.select(jobs.c.epoch).where(*mine(job_id, fence)).with_for_update()
-    recorded = tx.execute(held).scalar_one_or_none()
-    if recorded is None:
+    held = sa.select(jobs.c.epoch, jobs.c.project_id).where(*mine(job_id, fence)).with_for_update()
+    job = tx.execute(held).one_or_none()
+    if job is None:
         return None
-    if recorded != epoch:
-        raise GapInCurve(f"the checkpoint is of epoch {epoch}, and the curve ends with epoch {recorded}")
+    if job.epoch != epoch:
+        raise GapInCurve(f"the checkpoint is of epoch {epoch}, and the curve ends with epoch {job.epoch}")
     superseded = of(tx, job_id)[KEPT - 1 :]
     _delete(tx, job_id, [one.number for one in superseded])
     values = {"key": stored.key, "sha256": stored.sha256, "bytes": stored.bytes, "fence": fence}
     tx.execute(checkpoints.insert().values(job_id=job_id, number=number, epoch=epoch, batch=batch, **values))
+    usage.charge(tx, job.project_id, stored_bytes=stored.bytes - sum(one.bytes for one in superseded))
     return [one.key for one in superseded]
 
 
@@ -80,7 +81,8 @@ def fall_back(tx: Connection, job_id: str, fence: int, damaged: Checkpoint, *, w
 
     False where the job is no longer yours. The file is left to be swept: somebody may want to look at it.
     """
-    held = sa.select(jobs.c.epoch, jobs.c.attempt).where(*mine(job_id, fence)).with_for_update()
+    columns = (jobs.c.epoch, jobs.c.attempt, jobs.c.project_id)
+    held = sa.select(*columns).where(*mine(job_id, fence)).with_for_update()
     row = tx.execute(held).one_or_none()
     if row is None:
         return False
@@ -91,19 +93,29 @@ def fall_back(tx: Connection, job_id: str, fence: int, damaged: Checkpoint, *, w
     if row.epoch > epoch:
         curves.rewind(tx, job_id, epoch)
         entries.append(Entry("rewound", {"epoch": epoch, "attempt": row.attempt}))
-    values = {"epoch": epoch, "last_event": jobs.c.last_event + len(entries)}
+    more = row_sizes.of_entries(entries)
+    values = {
+        "epoch": epoch,
+        "last_event": jobs.c.last_event + len(entries),
+        "row_bytes": jobs.c.row_bytes + more,
+    }
     taken = jobs.update().where(*mine(job_id, fence)).values(values).returning(jobs.c.last_event)
     write(tx, [(job_id, tx.execute(taken).scalar_one())], entries)
+    usage.charge(tx, row.project_id, stored_bytes=more - damaged.bytes)
     return True
 
 
-def forget(tx: Connection, job_id: str) -> list[str]:
+def forget(tx: Connection, job_id: str, project_id: str) -> list[str]:
     """A job that has ended goes on from nowhere; answers the keys, to delete after the commit."""
-    return list(tx.execute(_FORGET, {"forgotten": job_id}).scalars())
+    rows = tx.execute(_FORGET, {"forgotten": job_id}).all()
+    usage.charge(tx, project_id, stored_bytes=-sum(row.bytes for row in rows))
+    return [row.key for row in rows]
 
 
 _FORGET = (
-    checkpoints.delete().where(checkpoints.c.job_id == sa.bindparam("forgotten")).returning(checkpoints.c.key)
+    checkpoints.delete()
+    .where(checkpoints.c.job_id == sa.bindparam("forgotten"))
+    .returning(checkpoints.c.key, checkpoints.c.bytes)
 )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from store import nonfinite, stretches
+from store import nonfinite, row_sizes, stretches, usage
 from store.columns import Whole, now
 from store.errors import GapInCurve
 from store.fences import held
@@ -72,20 +72,24 @@ def record_all(tx: Connection, recordings: Sequence[Recording]) -> set[str]:
     Repeating a call whose answer was lost is harmless: epochs already there are passed over. Epochs that
     would leave a gap raise `GapInCurve`, and nothing is written.
     """
-    mine = held(tx, {one.job_id: one.fence for one in recordings}, jobs.c.epoch, jobs.c.last_event)
+    columns = (jobs.c.epoch, jobs.c.last_event, jobs.c.project_id)
+    mine = held(tx, {one.job_id: one.fence for one in recordings}, *columns)
     progress: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
     for one in recordings:
         if (there := mine.get(one.job_id)) and (missing := _missing(one.epochs, there.epoch)):
             last = there.last_event + len(missing)
             told = {"last": last, "reached": missing[-1].epoch, "rate": one.epochs_per_second}
-            progress.append({"recorded": one.job_id, **told})
-            rows.extend(_rows(one.job_id, there.last_event + 1, missing))
+            fresh = list(_rows(one.job_id, there.last_event + 1, missing))
+            progress.append({"recorded": one.job_id, **told, "grown": sum(map(_size, fresh))})
+            rows.extend(fresh)
     if progress:
-        tx.execute(_PROGRESS, progress)
         tx.execute(points.insert(), rows)
-    for each in progress:
-        stretches.fill(tx, each["recorded"], mine[each["recorded"]].epoch + 1, each["reached"])
+        for each in progress:
+            there = mine[each["recorded"]]
+            each["grown"] += stretches.fill(tx, each["recorded"], there.epoch + 1, each["reached"])
+            usage.charge(tx, there.project_id, stored_bytes=each["grown"])
+        tx.execute(_PROGRESS, progress)
     return set(mine)
 
 
@@ -97,6 +101,7 @@ _PROGRESS = (
         epoch=sa.bindparam("reached"),
         epochs_per_second=sa.bindparam("rate"),
         progress_at=now(),
+        row_bytes=jobs.c.row_bytes + sa.bindparam("grown", type_=Whole),
     )
 )
 """Of a job that is held under its fence: whoever would change it meanwhile waits."""
@@ -123,11 +128,21 @@ def _rows(job_id: str, first: int, epochs: Iterable[Point]) -> Iterable[dict[str
         }
 
 
+def _size(row: Mapping[str, Any]) -> int:
+    """What one of `_rows` is counted as."""
+    return row_sizes.EPOCH + row_sizes.of_documents((row["values"], row["nonfinite"]))
+
+
 def rewind(tx: Connection, job_id: str, epoch: int) -> bool:
     """Delete what was recorded behind an epoch, in the transaction that sets the job back; was there any?"""
-    stretches.cut(tx, job_id, epoch)
     behind = (points.c.job_id == job_id, points.c.epoch > epoch)
-    return tx.execute(points.delete().where(*behind)).rowcount > 0
+    sizes = row_sizes.EPOCH + row_sizes.of_stored(points.c["values"], points.c.nonfinite)
+    freed = int(tx.execute(sa.select(sa.func.sum(sizes)).where(*behind)).scalar() or 0)
+    freed += stretches.cut(tx, job_id, epoch)
+    deleted = tx.execute(points.delete().where(*behind)).rowcount
+    if freed:
+        usage.grow(tx, job_id, -freed)
+    return deleted > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from store import ids
+from store import ids, row_sizes, usage
 from store.columns import now
 from store.errors import DatasetInUse, NotFound
 from store.files import Stored
@@ -51,10 +51,11 @@ class Dataset(Listed):
 
 
 _LISTED = [datasets.c[field.name] for field in fields(Listed)]
+_WHOLE = [datasets.c[field.name] for field in fields(Dataset)]
 # Built once: to build a statement, and to find out that it was built before, takes longer than to execute it.
-_ONE = sa.select(datasets).where(datasets.c.id == sa.bindparam("dataset_id"), own(datasets))
+_ONE = sa.select(*_WHOLE).where(datasets.c.id == sa.bindparam("dataset_id"), own(datasets))
 _BUNDLED = (
-    sa.select(datasets)
+    sa.select(*_WHOLE)
     .where(own(datasets), datasets.c.name == sa.bindparam("name"), datasets.c.bundled)
     .limit(1)
 )
@@ -90,11 +91,17 @@ def add(
     described = {"rows": rows, "features": features, "description": dict(description), "bytes": size}
     where = {"table_key": table.key, "table_sha256": table.sha256, "table_bytes": table.bytes}
     values = {**identity, **described, **where, "name": name, "filename": filename, "bundled": bundled}
+    row_bytes = row_sizes.DATASET + row_sizes.of_documents([values["description"]])
     insert = (sqlite if tx.dialect.name == "sqlite" else postgresql).insert(datasets)
-    fresh = insert.values(id=dataset_id or ids.new("ds"), **values).on_conflict_do_nothing()
-    created = bool(tx.execute(fresh).rowcount)
+    fresh = insert.values(
+        id=dataset_id or ids.new("ds"), row_bytes=row_bytes, **values
+    ).on_conflict_do_nothing()
+    # Not by `rowcount`, which psycopg's results do not tell of an INSERT.
+    created = tx.execute(fresh.returning(datasets.c.id)).first() is not None
+    if created and not bundled:
+        usage.charge(tx, identity["project_id"], stored_bytes=table.bytes + row_bytes)
     same = [datasets.c[column] == value for column, value in identity.items()]
-    return Dataset(**tx.execute(sa.select(datasets).where(*same)).one()._mapping), created
+    return Dataset(**tx.execute(sa.select(*_WHOLE).where(*same)).one()._mapping), created
 
 
 def get(tx: Connection, dataset_id: str) -> Dataset:
@@ -109,7 +116,7 @@ def get(tx: Connection, dataset_id: str) -> Dataset:
 def same(tx: Connection, *, sha256: str, target: str, task: str) -> Dataset | None:
     """The dataset that these bytes gave before with this target and task."""
     identity = {"project_id": current(tx), "sha256": sha256, "target": target, "task": task}
-    row = tx.execute(sa.select(datasets).filter_by(**identity)).one_or_none()
+    row = tx.execute(sa.select(*_WHOLE).filter_by(**identity)).one_or_none()
     return None if row is None else Dataset(**row._mapping)
 
 
@@ -156,11 +163,11 @@ def delete(tx: Connection, dataset_id: str) -> list[str]:
     key = tx.execute(held).scalar() if ids.possible(dataset_id) else None
     if key is None:
         raise NotFound("dataset", dataset_id)
-    uses = tx.execute(
-        sa.select(sa.func.count()).select_from(jobs).where(jobs.c.dataset_id == dataset_id)
-    ).scalar_one()
+    its = sa.select(jobs.c.id).where(jobs.c.dataset_id == dataset_id).order_by(jobs.c.created_at, jobs.c.id)
+    uses = len(tx.execute(its.limit(DatasetInUse.MOST_COUNTED)).all())
     if uses:
         raise DatasetInUse(dataset_id, uses)
+    usage.forget_datasets(tx, [dataset_id])
     tx.execute(datasets.delete().where(datasets.c.id == dataset_id))
     return [key]
 

@@ -53,8 +53,12 @@ class ActionNotAllowed(StoreError):
 class DatasetInUse(StoreError):
     """Jobs use this dataset; delete them first."""
 
+    MOST_COUNTED = 1_000
+
     def __init__(self, dataset_id: str, jobs: int) -> None:
         those = "1 job, delete it" if jobs == 1 else f"{jobs} jobs, delete them"
+        if jobs >= self.MOST_COUNTED:
+            those = f"{jobs:,} jobs or more, delete them"
         super().__init__(f"dataset {dataset_id!r} is used by {those} first")
         self.dataset_id = dataset_id
         self.jobs = jobs

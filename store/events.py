@@ -14,6 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from store import row_sizes, usage
 from store.fences import mine
 from store.projects import owned
 from store.session import Connection
@@ -50,11 +51,15 @@ def write(tx: Connection, numbered: Sequence[tuple[str, int]], entries: Sequence
 
 def append(tx: Connection, job_id: str, entry: Entry, *, fence: int) -> int | None:
     """Tell the log something while running it; None where the job is no longer yours."""
-    taken = jobs.update().where(*mine(job_id, fence)).values(last_event=jobs.c.last_event + 1)
-    last = tx.execute(taken.returning(jobs.c.last_event)).scalar_one_or_none()
-    if last is not None:
-        write(tx, [(job_id, last)], [entry])
-    return last
+    more = row_sizes.of_entries([entry])
+    values = {"last_event": jobs.c.last_event + 1, "row_bytes": jobs.c.row_bytes + more}
+    taken = jobs.update().where(*mine(job_id, fence)).values(values)
+    row = tx.execute(taken.returning(jobs.c.last_event, jobs.c.project_id)).one_or_none()
+    if row is None:
+        return None
+    write(tx, [(job_id, row.last_event)], [entry])
+    usage.charge(tx, row.project_id, stored_bytes=more)
+    return int(row.last_event)
 
 
 def log(tx: Connection, job_id: str, *, after: int = 0, limit: int = 200) -> list[Event]:

@@ -1,19 +1,21 @@
 """How things stand at this moment, for whoever watches the service: what waits, what runs, who works.
 
-Every query here counts along an index and only what has not ended, so it costs the same however many jobs
-there have been.
+Every query here counts along an index, only what has not ended, and no more of it than `MOST_COUNTED`: so it
+costs the same however many jobs there have been, and never much. What there is more of than that is the rest
+of a sum that is kept (`store.usage`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import sqlalchemy as sa
 
-from store import counters, jobs
+from store import counters, jobs, usage
 from store.columns import now
-from store.jobs import Status, Waiting
+from store.jobs import MOST_COUNTED, Status, Waiting
+from store.jobs.queues import UNFINISHED_BY_INDEX
 from store.session import Connection
 from store.tables import deliveries, workers
 from store.tables import jobs as running
@@ -47,18 +49,43 @@ class Gauges:
 
 def read(tx: Connection, *, alive_seconds: float) -> Gauges:
     """How things stand; workers count that were heard of within `alive_seconds`."""
-    counted = jobs.counts(tx)
+    if tx.dialect.name == "postgresql":
+        # What is counted up to a limit comes in its index's order; to sort it, all would be read.
+        tx.exec_driver_sql("SET LOCAL enable_sort = off")
+    unfinished, waiting = _open(tx)
     told, oldest = _deliveries(tx)
     return Gauges(
-        unfinished={status: counted.get(status, 0) for status in OPEN},
+        unfinished=unfinished,
         ended=_ended(tx),
         epochs_per_second=_epochs_per_second(tx),
-        waiting=jobs.waiting(tx),
+        waiting=waiting,
         workers=_workers(tx, alive_seconds),
         deliveries=told,
         oldest_delivery_seconds=oldest,
         counted=counters.read(tx),
     )
+
+
+def _open(tx: Connection) -> tuple[dict[str, int], dict[str, Waiting]]:
+    """Jobs that have not ended by status, and those that are due by queue."""
+    counted = jobs.counts(tx)
+    unfinished = {str(status): counted.get(status, 0) for status in OPEN}
+    waiting = jobs.waiting(tx)
+    depths = {queue: found.jobs for queue, found in waiting.items()}
+    if MOST_COUNTED in unfinished.values():
+        unfinished = _with_the_rest(unfinished, usage.all_open_jobs(tx))
+    if MOST_COUNTED in depths.values():
+        depths = _with_the_rest(depths, unfinished["queued"])
+    return unfinished, {queue: replace(found, jobs=depths[queue]) for queue, found in waiting.items()}
+
+
+def _with_the_rest(counted: dict[str, int], total: int) -> dict[str, int]:
+    """Counts; one that was broken off is what the others leave of the total, and of two none can be known."""
+    broken_off = [name for name, number in counted.items() if number == MOST_COUNTED]
+    if len(broken_off) > 1:
+        return counted
+    rest = total - sum(counted.values()) + MOST_COUNTED
+    return {**counted, broken_off[0]: max(MOST_COUNTED, rest)}
 
 
 def _ended(tx: Connection) -> dict[tuple[str, str], int]:
@@ -70,7 +97,8 @@ def _ended(tx: Connection) -> dict[tuple[str, str], int]:
 
 
 def _epochs_per_second(tx: Connection) -> float:
-    speeds = sa.select(sa.func.sum(running.c.epochs_per_second)).where(running.c.status == "running")
+    now_running = (running.c.status == "running", *UNFINISHED_BY_INDEX)
+    speeds = sa.select(sa.func.sum(running.c.epochs_per_second)).where(*now_running)
     return float(tx.execute(speeds).scalar() or 0.0)
 
 
@@ -84,8 +112,9 @@ def _workers(tx: Connection, within_seconds: float) -> dict[str, int]:
 def _deliveries(tx: Connection) -> tuple[dict[str, int], float]:
     found = {}
     for status in ("pending", "dead"):
-        counted = sa.select(sa.func.count()).select_from(deliveries).where(deliveries.c.status == status)
-        found[status] = tx.execute(counted).scalar_one()
+        some = sa.select(deliveries.c.due_at).where(deliveries.c.status == status)
+        some = some.order_by(deliveries.c.due_at).limit(MOST_COUNTED)
+        found[status] = tx.execute(sa.select(sa.func.count()).select_from(some.subquery())).scalar_one()
     first = sa.select(sa.func.min(deliveries.c.due_at), now()).where(deliveries.c.status == "pending")
     due_at, clock = tx.execute(first).one()
     return found, max(0.0, (clock - due_at).total_seconds()) if due_at else 0.0

@@ -10,20 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
-from store import ids
+from store import ids, usage
 from store.errors import NoProject, NotFound, ProjectExists
 from store.pages import Page, Sort, paged, to_page
 from store.session import PROJECT, Connection
-from store.tables import checkpoints, datasets, jobs, projects, weights
-
-OPEN = ("queued", "running", "paused")
-"""Jobs in these have not ended."""
+from store.tables import jobs, projects
+from store.usage import Usage
 
 
 def current(tx: Connection) -> str:
@@ -70,7 +67,6 @@ _SHOWN = [projects.c[name] for name in Project.__dataclass_fields__]
 # Built once: to build a statement, and to find out that it was built before, takes longer than to execute it.
 _ONE = sa.select(*_SHOWN).where(projects.c.id == sa.bindparam("project_id"))
 _ONE_LOCKED = _ONE.with_for_update(key_share=True)
-_OPEN_JOBS = sa.select(sa.func.count()).select_from(jobs).where(own(jobs), jobs.c.status.in_(OPEN))
 
 
 def add(tx: Connection, *, name: str, quotas: Mapping[str, int | None]) -> Project:
@@ -125,24 +121,6 @@ def change(
     return get(tx, project_id)
 
 
-def open_jobs(tx: Connection) -> int:
-    """How many of this project's jobs have not ended."""
-    return tx.execute(_OPEN_JOBS, here(tx)).scalar_one()
-
-
-def stored_bytes(tx: Connection) -> int:
-    """What this project's datasets, weights and checkpoints take; bundled datasets are nobody's."""
-    tables: sa.Select[tuple[Any]] = sa.select(_sum(datasets.c.table_bytes))
-    tables = tables.where(only(tx, datasets), ~datasets.c.bundled)
-    parts = (tables, *(_of_jobs(tx, table) for table in (weights, checkpoints)))
-    # PostgreSQL adds whole numbers up to a decimal.
-    return sum(int(tx.execute(part).scalar_one()) for part in parts)
-
-
-def _of_jobs(tx: Connection, table: sa.Table) -> sa.Select[tuple[Any]]:
-    mine = sa.and_(jobs.c.id == table.c.job_id, only(tx, jobs))
-    return sa.select(_sum(table.c.bytes)).select_from(table).join(jobs, mine)
-
-
-def _sum(column: sa.ColumnElement[int]) -> sa.ColumnElement[Any]:
-    return sa.func.coalesce(sa.func.sum(column), 0)
+def usage_of(tx: Connection) -> Usage:
+    """What this transaction's project stores and has open: a probe, whatever it has."""
+    return usage.of(tx, current(tx))

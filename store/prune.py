@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from store import usage
 from store.columns import now
 from store.errors import StoreError
 from store.files import Files
@@ -80,6 +81,7 @@ def _remove(
     dry_run: bool,
 ) -> int:
     """How many rows; their files are deleted after the rows, so that no row ever points to nothing."""
+    forget = usage.forget_jobs if table is jobs else usage.forget_datasets
     removed, last = 0, ""
     while True:
         some = (
@@ -92,6 +94,7 @@ def _remove(
             chosen = list(tx.execute(still).scalars())
             keys = _keys(tx, chosen)
             if not dry_run:
+                forget(tx, chosen)
                 tx.execute(table.delete().where(table.c.id.in_(chosen)))
         if not ids:
             return removed

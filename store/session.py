@@ -14,7 +14,7 @@ import copy
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from types import ModuleType, TracebackType
@@ -39,6 +39,9 @@ _LOOK_SECONDS = 0.001
 _WRITES = "ridgeline_writes"
 PROJECT = "ridgeline_project"
 """The execution option under which a connection carries its project."""
+BEFORE_COMMIT = "ridgeline_before_commit"
+"""The execution option of a transaction that writes: what it does last, by name, each a function of it. Who
+takes a lock only then keeps nobody waiting for long, and waits for nobody while he has it."""
 _NOT_UPGRADED = ("42P01", "42703")  # PostgreSQL's undefined table and column; SQLite's come as outages
 
 
@@ -104,9 +107,12 @@ class Database:
         do, some never find it free.
         """
         with _outages_named(), self._pool.turn_to_write(), self._connected() as connection:
-            writer = connection.execution_options(**{_WRITES: True})
+            last: dict[str, Callable[[Connection], None]] = {}
+            writer = connection.execution_options(**{_WRITES: True, BEFORE_COMMIT: last})
             with writer.begin():
                 yield writer
+                for act in last.values():
+                    act(writer)
 
     def ping(self) -> None:
         """Raise `DatabaseUnavailable` unless the database answers."""

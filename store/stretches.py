@@ -16,6 +16,7 @@ from typing import Any, Final
 import orjson
 import sqlalchemy as sa
 
+from store import row_sizes
 from store.session import Connection
 from store.tables import points, stretches
 
@@ -107,19 +108,26 @@ def _little_endian(column: array[float]) -> array[float]:
     return column
 
 
-def fill(tx: Connection, job_id: str, first: int, last: int) -> None:
+def fill(tx: Connection, job_id: str, first: int, last: int) -> int:
     """Keep the stretches that were completed by recording these epochs, in the same transaction.
 
     A stretch follows another, or is the first: a curve that began before there were stretches never has any.
+    Returns what their rows take, in bytes.
     """
+    taken = 0
     for end in range(-(-first // EPOCHS) * EPOCHS, last + 1, EPOCHS):
         if end == EPOCHS or _ends(tx, job_id, end - EPOCHS):
-            tx.execute(stretches.insert(), _row(job_id, end, _recorded(tx, job_id, end - EPOCHS)))
+            row = _row(job_id, end, _recorded(tx, job_id, end - EPOCHS))
+            tx.execute(stretches.insert(), row)
+            taken += len(row["data"]) + row_sizes.of_documents((row["series"], row["nonfinite"]))
+    return taken
 
 
-def cut(tx: Connection, job_id: str, epoch: int) -> None:
-    """Forget the stretches that reach beyond an epoch."""
-    tx.execute(stretches.delete().where(stretches.c.job_id == job_id, stretches.c.last > epoch))
+def cut(tx: Connection, job_id: str, epoch: int) -> int:
+    """Forget the stretches that reach beyond an epoch; returns what their rows took, in bytes."""
+    beyond = stretches.delete().where(stretches.c.job_id == job_id, stretches.c.last > epoch)
+    sizes = sa.func.length(stretches.c.data) + row_sizes.of_stored(stretches.c.series, stretches.c.nonfinite)
+    return sum(tx.execute(beyond.returning(sizes)).scalars())
 
 
 def _ends(tx: Connection, job_id: str, last: int) -> bool:

@@ -6,6 +6,9 @@ two: a page then costs the same at any depth.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import sqlalchemy as sa
 
 from store.columns import Json, Moment, Real, Text, Whole, now
@@ -69,6 +72,8 @@ datasets = sa.Table(
     sa.Column("table_key", Text(400), nullable=False),
     sa.Column("table_sha256", Text(64), nullable=False),
     sa.Column("table_bytes", Whole, nullable=False),
+    # What the row itself takes: see `store.row_sizes`.
+    sa.Column("row_bytes", Whole, nullable=False, default=0, server_default="0"),
     sa.Column("created_at", Moment, nullable=False, default=now()),
     # The same bytes read with the same target and task are the same dataset.
     sa.UniqueConstraint("project_id", "sha256", "target", "task", name="uq_datasets_identity"),
@@ -118,6 +123,8 @@ jobs = sa.Table(
     # Trained together with others of an equal key, and how many at most; None: alone.
     sa.Column("stack_key", Text(64)),
     sa.Column("stack_limit", Whole, nullable=False, default=1, server_default="1"),
+    # What this row takes, with the job's curve, log, labels and attempts: see `store.row_sizes`.
+    sa.Column("row_bytes", Whole, nullable=False, default=0, server_default="0"),
     sa.Column("created_at", Moment, nullable=False, default=now()),
     sa.Column("started_at", Moment),
     sa.Column("finished_at", Moment),
@@ -131,15 +138,33 @@ jobs = sa.Table(
     sa.Index("ix_jobs_dataset", "dataset_id", "created_at", "id"),
     sa.Index("ix_jobs_study", "study_id", "created_at", "id"),
 )
-_IN_TURN = (jobs.c.status, jobs.c.priority.desc(), jobs.c.created_at, jobs.c.id)
-sa.Index("ix_jobs_turn", jobs.c.project_id, *_IN_TURN)
-sa.Index("ix_jobs_next", *_IN_TURN)
-_QUEUED, _OPEN = jobs.c.status == "queued", jobs.c.finished_at.is_(None)
-sa.Index("ix_jobs_waiting", jobs.c.queue, jobs.c.due_at, sqlite_where=_QUEUED, postgresql_where=_QUEUED)
-_ALIKE = ("dataset_id", "stack_key", "priority", "attempt", "status", "created_at", "id")
-sa.Index("ix_jobs_stack", *(jobs.c[name] for name in _ALIKE), sqlite_where=_OPEN, postgresql_where=_OPEN)
-_ENDED, _HOW = jobs.c.finished_at.is_not(None), ("finished_at", "status", "stop_reason")
-sa.Index("ix_jobs_ended", *(jobs.c[name] for name in _HOW), sqlite_where=_ENDED, postgresql_where=_ENDED)
+_MARKS = {"ix_jobs_turn": "fence", "ix_jobs_waiting": "lost", "ix_jobs_open": "lost_together"}
+
+
+def mark(index: str, of: sa.FromClause = jobs) -> sa.ColumnElement[bool]:
+    """What every job meets, and what a statement states that goes by this partial index: no other may.
+
+    The planner believes of a queue that has just filled that it is empty. To him any of its indexes is as
+    good as the right one, also for a job by its id, and he would go through all of it.
+    """
+    return of.c[_MARKS[index]] >= sa.literal_column("0")
+
+
+def _partial(name: str, columns: Sequence[Any], *conditions: sa.ColumnElement[bool], **options: Any) -> None:
+    where = sa.and_(*conditions)
+    sa.Index(name, *columns, sqlite_where=where, postgresql_where=where, **options)
+
+
+_QUEUED, _OPEN, _OF = jobs.c.status == "queued", jobs.c.finished_at.is_(None), jobs.c
+# A queue's jobs project by project, each project's in its order: a claim steps from one project to the next.
+_IN_TURN = (_OF.queue, _OF.project_id, _OF.priority.desc(), _OF.created_at, _OF.id)
+_partial("ix_jobs_turn", _IN_TURN, _QUEUED, mark("ix_jobs_turn"), postgresql_include=["due_at"])
+_partial("ix_jobs_waiting", (_OF.queue, _OF.due_at), _QUEUED, mark("ix_jobs_waiting"))
+_partial("ix_jobs_open", (_OF.status, _OF.created_at), _OPEN, mark("ix_jobs_open"))
+_ALIKE = ("dataset_id", "stack_key", "queue", "priority", "attempt", "status", "created_at", "id")
+_partial("ix_jobs_stack", [_OF[name] for name in _ALIKE], _OPEN)
+_HOW = ("finished_at", "status", "stop_reason")
+_partial("ix_jobs_ended", [_OF[name] for name in _HOW], _OF.finished_at.is_not(None))
 
 
 def _job_id(**options: object) -> sa.Column[str]:
@@ -212,6 +237,7 @@ weights = sa.Table(
     sa.Column("key", Text(400), nullable=False),
     sa.Column("sha256", Text(64), nullable=False),
     sa.Column("bytes", Whole, nullable=False),
+    sa.Column("row_bytes", Whole, nullable=False, default=0, server_default="0"),
     sa.Column("summary", Json, nullable=False),
     sa.Column("created_at", Moment, nullable=False, default=now()),
     sa.Index("ix_weights_key", "key"),
@@ -231,6 +257,16 @@ checkpoints = sa.Table(
     sa.Column("bytes", Whole, nullable=False),
     sa.Column("created_at", Moment, nullable=False, default=now()),
     sa.Index("ix_checkpoints_key", "key"),
+)
+
+usage = sa.Table(
+    "usage",
+    metadata,
+    # What a project stores and has open, in parts that add up: see `store.usage`.
+    sa.Column("project_id", Text(40), primary_key=True),
+    sa.Column("part", Whole, primary_key=True),
+    sa.Column("stored_bytes", Whole, nullable=False),
+    sa.Column("open_jobs", Whole, nullable=False),
 )
 
 webhooks = sa.Table(

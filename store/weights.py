@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from store import ids
+from store import ids, row_sizes, usage
 from store.errors import NotFound
 from store.fences import held
 from store.files import Stored
@@ -41,21 +41,35 @@ def key(job_id: str, fence: int) -> str:
 
 def put(tx: Connection, job_id: str, fence: int, stored: Stored, summary: Mapping[str, Any]) -> bool:
     """Point to the weights of a running job; False where the job is no longer yours."""
-    if job_id not in held(tx, {job_id: fence}):
+    job = held(tx, {job_id: fence}, jobs.c.project_id).get(job_id)
+    if job is None:
         return False
-    tx.execute(_DROP, {"dropped": job_id})
+    drop(tx, job_id, job.project_id)
     values = {"key": stored.key, "sha256": stored.sha256, "bytes": stored.bytes, "summary": finite(summary)}
-    tx.execute(weights.insert(), {"job_id": job_id, **values})
+    row_bytes = row_sizes.WEIGHTS + row_sizes.of_documents([values["summary"]])
+    tx.execute(weights.insert(), {"job_id": job_id, **values, "row_bytes": row_bytes})
+    usage.charge(tx, job.project_id, stored_bytes=stored.bytes + row_bytes)
     return True
 
 
-_DROP = weights.delete().where(weights.c.job_id == sa.bindparam("dropped"))
+def drop(tx: Connection, job_id: str, project_id: str) -> None:
+    """Point to a job's weights no longer; their file is left to be swept."""
+    for bytes_, row_bytes in tx.execute(_DROP, {"dropped": job_id}):
+        usage.charge(tx, project_id, stored_bytes=-bytes_ - row_bytes)
+
+
+_DROP = (
+    weights.delete()
+    .where(weights.c.job_id == sa.bindparam("dropped"))
+    .returning(weights.c.bytes, weights.c.row_bytes)
+)
+_WHOLE = [weights.c[field.name] for field in fields(Weights)]
 
 
 def get(tx: Connection, job_id: str) -> Weights:
     """A job's weights; `NotFound` where there are none, or no such job."""
     its = jobs.c.id == weights.c.job_id
-    chosen = sa.select(weights).join(jobs, its).where(weights.c.job_id == job_id, only(tx, jobs))
+    chosen = sa.select(*_WHOLE).join(jobs, its).where(weights.c.job_id == job_id, only(tx, jobs))
     row = tx.execute(chosen).one_or_none() if ids.possible(job_id) else None
     if row is None:
         raise NotFound("weights of job", job_id)

@@ -206,20 +206,6 @@ def replace_child(reason: str) -> None:
     os._exit(EX_RECYCLE)
 
 
-def replace_child(reason: str) -> None:
-    """Have this child leave, and its pool bring another, once the task at hand has returned.
-
-    At once and whatever libraries still hold: a broken driver could keep an orderly end waiting for ever.
-    """
-    from worker import child
-
-    log.error("this process leaves, and another takes its place", reason=reason)
-    child.stop()
-    leaving = threading.Timer(LEAVING_SECONDS, os._exit, [EX_RECYCLE])
-    leaving.daemon = True
-    leaving.start()
-
-
 def _stop_child(**_: Any) -> None:
     from worker import child
 

@@ -18,7 +18,18 @@ from typing import NoReturn, Protocol
 
 import structlog
 
-from store import checkpoints, counters, datasets, dispatch, idempotency, jobs, logs, weights, workers
+from store import (
+    checkpoints,
+    counters,
+    datasets,
+    dispatch,
+    idempotency,
+    jobs,
+    logs,
+    usage,
+    weights,
+    workers,
+)
 from store.files import Files
 from store.session import Connection, Database
 from store.settings import Settings
@@ -80,11 +91,11 @@ class Reconciler:
                 log.warning("a job's worker went quiet", job_id=job_id, outcome=outcome)
 
     def nudge(self) -> None:
-        """See to it that as many nudges wait in the broker as jobs that are due."""
+        """See to it that as many nudges wait in the broker as jobs that are due, of each queue's first."""
         with self._database.reading() as tx:
-            due = jobs.waiting(tx)
+            due = jobs.waiting(tx, at_most=MOST_NUDGES)
         for queue, waiting in due.items():
-            missing = min(waiting.jobs, MOST_NUDGES) - self._broker.waiting(queue)
+            missing = waiting.jobs - self._broker.waiting(queue)
             for _ in range(missing):
                 self._broker.nudge(queue)
 
@@ -95,6 +106,7 @@ class Reconciler:
             idempotency.sweep(tx, 3600 * self._settings.idempotency_hours)
         while self._forget_deliveries():
             pass
+        self._correct_usage()
         self._sweep_files("weights", weights.known)
         self._sweep_files("checkpoints", checkpoints.known)
         self._sweep_files("datasets", datasets.known)
@@ -104,6 +116,15 @@ class Reconciler:
         """Some at a time: there may be many, and others want to write too."""
         with self._database.writing() as tx:
             return dispatch.sweep(tx)
+
+    def _correct_usage(self) -> None:
+        """A look first: on SQLite nobody could write while all jobs are gone over."""
+        with self._database.reading() as tx:
+            if not usage.has_drifted(tx):
+                return
+        with self._database.writing() as tx:
+            projects = usage.correct(tx)
+        log.warning("what projects store was not what had been counted; it is now", projects=projects)
 
     def _sweep_files(self, prefix: str, known: Callable[[Connection, list[str]], set[str]]) -> None:
         old = (found.key for found in self._files.list(prefix) if found.age_seconds > SWEEP_SECONDS)

@@ -113,7 +113,7 @@ def _kept(
 ) -> Response:
     def remember(tx: Connection, dataset: Dataset, created: bool) -> None:
         if created:
-            server.quotas.make_room_for_bytes(tx, dataset.table_bytes)
+            server.quotas.make_room_for_bytes(tx)
         repeating.finish(tx, ticket, _created(dataset, created))
 
     return _created(*keep(caller.database, server.files, origin, described, also=remember))

@@ -113,5 +113,6 @@ def _changed(caller: Caller, server: Server, project_id: str, changes: ProjectCh
 def _detail(caller: Caller, server: Server, project_id: str) -> ProjectDetail:
     with caller.database_of(project_id).reading() as tx:
         project = projects.get(tx, project_id)
-        usage = Usage(open_jobs=projects.open_jobs(tx), stored_bytes=projects.stored_bytes(tx))
+        used = projects.usage_of(tx)
+    usage = Usage(open_jobs=used.open_jobs, stored_bytes=used.stored_bytes)
     return ProjectDetail.with_usage(project, server.quotas.of(project), usage)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from store import checkpoints, ids
+from store import checkpoints, ids, usage
 from store.errors import ActionNotAllowed, NotFound
 from store.jobs import arrows
 from store.jobs.reading import get
@@ -91,9 +91,12 @@ def _ask(tx: Connection, job_id: str, action: Action | None) -> None:
 def delete(tx: Connection, job_id: str) -> list[str]:
     """Delete a finished job with its curve and log; answers its files' keys, to delete after the commit."""
     job = get(tx, job_id)
-    kept = sa.select(weights.c.key).where(weights.c.job_id == job_id)
-    keys = [*tx.execute(kept).scalars(), *(one.key for one in checkpoints.of(tx, job_id))]
-    gone = tx.execute(jobs.delete().where(jobs.c.id == job_id, jobs.c.status.in_(FINAL))).rowcount
+    gone = 0
+    if job.is_final:
+        kept = sa.select(weights.c.key).where(weights.c.job_id == job_id)
+        keys = [*tx.execute(kept).scalars(), *(one.key for one in checkpoints.of(tx, job_id))]
+        usage.forget_jobs(tx, [job_id])
+        gone = tx.execute(jobs.delete().where(jobs.c.id == job_id, jobs.c.status.in_(FINAL))).rowcount
     if not gone:
         raise ActionNotAllowed("delete", job.status, job.allowed_actions)
     return keys

@@ -21,7 +21,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from store import attempts, checkpoints, curves, ids
+from store import attempts, checkpoints, curves, ids, row_sizes, usage, weights
 from store.attempts import Outcome
 from store.columns import now, printable, printable_values
 from store.errors import NotFound
@@ -35,7 +35,7 @@ from store.jobs.tolls import ONE, Toll
 from store.nonfinite import finite
 from store.projects import current
 from store.session import Connection
-from store.tables import jobs, weights
+from store.tables import jobs
 
 _CANCEL_ASKED = jobs.c.requested_action == "cancel"
 _CANCEL_NOT_ASKED = jobs.c.requested_action.is_distinct_from("cancel")
@@ -90,7 +90,9 @@ def add(
         "stack_limit": stack_limit,
         "last_event": len(entries),
     }
-    job = _inserted(tx, values)
+    row_bytes = row_sizes.of_job(values) + row_sizes.of_entries(entries)
+    job = _inserted(tx, {**values, "row_bytes": row_bytes})
+    usage.charge(tx, job.project_id, stored_bytes=row_bytes, open_jobs=1)
     tell(tx, [(job.id, job.last_event)], entries)
     labels.write(tx, job)
     return job
@@ -119,7 +121,10 @@ def claim(
         return []
     others = companions.hold(tx, first, worker, at_most=at_most, lease_seconds=lease_seconds)
     epoch = next((one.epoch for one in checkpoints.of(tx, first.job_id)), 0) if first.attempt else 0
-    rewound = first.epoch > epoch
+    entries = [told("running", attempt=first.attempt + 1)]
+    if rewound := first.epoch > epoch:
+        entries.insert(0, Entry("rewound", {"epoch": epoch, "attempt": first.attempt + 1}))
+    more = row_sizes.ATTEMPT + row_sizes.of_entries(entries)
     values = {
         "status": "running",
         "fence": jobs.c.fence + 1,
@@ -127,7 +132,8 @@ def claim(
         "worker_id": worker,
         "lease_expires_at": now(lease_seconds),
         "started_at": sa.func.coalesce(jobs.c.started_at, now()),
-        "last_event": jobs.c.last_event + (2 if rewound else 1),
+        "last_event": jobs.c.last_event + len(entries),
+        "row_bytes": jobs.c.row_bytes + more,
         "epoch": epoch,
         "epochs_per_second": None,
         "progress_at": None,
@@ -137,21 +143,14 @@ def claim(
     rows = tx.execute(select_jobs().where(jobs.c.id.in_(taken)).order_by(jobs.c.created_at, jobs.c.id))
     claimed = [to_job(row) for row in rows]
     turns.take(tx, first.project_id)
-    _begin_attempts(tx, claimed, worker, rewound=rewound)
-    return claimed
-
-
-def _begin_attempts(tx: Connection, claimed: Sequence[Job], worker: str, *, rewound: bool) -> None:
-    """Open the attempts' records; what the curve of a job that ran before has behind its checkpoint goes."""
     attempts.begin(tx, claimed, worker=worker)
-    first = claimed[0]
-    entries = [told("running", attempt=first.attempt)]
     if rewound:
-        curves.rewind(tx, first.id, first.epoch)
-        entries.insert(0, Entry("rewound", {"epoch": first.epoch, "attempt": first.attempt}))
-    if first.attempt > 1:
-        tx.execute(weights.delete().where(weights.c.job_id == first.id))
+        curves.rewind(tx, first.job_id, epoch)
+    if first.attempt:
+        weights.drop(tx, first.job_id, first.project_id)
     tell(tx, [(job.id, job.last_event) for job in claimed], entries)
+    usage.charge(tx, first.project_id, stored_bytes=more * len(claimed))
+    return claimed
 
 
 def succeed(
@@ -282,10 +281,11 @@ def _end(
     }
     why = {"stop_reason": values["stop_reason"], "stop_detail": detail}
     entries = [told(status, **why), Entry("end", {"status": status, **why})]
-    job_id = _change(tx, final, entries, (outcome or status, detail), *conditions)
-    if job_id:
-        checkpoints.forget(tx, job_id)
-    return job_id is not None
+    job = _change(tx, final, entries, (outcome or status, detail), *conditions)
+    if job is not None:
+        checkpoints.forget(tx, job.id, job.project_id)
+        usage.charge(tx, job.project_id, open_jobs=-1)
+    return job is not None
 
 
 def _pause(tx: Connection, values: Values, ended: Ended | None, *conditions: Condition) -> bool:
@@ -305,15 +305,17 @@ def _requeue(
 
 def _change(
     tx: Connection, values: Values, entries: Sequence[Entry], ended: Ended | None, *conditions: Condition
-) -> str | None:
-    """The one conditional UPDATE of an arrow, its log, its attempt's end; the job's id if it was changed."""
-    numbered = {**values, "last_event": jobs.c.last_event + len(entries)}
-    returned = (jobs.c.id, jobs.c.last_event, jobs.c.attempt)
-    changed = tx.execute(jobs.update().where(*conditions).values(numbered).returning(*returned)).one_or_none()
+) -> sa.Row[Any] | None:
+    """The one conditional UPDATE of an arrow, its log, its attempt's end; whose row it changed, if any."""
+    more = row_sizes.of_ending(values) + row_sizes.of_entries(entries)
+    grown = {"last_event": jobs.c.last_event + len(entries), "row_bytes": jobs.c.row_bytes + more}
+    returned = (jobs.c.id, jobs.c.project_id, jobs.c.last_event, jobs.c.attempt)
+    changing = jobs.update().where(*conditions).values({**values, **grown})
+    changed = tx.execute(changing.returning(*returned)).one_or_none()
     if changed is None:
         return None
     tell(tx, [(changed.id, changed.last_event)], entries)
     if ended:
         attempts.end(tx, changed.id, number=changed.attempt, outcome=ended[0], detail=ended[1])
-    job_id: str = changed.id
-    return job_id
+    usage.charge(tx, changed.project_id, stored_bytes=more)
+    return changed

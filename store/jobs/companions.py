@@ -44,17 +44,16 @@ def hold(tx: Connection, leader: Next, worker: str, *, at_most: int, lease_secon
 
 
 def _alike(leader: Next) -> Conditions:
-    """One probe of `ix_jobs_stack`, which knows only what has not ended.
-
-    The queue is wrapped, so that no index of queues is used: SQLite does not know how long those are.
-    """
-    same = (jobs.c.dataset_id, jobs.c.stack_key, jobs.c.priority, jobs.c.project_id)
+    """One probe of `ix_jobs_stack`, which knows only what has not ended."""
+    same = (jobs.c.dataset_id, jobs.c.stack_key, jobs.c.queue, jobs.c.priority, jobs.c.project_id)
     equal = (column == getattr(leader, column.name) for column in same)
-    return (*equal, sa.func.coalesce(jobs.c.queue, "") == leader.queue, jobs.c.finished_at.is_(None))
+    return (*equal, jobs.c.finished_at.is_(None))
 
 
 def _waiting(leader: Next) -> Conditions:
-    free = (jobs.c.status == "queued", jobs.c.due_at <= now(), jobs.c.requested_action.is_(None))
+    """The moment stands wrapped, so that SQLite, which knows no lengths, does not go by all that is due."""
+    is_due = sa.func.coalesce(jobs.c.due_at, jobs.c.created_at) <= now()
+    free = (jobs.c.status == "queued", is_due, jobs.c.requested_action.is_(None))
     return (*_alike(leader), jobs.c.attempt == 0, *free, jobs.c.id != leader.job_id)
 
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from store.columns import Real, now
 from store.fences import held, mine
 from store.jobs import arrows
+from store.jobs.queues import UNFINISHED_BY_INDEX
 from store.jobs.row import Action
 from store.jobs.tolls import Loss, Toll
 from store.jobs.tolls import toll as toll_of
@@ -82,7 +83,7 @@ def expire(
     columns = (jobs.c.id, jobs.c.fence, jobs.c.lost, jobs.c.lost_together, jobs.c.requested_action)
     found = (
         sa.select(*columns, jobs.c.worker_id, jobs.c.lease_expires_at)
-        .where(jobs.c.status == "running", jobs.c.lease_expires_at < now())
+        .where(jobs.c.status == "running", *UNFINISHED_BY_INDEX, jobs.c.lease_expires_at < now())
         .order_by(jobs.c.lease_expires_at)
         .limit(limit)
         .with_for_update(skip_locked=True)

@@ -1,19 +1,18 @@
-"""Looking at jobs: one, a page of many, or how many wait."""
+"""Looking at jobs: one, or a page of many."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
 
 from store import ids
-from store.columns import now
 from store.errors import NotFound
 from store.jobs.labels import digest
-from store.jobs.row import UNFINISHED, Action, Job, Status, select_jobs, to_job
+from store.jobs.row import Action, Job, Status, select_jobs, to_job
 from store.pages import Page, Sort, paged, to_page
 from store.projects import here, only, own
 from store.session import Connection
@@ -134,30 +133,3 @@ def _datasets_called(tx: Connection, word: str) -> list[str]:
     if ids.possible(word):
         named = sa.or_(named, datasets.c.id == word)
     return list(tx.execute(sa.select(datasets.c.id).where(only(tx, datasets), named)).scalars())
-
-
-def counts(tx: Connection) -> dict[Status, int]:
-    """How many jobs are in each status that is not final; those with none are left out."""
-    open_ = jobs.c.status.in_(UNFINISHED)
-    counted = sa.select(jobs.c.status, sa.func.count()).where(open_).group_by(jobs.c.status)
-    return {cast("Status", status): count for status, count in tx.execute(counted)}
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """What a queue holds that is due."""
-
-    jobs: int
-    oldest_seconds: float
-
-
-def waiting(tx: Connection) -> dict[str, Waiting]:
-    """Queued jobs that are due, by queue: what the reconciler nudges."""
-    # The status stands in the statement itself, so that the index that has only queued jobs is found to fit.
-    due = (jobs.c.status == sa.literal_column("'queued'"), jobs.c.due_at <= now())
-    chosen = sa.select(jobs.c.queue, sa.func.count(), sa.func.min(jobs.c.due_at), now()).where(*due)
-    rows = tx.execute(chosen.group_by(jobs.c.queue))
-    return {
-        queue: Waiting(count, max(0.0, (clock - oldest).total_seconds()))
-        for queue, count, oldest, clock in rows
-    }

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 
 from store.columns import now
 from store.jobs.row import Action
 from store.session import Connection
-from store.tables import jobs, projects
+from store.tables import jobs, mark, projects
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +33,22 @@ class Next:
     stack_limit: int
 
 
-def any_waits(tx: Connection, queues: Sequence[str]) -> bool:
-    """Whether something is due, by a look alone: whoever finds nothing keeps nobody from writing."""
-    return bool(tx.execute(_ANY, {"queues": list(queues)}).scalar())
-
-
 def next_job(tx: Connection, queues: Sequence[str]) -> Next | None:
     """The next best job that is due, held for this transaction; None where nothing waits.
 
     On PostgreSQL another claim may be just taking it. Then that job is passed over, and its project counts as
     having had its turn, as it will once that claim has committed.
     """
+    listened = list(dict.fromkeys(queues))
+    if not listened:
+        return None
     taken: list[str] = []
     served: list[str] = []
-    asked = {"queues": list(queues), "taken": taken, "served": served}
-    while (best := tx.execute(_BEST, asked).one_or_none()) is not None:
+    named = {f"queue_{number}": queue for number, queue in enumerate(listened)}
+    best_of = _best(tx.dialect.name, len(listened))
+    while (
+        best := tx.execute(best_of, {**named, "taken": taken, "served": served}).one_or_none()
+    ) is not None:
         if row := tx.execute(_HELD, {"best": best.id}).one_or_none():
             return Next(**row._mapping)
         taken.append(best.id)
@@ -61,52 +64,70 @@ def take(tx: Connection, project_id: str) -> None:
 # Built once: to build these takes longer than to execute them, and every claim asks.
 
 
-def _in_queues(queue: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
-    return queue.in_(sa.bindparam("queues", expanding=True))
+@cache
+def _best(dialect: str, queues: int) -> sa.Select[str, str]:
+    """The first job of each project that has one due, and of these the best: `id` and `project_id`.
 
-
-_ANY = sa.select(
-    sa.exists().where(
-        # The status stands in the statement itself, so that the index of queued jobs is found to fit.
-        jobs.c.status == sa.literal_column("'queued'"),
-        jobs.c.due_at <= now(),
-        _in_queues(jobs.c.queue),
-    )
-)
-
-
-def _best() -> sa.Select[str, str]:
-    """Each project's first job, one probe of `ix_jobs_turn` a project, and of these the best.
-
-    The queue is wrapped, so that no other index can be used for it: SQLite knows nothing of how long queues
-    are, and would gather and sort all that is due.
+    The first jobs are found by stepping through `ix_jobs_turn`: one probe leads from a project's first job to
+    the next project's, for each queue. So a claim costs what the projects cost that have something queued,
+    however many others there are and however much lies in other queues.
     """
-    first = jobs.alias("first")
-    waiting = (
-        sa.select(first.c.id)
-        .where(first.c.project_id == projects.c.id, first.c.status == "queued", first.c.due_at <= now())
-        .where(_in_queues(sa.func.coalesce(first.c.queue, "")))
-        .where(first.c.id.not_in(sa.bindparam("taken", expanding=True)))
-        .order_by(first.c.priority.desc(), first.c.created_at, first.c.id)
-        .limit(1)
-        .scalar_subquery()
-    )
-    heads = sa.select(projects.c.id, projects.c.turn_at, waiting.label("job_id")).subquery("heads")
+    heads = _heads(dialect, queues)
     return (
-        sa.select(jobs.c.id, jobs.c.project_id)
-        .join(heads, heads.c.job_id == jobs.c.id)
+        sa.select(heads.c.id, heads.c.project_id)
+        .join(projects, projects.c.id == heads.c.project_id)
         .order_by(
-            jobs.c.priority.desc(),
-            heads.c.id.in_(sa.bindparam("served", expanding=True)),
-            heads.c.turn_at.asc().nulls_first(),
-            jobs.c.created_at,
-            jobs.c.id,
+            heads.c.priority.desc(),
+            heads.c.project_id.in_(sa.bindparam("served", expanding=True)),
+            projects.c.turn_at.asc().nulls_first(),
+            heads.c.created_at,
+            heads.c.id,
         )
         .limit(1)
     )
 
 
-_BEST = _best()
+_HEAD = ("queue", "project_id", "id", "priority", "created_at")
+
+
+def _heads(dialect: str, queues: int) -> sa.CTE:
+    """The recursion: it begins before the first project of each queue, with an id that no project has."""
+    first, *others = (_before(number) for number in range(queues))
+    heads = first.cte("heads", recursive=True)
+    step = jobs.alias("step")
+    following = (
+        # The status stands in the statement itself, so that the index of queued jobs is found to fit.
+        sa.select(*(step.c[name] for name in _HEAD))
+        .where(step.c.queue == heads.c.queue, step.c.status == sa.literal_column("'queued'"))
+        .where(mark("ix_jobs_turn", step))
+        .where(step.c.project_id > heads.c.project_id, step.c.due_at <= now())
+        .where(step.c.id.not_in(sa.bindparam("taken", expanding=True)))
+        .order_by(step.c.project_id, step.c.priority.desc(), step.c.created_at, step.c.id)
+        .limit(1)
+    )
+    if dialect == "postgresql":
+        # LATERAL leaves the planner nothing to join: asked for jobs by their ids, it hashed all of them.
+        found = following.lateral("following")
+        following_head = sa.select(*(found.c[name] for name in _HEAD)).select_from(
+            heads.join(found, sa.true())
+        )
+    else:
+        # SQLite knows no LATERAL, and plans a probe for the id that a subquery gives as what it is.
+        chosen = following.with_only_columns(step.c.id).correlate(heads).scalar_subquery()
+        found_job = heads.join(jobs, jobs.c.id == chosen)
+        following_head = sa.select(*(jobs.c[name] for name in _HEAD)).select_from(found_job)
+    return heads.union_all(*others, following_head)
+
+
+def _before(number: int) -> sa.Select[Any]:
+    """Where the steps through a queue begin: nothing, before its first project."""
+    start: dict[str, sa.ColumnElement[Any]] = {
+        "queue": sa.bindparam(f"queue_{number}"),
+        "project_id": sa.literal_column("''"),
+    }
+    return sa.select(*(sa.cast(start.get(name, sa.null()), jobs.c[name].type).label(name) for name in _HEAD))
+
+
 _HELD = (
     sa.select(jobs.c.id.label("job_id"), *(jobs.c[field.name] for field in fields(Next)[1:]))
     .where(jobs.c.id == sa.bindparam("best"), jobs.c.status == "queued")

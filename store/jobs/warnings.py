@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from store import events
+from store import events, row_sizes, usage
 from store.columns import printable_values
 from store.events import Entry
 from store.fences import held, mine
@@ -20,7 +20,7 @@ def add_warnings(tx: Connection, job_id: str, fence: int, warnings: Sequence[Map
 
     Another attempt that finds the same changes nothing. False where the job is no longer yours.
     """
-    row = held(tx, {job_id: fence}, jobs.c.warnings).get(job_id)
+    row = held(tx, {job_id: fence}, jobs.c.warnings, jobs.c.project_id).get(job_id)
     if row is None:
         return False
     known = list(row.warnings)
@@ -28,8 +28,19 @@ def add_warnings(tx: Connection, job_id: str, fence: int, warnings: Sequence[Map
         if (storable := printable_values(warning, LONGEST)) not in known:
             known.append(storable)
     if fresh := known[len(row.warnings) :]:
-        values = {"warnings": known, "last_event": jobs.c.last_event + len(fresh)}
+        entries = [Entry("warning", warning) for warning in fresh]
+        more = row_sizes.of_entries(entries) + _longer(row.warnings, known)
+        values = {
+            "warnings": known,
+            "last_event": jobs.c.last_event + len(fresh),
+            "row_bytes": jobs.c.row_bytes + more,
+        }
         changed = jobs.update().where(*mine(job_id, fence)).values(values).returning(jobs.c.last_event)
         last = tx.execute(changed).scalar_one()
-        events.write(tx, [(job_id, last)], [Entry("warning", warning) for warning in fresh])
+        events.write(tx, [(job_id, last)], entries)
+        usage.charge(tx, row.project_id, stored_bytes=more)
     return True
+
+
+def _longer(before: Sequence[Any], after: Sequence[Any]) -> int:
+    return row_sizes.of_documents([after]) - row_sizes.of_documents([before])

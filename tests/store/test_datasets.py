@@ -59,6 +59,17 @@ def test_the_same_bytes_and_target_are_the_same_dataset(database: Database) -> N
         assert datasets.same(tx, sha256=SHA256, target="unknown", task="classification") is None
 
 
+def test_only_the_first_is_new(database: Database) -> None:
+    """Who is told that it is new keeps its table, and whoever is told otherwise discards it."""
+    about = {"name": "n", "size": 1, "target": "y", "task": "classification", "rows": 1, "features": 1}
+    with database.writing() as tx:
+        found = [
+            datasets.add(tx, **about, sha256=SHA256, description={}, table=Stored("t", "b" * 64, 1))  # type: ignore[arg-type]
+            for _ in range(3)
+        ]
+    assert [created for _, created in found] == [True, False, False]
+
+
 def test_two_uploads_of_the_same_race(database: Database) -> None:
     def upload() -> str:
         with database.writing() as tx:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from store import datasets, keys, projects
+from store import datasets, keys, projects, usage
 from store.errors import NoProject, NotFound, ProjectExists
 from store.session import Database
 from store.tables import DEFAULT_PROJECT, metadata
@@ -120,8 +120,7 @@ def test_without_a_project_nothing_is_made_or_shown(database: Database) -> None:
             lambda: keys.page(tx),
             lambda: keys.get(tx, "key_1"),
             lambda: keys.revoke(tx, "key_1"),
-            lambda: projects.open_jobs(tx),
-            lambda: projects.stored_bytes(tx),
+            lambda: projects.usage_of(tx),
         ):
             with pytest.raises(NoProject):
                 act()
@@ -161,10 +160,11 @@ def test_what_a_project_uses_is_its_own(database: Database) -> None:
         other = projects.add(tx, name="other", quotas={}).id
     examples.add_job(database)
     with database.reading() as tx:
-        assert projects.open_jobs(tx) == 1
-        assert projects.stored_bytes(tx) > 0
+        used = projects.usage_of(tx)
+    assert used.open_jobs == 1
+    assert used.stored_bytes > 0
     with database.of(other).reading() as tx:
-        assert (projects.open_jobs(tx), projects.stored_bytes(tx)) == (0, 0)
+        assert projects.usage_of(tx) == usage.NOTHING
 
 
 def test_bundled_datasets_are_shared_and_charged_to_nobody(database: Database) -> None:
@@ -179,7 +179,7 @@ def test_bundled_datasets_are_shared_and_charged_to_nobody(database: Database) -
         assert (shared.table_key, shared.sha256) == (bundled.table_key, bundled.sha256)
         assert shared.id != bundled.id
         assert shared.bundled
-        assert projects.stored_bytes(tx) == 0
+        assert projects.usage_of(tx) == usage.NOTHING
 
 
 # ── python -m store.keys ────────────────────────────────────────────────────────────────────────────────────

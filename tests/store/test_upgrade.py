@@ -10,7 +10,7 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
-from store import ids, jobs, migrate, workers
+from store import datasets, ids, jobs, migrate, row_sizes, tables, usage, workers
 from store.columns import now
 from store.session import Database
 from store.tables import DEFAULT_PROJECT
@@ -121,3 +121,48 @@ def test_upgrading_twice_changes_nothing(old: Database) -> None:
     migrate.upgrade(old)
     migrate.upgrade(old)
     migrate.check(old)
+
+
+def test_what_was_stored_before_there_were_sums(old: Database) -> None:
+    """Files to the byte, open jobs exactly, rows nearly: a curve is reckoned from its last epoch."""
+    migrate.upgrade(old, "0005")
+    epochs, note = 40, "x" * 1_000
+    with old.writing() as tx:
+        bundled, mine = _dataset(tx), ids.new("ds")
+        _insert(
+            tx, "datasets", id=mine, project_id=DEFAULT_PROJECT, name="mine", bundled=False, sha256="b",
+            bytes=9, target="y", task="regression", rows=10, features=2, description={"note": note},
+            table_key="datasets/y.parquet", table_sha256="b", table_bytes=70_000, created_at=now(),
+        )  # fmt: skip
+        ended = {"status": "succeeded", "finished_at": now(), "attempt": 1, "result": {"note": note}}
+        done = _job(tx, mine, **ended, epoch=epochs, last_event=epochs + 3)
+        open_ = [_job(tx, bundled), _job(tx, bundled, status="paused", epoch=1)]
+        _job(tx, bundled, project_id="other")
+        _insert(
+            tx, "weights", job_id=done, key="w", sha256="c", bytes=4_000, summary={"note": note},
+            created_at=now(),
+        )  # fmt: skip
+        _insert(
+            tx, "checkpoints", job_id=open_[1], number=1, fence=1, epoch=1, batch=0, key="k", sha256="c",
+            bytes=600, created_at=now(),
+        )  # fmt: skip
+        for epoch in range(1, epochs + 1):
+            _insert(
+                tx, "points", job_id=done, epoch=epoch, event=epoch + 2, at=now(),
+                values={"val_loss": 0.125},
+            )  # fmt: skip
+
+    migrate.upgrade(old)
+
+    rows = 3 * len(note) + epochs * (row_sizes.EPOCH + len('{"val_loss":0.125}')) + 3 * row_sizes.JOB
+    with old.reading() as tx:
+        used, others = usage.of(tx, DEFAULT_PROJECT), usage.of(tx, "other")
+        assert not usage.has_drifted(tx)
+    assert (used.open_jobs, others.open_jobs) == (2, 1)
+    assert used.stored_bytes - 70_000 - 4_000 - 600 == pytest.approx(rows, abs=3_000)
+    assert 0 < others.stored_bytes < 2_000
+    with old.writing() as tx:
+        usage.forget_jobs(tx, [done, *open_])
+        tx.execute(tables.jobs.delete().where(tables.jobs.c.project_id == DEFAULT_PROJECT))
+        datasets.delete(tx, mine)
+        assert usage.of(tx, DEFAULT_PROJECT).stored_bytes == 0

@@ -64,7 +64,7 @@ def test_they_go_with_the_job(database: Database) -> None:
         assert weights.put(tx, job.id, job.fence, Stored("weights/w", "c" * 64, 1), {})
         assert jobs.succeed(tx, job.id, job.fence, stop_reason="max_epochs", result={})
         assert jobs.delete(tx, job.id) == ["weights/w"]
-    assert {name for name, rows in snapshot(database).items() if rows} == {"datasets", "projects"}
+    assert {name for name, rows in snapshot(database).items() if rows} == {"datasets", "projects", "usage"}
 
 
 @pytest.mark.parametrize("job_id", ["job_unknown", "", "\x00", "\ud800", "x" * 999])
