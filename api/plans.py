@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from models.defaults import Completed, complete
 from models.errors import Complaint, SpecError, TooExpensiveError
 from models.spec import JobSpec
 from models.stacking import stack_key, stack_limit
+from models.suggestions import near_name
 from store import datasets
 from store.datasets import Dataset
 from store.errors import NotFound
@@ -80,9 +80,8 @@ def _dataset(tx: Connection, word: str) -> Dataset:
     try:
         return datasets.get(tx, word)
     except NotFound:
-        near = difflib.get_close_matches(word, BUNDLED, n=1)
         detail = f"there is no dataset {word!r}; name an id (ds_…) or one of {', '.join(BUNDLED)}"
-        raise SpecError([Complaint("/dataset", detail, word[:80], near[0] if near else None)]) from None
+        raise SpecError([Complaint("/dataset", detail, word[:80], near_name(word, BUNDLED))]) from None
 
 
 def affordable(estimate: cost.Cost, spec: JobSpec, settings: Settings) -> None:
