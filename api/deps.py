@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from api.access import Access, Caller
-from api.addresses import unknown_queries
+from api.addresses import wrong_queries
 from api.bundles import Bundles
 from api.describing import Describer
 from api.errors import InvalidInputError, UnauthorizedError
@@ -61,8 +61,8 @@ async def caller(request: Request) -> Caller:
 
 
 async def known_queries_only(request: Request) -> None:
-    """A misspelt filter that is passed over would answer another question than was asked."""
-    if errors := unknown_queries(request):
+    """A filter that is passed over, misspelt or repeated, would answer another question than was asked."""
+    if errors := wrong_queries(request):
         raise InvalidInputError(errors=errors)
 
 
