@@ -138,7 +138,8 @@ def _traced(tracing: Tracing) -> TelemetryConfig:
 
 
 def _server(settings: Settings, tracing: Tracing) -> Server:
-    database, files, describer = Database(settings.database), Files(settings.files), Describer(settings)
+    database = Database(settings.database, statement_seconds=settings.statement_seconds)
+    files, describer = Files(settings.files), Describer(settings)
     counted = Counted(settings.limits_url)
     return Server(
         settings=settings,

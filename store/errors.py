@@ -108,6 +108,10 @@ class DatabaseUnavailable(StoreError):
     """The database cannot be reached or is too busy."""
 
 
+class StatementTooLong(DatabaseUnavailable):
+    """The database took too long over this and was stopped; ask for less, or later."""
+
+
 class FilesUnavailable(StoreError):
     """The file store cannot be reached or refuses the request."""
 

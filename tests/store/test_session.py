@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from store import jobs
-from store.errors import DatabaseUnavailable
+from store.errors import DatabaseUnavailable, StatementTooLong
 from store.session import Database
 from store.tables import DEFAULT_PROJECT
 from tests.store.examples import add_job, look, snapshot, together
@@ -241,3 +241,55 @@ def test_sigkill_while_writing_leaves_whole_transactions(database: Database, dat
     assert len(rows["datasets"]) == len(rows["jobs"])
     assert len(rows["events"]) == 6 * len(rows["jobs"])
     assert add_job(database).status == "queued"
+
+
+_ENDLESS = """
+WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < 1000000000)
+SELECT count(*) FROM counted
+"""
+_LONG = """
+WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < 1000000)
+SELECT count(*) FROM counted
+"""
+"""Takes some tenths of a second."""
+
+
+@pytest.fixture
+def hurried(database_url: str) -> Iterator[Database]:
+    with Database(database_url, statement_seconds=0.05) as database:
+        yield database.of(DEFAULT_PROJECT)
+
+
+def test_a_statement_that_takes_too_long_is_stopped(hurried: Database) -> None:
+    for way in (hurried.reading, hurried.writing):
+        started = time.monotonic()
+        with pytest.raises(StatementTooLong), way() as tx:
+            tx.execute(sa.text(_ENDLESS))
+        assert time.monotonic() - started < 5
+    add_job(hurried)  # The connections are as good as before.
+
+
+def test_a_writer_that_is_stopped_leaves_no_trace(hurried: Database) -> None:
+    def write() -> None:
+        with hurried.writing() as tx:
+            tx.execute(sa.text("INSERT INTO counters VALUES ('w', 1)"))
+            tx.execute(sa.text(_ENDLESS))
+
+    with pytest.raises(StatementTooLong):
+        write()
+    with hurried.reading() as tx:
+        assert tx.execute(sa.text("SELECT count(*) FROM counters")).scalar_one() == 0
+
+
+def test_a_patient_database_waits_and_the_next_statement_is_hurried_again(hurried: Database) -> None:
+    for way in (hurried.patient().reading, hurried.patient().writing):
+        with way() as tx:
+            assert tx.execute(sa.text(_LONG)).scalar_one() == 1_000_000
+    with pytest.raises(StatementTooLong), hurried.reading() as tx:
+        tx.execute(sa.text(_ENDLESS))
+
+
+def test_nobody_else_is_hurried(database: Database) -> None:
+    """Workers, the reconciler, migrations, backups and the command line have their own long statements."""
+    with database.reading() as tx:
+        assert tx.execute(sa.text(_LONG)).scalar_one() == 1_000_000
