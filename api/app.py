@@ -29,6 +29,7 @@ from api.limits import FORM_BYTES, BodyLimits
 from api.metering import Meter, Metered
 from api.networks import Networks
 from api.origins import Preflights, ReadableAnswers
+from api.outgoing import Outgoing
 from api.queue import Nudges
 from api.quotas import Counted, Quotas
 from api.requests import RequestIdentity
@@ -152,6 +153,7 @@ def _server(settings: Settings, tracing: Tracing) -> Server:
         describer=describer,
         bundles=Bundles(settings, database, files, describer),
         networks=Networks(settings, files, operation.ridgeline_version()),
+        outgoing=Outgoing(settings.data_dir),
         tracing=tracing,
         stopping=asyncio.Event(),
     )

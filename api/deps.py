@@ -15,6 +15,7 @@ from api.describing import Describer
 from api.errors import InvalidInputError, UnauthorizedError
 from api.metering import Meter
 from api.networks import Networks
+from api.outgoing import Outgoing
 from api.queue import Nudges
 from api.quotas import Quotas
 from store.files import Files
@@ -38,6 +39,7 @@ class Server:
     describer: Describer
     bundles: Bundles
     networks: Networks
+    outgoing: Outgoing
     tracing: Tracing
     stopping: asyncio.Event
     """Set when the server is told to stop: open streams and long polls end then."""

@@ -12,6 +12,7 @@ from api.charts import Curve
 from api.deps import CallerDep, Server, ServerDep
 from api.drawing import MEDIA_TYPES, Format, Look, answer_of, chosen_format, curve_of, drawn
 from api.errors import InvalidInputError
+from api.outgoing import PiecewiseRoute
 from api.paging import Number
 from api.problems import documented
 from api.schemas import CurveAnswer, Overlay
@@ -23,7 +24,7 @@ from store.curves import Packed
 from store.jobs import Job
 from store.session import Connection
 
-router = APIRouter(tags=["curves"])
+router = APIRouter(tags=["curves"], route_class=PiecewiseRoute)
 
 ALWAYS: Final = (
     *("objective", "train_loss", "val_loss", "penalty_l1", "penalty_l2"),

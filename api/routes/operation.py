@@ -13,6 +13,7 @@ from fastapi.concurrency import run_in_threadpool
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.deps import Server, ServerDep
+from api.outgoing import PiecewiseRoute
 from api.problems import documented
 from api.routes.workers import alive_seconds
 from api.schemas import Check, Health, Readiness
@@ -22,7 +23,7 @@ from store.errors import StoreError
 CHECK_SECONDS: Final = 0.9
 """A check that takes longer has failed: whoever asks wants to know now."""
 
-router = APIRouter(tags=["operation"])
+router = APIRouter(tags=["operation"], route_class=PiecewiseRoute)
 
 
 @cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 from store.jobs.actions import delete, request_cancel, request_finish, request_pause, request_resume
 from store.jobs.arrows import add, cancelled, claim, fail, paused, release, succeed
 from store.jobs.leases import Beat, Expired, Renewal, beat, beat_all, expire
-from store.jobs.reading import Filters, Glance, Waiting, counts, get, glance, page, waiting
+from store.jobs.reading import Filters, Glance, Waiting, counts, get, glance, page, waiting, walk
 from store.jobs.row import FINAL, UNFINISHED, Action, Job, Status, allowed_actions
 from store.jobs.turns import any_waits
 from store.jobs.warnings import add_warnings
@@ -49,4 +49,5 @@ __all__ = [
     "request_resume",
     "succeed",
     "waiting",
+    "walk",
 ]

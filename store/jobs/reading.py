@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
 import sqlalchemy as sa
 
-from store import ids
+from store import ids, pages
 from store.columns import now
 from store.errors import NotFound
 from store.jobs.labels import having_all, rarest_first
 from store.jobs.row import UNFINISHED, Action, Job, Status, select_jobs, to_job
-from store.pages import Page, Sort, paged, to_page
+from store.pages import Page, Sort, to_page
 from store.projects import here, only, own
 from store.session import Connection
 from store.tables import datasets, jobs, labels
@@ -75,13 +75,30 @@ def page(
     limit: int = 50,
 ) -> Page[Job]:
     """One page of a project's jobs; page 1,000 costs what page 1 does."""
+    return to_page(list(walk(tx, filters, sort=sort, cursor=cursor, limit=limit)), limit, _place)
+
+
+def walk(
+    tx: Connection,
+    filters: Filters | None = None,
+    *,
+    sort: Sort = "-created_at",
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Iterator[Job]:
+    """The jobs of a page and one more if more follow, fetched a few at a time: a job may be large."""
     filters = filters or Filters()
     if (ordered := _ordered(tx, filters)) is None:
-        return Page([], None)
+        return
     statement, created_at, id_ = ordered
     narrowed = statement.where(only(tx, jobs), *_conditions(tx, filters, created_at))
-    rows = tx.execute(paged(narrowed, created_at, id_, sort=sort, cursor=cursor, limit=limit))
-    return to_page([to_job(row) for row in rows], limit, lambda job: (job.created_at, job.id))
+    yield from pages.walk(
+        *(tx, narrowed, created_at, id_), sort=sort, cursor=cursor, limit=limit, read=to_job, place=_place
+    )
+
+
+def _place(job: Job) -> tuple[datetime, str]:
+    return job.created_at, job.id
 
 
 def _ordered(

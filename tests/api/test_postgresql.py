@@ -73,7 +73,7 @@ def test_a_statement_that_takes_too_long_is_a_503_and_one_line_of_the_log(
     def never_ends(tx: Connection, *_: Any, **__: Any) -> None:
         tx.execute(sa.text("SELECT pg_sleep(600)"))
 
-    monkeypatch.setattr(jobs, "page", never_ends)
+    monkeypatch.setattr(jobs, "walk", never_ends)
     with structlog.testing.capture_logs() as lines:
         response = client.get("/v1/jobs")
     document = problem(response, 503)
