@@ -22,7 +22,7 @@ from api.bundles import Bundles
 from api.conditional import ConditionalAnswers
 from api.deps import Server, known_queries_only
 from api.describing import Describer
-from api.heads import HeadLimits
+from api.heads import HeadLimits, UnambiguousHeads
 from api.hosts import LoopbackHostsOnly
 from api.keeping import sweep_workspaces
 from api.limits import FORM_BYTES, BodyLimits
@@ -178,6 +178,7 @@ def _wrap(app: FastAPI, server: Server) -> None:
         app.add_middleware(LoopbackHostsOnly)
     if settings.origins:
         app.add_middleware(Preflights, origins=settings.origins)
+    app.add_middleware(UnambiguousHeads)
     app.add_middleware(RequestIdentity)
     if settings.origins:
         app.add_middleware(ReadableAnswers, origins=settings.origins)
