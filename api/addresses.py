@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
+from collections import Counter
 from functools import lru_cache
+from typing import Final
 
 from fastapi import FastAPI, Request
 from fastapi.routing import iter_route_contexts
 
+from models.complaints import MOST, printable
 from models.errors import Complaint
+from models.suggestions import Effort, near_name
 
 FREE_PREFIX = "metadata."
 """Query parameters that begin so are named by the client: `?metadata.team=risk`."""
+MOST_PARAMETERS: Final = 100
+"""Query parameters of a request; no route knows a fifth of that."""
 
 
 def allowed(request: Request) -> list[str]:
@@ -33,22 +38,33 @@ def _query_names(app: FastAPI) -> dict[tuple[str, str], list[str]]:
     }
 
 
-def unknown_queries(request: Request) -> list[Complaint]:
-    """A complaint about each query parameter that the matched route does not know."""
+def wrong_queries(request: Request) -> list[Complaint]:
+    """A complaint about each query parameter that the matched route does not know, or that is given twice.
+
+    No route takes a list of values: of two, one would be passed over, and another question answered.
+    """
+    given = request.query_params.multi_items()
+    if len(given) > MOST_PARAMETERS:
+        detail = f"a request has at most {MOST_PARAMETERS} query parameters, and these are {len(given)}"
+        return [Complaint("/query", detail, len(given))]
     known = _query_names(request.app).get((request.scope["route"].path_format, request.method), [])
-    return [_complaint(name, known) for name in request.query_params if not _knows(known, name)]
+    effort = Effort()
+    counted = Counter(name for name, _ in given)
+    unknown = [_unknown(name, known, effort) for name in counted if not _knows(known, name)]
+    repeated = [_repeated(name, times) for name, times in counted.items() if times > 1]
+    return [*unknown, *repeated][:MOST]
 
 
 def _knows(known: list[str], name: str) -> bool:
     return name in known or (FREE_PREFIX in known and name.startswith(FREE_PREFIX) and name != FREE_PREFIX)
 
 
-def _complaint(name: str, known: list[str]) -> Complaint:
+def _unknown(name: str, known: list[str], effort: Effort) -> Complaint:
     offered = f"it takes {', '.join(known)}" if known else "it takes none"
-    near = difflib.get_close_matches(name, known, n=1)
-    return Complaint(
-        f"/query/{name}",
-        f"there is no query parameter {name!r} here; {offered}",
-        None,
-        near[0] if near else None,
-    )
+    detail = f"there is no query parameter {printable(name)!r} here; {offered}"
+    return Complaint(f"/query/{name}", detail, None, near_name(name, known, effort=effort))
+
+
+def _repeated(name: str, times: int) -> Complaint:
+    detail = f"{printable(name)} is given {times} times; it takes one value"
+    return Complaint(f"/query/{name}", detail, None, "give it once")

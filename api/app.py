@@ -23,7 +23,7 @@ from api.conditional import ConditionalAnswers
 from api.deps import Server, known_queries_only
 from api.describing import Describer
 from api.file_work import FileWork
-from api.heads import HeadLimits
+from api.heads import HeadLimits, UnambiguousHeads
 from api.hosts import LoopbackHostsOnly
 from api.in_flight import InFlight
 from api.keeping import sweep_workspaces
@@ -31,6 +31,7 @@ from api.limits import FORM_BYTES, BodyLimits
 from api.metering import Meter, Metered
 from api.networks import Networks
 from api.origins import Preflights, ReadableAnswers
+from api.outgoing import Outgoing
 from api.queue import Nudges
 from api.quotas import Counted, Quotas
 from api.readiness import Probes
@@ -142,7 +143,8 @@ def _traced(tracing: Tracing) -> TelemetryConfig:
 
 
 def _server(settings: Settings, tracing: Tracing) -> Server:
-    database, files, describer = Database(settings.database), Files(settings.files), Describer(settings)
+    database = Database(settings.database, statement_seconds=settings.statement_seconds)
+    files, describer = Files(settings.files), Describer(settings)
     counted, work = Counted(settings.limits_url), FileWork()
     return Server(
         settings=settings,
@@ -157,6 +159,7 @@ def _server(settings: Settings, tracing: Tracing) -> Server:
         describer=describer,
         bundles=Bundles(settings, database, files, describer, work),
         networks=Networks(settings, files, work, operation.ridgeline_version()),
+        outgoing=Outgoing(settings.data_dir),
         tracing=tracing,
         probes=Probes(),
         shortages=Shortages(),
@@ -183,6 +186,7 @@ def _wrap(app: FastAPI, server: Server) -> None:
         app.add_middleware(LoopbackHostsOnly)
     if settings.origins:
         app.add_middleware(Preflights, origins=settings.origins)
+    app.add_middleware(UnambiguousHeads)
     app.add_middleware(RequestIdentity)
     if settings.origins:
         app.add_middleware(ReadableAnswers, origins=settings.origins)

@@ -64,7 +64,7 @@ class _Tagged:
         headers = MutableHeaders(scope=start)
         if start["status"] != 200 or (message.get("more_body") and "ETag" not in headers):
             return message
-        tag = headers.get("ETag") or f'"{hashlib.sha256(message.get("body", b"")).hexdigest()[:32]}"'
+        tag = headers.get("ETag") or tag_of(message.get("body", b""))
         headers["ETag"] = tag
         headers.setdefault("Cache-Control", "no-cache")
         if not _matches(self._known, tag):
@@ -72,6 +72,16 @@ class _Tagged:
         start["status"] = 304
         del headers["Content-Length"]
         return {**message, "body": b"", "more_body": False}
+
+
+def tag_of(content: bytes | memoryview) -> str:
+    """The tag of an answer by its bytes, as `ETag` has it."""
+    return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+
+def needs_no_body(scope: Scope, tag: str) -> bool:
+    """Whether of an answer with this tag only the head will be sent: for HEAD, or because it is known."""
+    return bool(scope.get(_HEAD)) or _matches(Headers(scope=scope).get("if-none-match", ""), tag)
 
 
 def is_known(request: Request, tag: str) -> bool:

@@ -2,7 +2,8 @@
 
 uvicorn waits for ever for the rest of a request's head, however large it grows, and for a client to read its
 answer. Here a head must be there in time and within bounds, whatever follows it must bear a body and not
-only trailers or chunk extensions, a pipeline has so many places, and a client that reads nothing is let go.
+only trailers or chunk extensions, a pipeline has so many places, and a client that reads nothing, or next to
+nothing, is let go.
 What is wrong with a head that has arrived whole is `api.heads`' to say, with a problem document.
 """
 
@@ -18,7 +19,9 @@ HEAD_SECONDS: Final = 15.0
 DRY_BYTES: Final = 64 * 1024
 """Most that may come without completing a head or adding to a body."""
 STALLED_SECONDS: Final = 30.0
-"""A client that reads nothing of its answer for so long is let go."""
+"""A client that reads nothing of its answer for so long is let go …"""
+SLOWEST_BYTES_PER_SECOND: Final = 1024
+"""… and so is one that reads so little meanwhile."""
 PIPELINED: Final = 32
 """Most requests that may wait behind one that is being answered, on one connection."""
 SPARED_DESCRIPTORS: Final = 128
@@ -122,7 +125,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _still_reading(self) -> None:
         unread = self.transport.get_write_buffer_size()
-        if unread >= self._unread:
+        if unread > self._unread - STALLED_SECONDS * SLOWEST_BYTES_PER_SECOND:
             self.transport.abort()
             return
         self._unread = unread

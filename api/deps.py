@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from api.access import Access, Caller
-from api.addresses import unknown_queries
+from api.addresses import wrong_queries
 from api.bundles import Bundles
 from api.describing import Describer
 from api.errors import InvalidInputError, UnauthorizedError
@@ -17,6 +17,7 @@ from api.file_work import FileWork
 from api.in_flight import InFlight
 from api.metering import Meter
 from api.networks import Networks
+from api.outgoing import Outgoing
 from api.queue import Nudges
 from api.quotas import Quotas
 from api.readiness import Probes
@@ -45,6 +46,7 @@ class Server:
     describer: Describer
     bundles: Bundles
     networks: Networks
+    outgoing: Outgoing
     tracing: Tracing
     probes: Probes
     shortages: Shortages
@@ -70,8 +72,8 @@ async def caller(request: Request) -> Caller:
 
 
 async def known_queries_only(request: Request) -> None:
-    """A misspelt filter that is passed over would answer another question than was asked."""
-    if errors := unknown_queries(request):
+    """A filter that is passed over, misspelt or repeated, would answer another question than was asked."""
+    if errors := wrong_queries(request):
         raise InvalidInputError(errors=errors)
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
+import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -23,6 +24,8 @@ from api.problems import Kind, Report, respond
 from models import errors as science
 from models.errors import Complaint
 from store import errors as memory
+
+log = structlog.get_logger(__name__)
 
 
 class WebError(science.RidgelineError):
@@ -172,6 +175,7 @@ STATUSES: Final[dict[type[Exception], int]] = {
     memory.DatabaseUnavailable: 503,
     memory.FilesUnavailable: 503,
     memory.SchemaOutdated: 503,
+    memory.StatementTooLong: 503,
     UnavailableError: 503,
     memory.DatabaseFull: 507,
     memory.FilesFull: 507,
@@ -182,6 +186,7 @@ RETRY_AFTER: Final[dict[type[Exception], str]] = {
     memory.DatabaseUnavailable: "5",
     memory.FilesUnavailable: "5",
     memory.SchemaOutdated: "5",
+    memory.StatementTooLong: "10",
     UnavailableError: "5",
     memory.DatabaseFull: "60",
     memory.FilesFull: "60",
@@ -272,6 +277,8 @@ def _from_system(request: Request, error: Exception) -> Response:
 def answer(request: Request, error: Exception) -> Response:
     """The problem document for an exception; a disk that is full is remembered, for `/readyz`."""
     request.app.state.server.shortages.note(error)
+    if isinstance(error, memory.StatementTooLong):
+        log.warning("a statement took too long and was stopped", method=request.method, path=request.url.path)
     return respond(report(error), request.scope)
 
 

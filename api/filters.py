@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, get_args
+from typing import Annotated, Final, get_args
 
 from fastapi import Query, Request
 from pydantic import AfterValidator, BeforeValidator
@@ -16,6 +16,9 @@ from api.schemas import STOP_REASONS, Status
 from models.errors import Complaint
 from models.spec import Text
 from store.jobs import Filters
+
+MOST_LABELS: Final = 8
+"""Labels that a list may be narrowed by: each is looked up for every job that has the rarest."""
 
 
 def _utc(moment: datetime) -> datetime:
@@ -74,7 +77,7 @@ class JobFilters:
             str | None,
             Query(
                 alias=FREE_PREFIX,
-                description="`metadata.team=risk`: jobs whose metadata say so.",
+                description=f"`metadata.team=risk`: jobs whose metadata say so; at most {MOST_LABELS}.",
                 max_length=0,
             ),
         ] = None,
@@ -97,10 +100,14 @@ class JobFilters:
 
 def _labels(request: Request) -> dict[str, str]:
     """`?metadata.team=risk&metadata.year=2026` → {"team": "risk", "year": "2026"}."""
-    named = [
-        (name, value) for name, value in request.query_params.multi_items() if name.startswith(FREE_PREFIX)
-    ]
-    labels = {name.removeprefix(FREE_PREFIX): value for name, value in named}
+    labels = {
+        name.removeprefix(FREE_PREFIX): value
+        for name, value in request.query_params.items()
+        if name.startswith(FREE_PREFIX)
+    }
+    if len(labels) > MOST_LABELS:
+        detail = f"a list is narrowed by at most {MOST_LABELS} labels at once, and these are {len(labels)}"
+        raise InvalidInputError(errors=[Complaint("/query/metadata", detail, len(labels), str(MOST_LABELS))])
     for key, value in labels.items():
         if "\x00" in key + value or len(key) > 64 or len(value) > 2000:
             pointer = f"/query/{FREE_PREFIX}{key[:64]}"

@@ -54,5 +54,5 @@ class LoopbackHostsOnly:
 
     @staticmethod
     def _is_ours(scope: Scope) -> bool:
-        host = Headers(scope=scope).get("host", "")
-        return is_loopback(without_port(host)) and arrived_on_loopback(scope)
+        hosts = Headers(scope=scope).getlist("host") or [""]
+        return all(is_loopback(without_port(host)) for host in hosts) and arrived_on_loopback(scope)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
+
+import orjson
 
 from api.schemas import description_of
 from models import cost
@@ -14,11 +15,15 @@ from models.defaults import Completed, complete
 from models.errors import Complaint, SpecError, TooExpensiveError
 from models.spec import JobSpec
 from models.stacking import stack_key, stack_limit
+from models.suggestions import near_name
 from store import datasets
 from store.datasets import Dataset
 from store.errors import NotFound
 from store.session import Connection
 from store.settings import Settings
+
+MOST_METADATA_BYTES: Final = 16 * 1024
+"""Of a job's metadata as JSON: every list shows them with every job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +61,23 @@ class Plan:
 
 def plan(tx: Connection, spec: JobSpec, settings: Settings) -> Plan:
     """Complete a spec with what the data suggest; raises `SpecError` where it fits neither data nor means."""
+    _refuse_large_metadata(spec)
     dataset = _dataset(tx, spec.dataset)
     description = description_of(dataset)
     completed = complete(spec, description)
     estimate = cost.estimate(completed.spec, description)
     affordable(estimate, completed.spec, settings)
     return Plan(dataset, completed, estimate)
+
+
+def _refuse_large_metadata(spec: JobSpec) -> None:
+    """Here and not in the spec: jobs with larger ones, from before there was a limit, are still to be run."""
+    size = len(orjson.dumps(spec.metadata))
+    if size > MOST_METADATA_BYTES:
+        detail = f"metadata may take {MOST_METADATA_BYTES:,} bytes as JSON in UTF-8, and these are {size:,}"
+        raise SpecError(
+            [Complaint("/metadata", detail, suggestion="keep what is large elsewhere, and a link")]
+        )
 
 
 def limits(settings: Settings) -> cost.Limits:
@@ -80,9 +96,8 @@ def _dataset(tx: Connection, word: str) -> Dataset:
     try:
         return datasets.get(tx, word)
     except NotFound:
-        near = difflib.get_close_matches(word, BUNDLED, n=1)
         detail = f"there is no dataset {word!r}; name an id (ds_…) or one of {', '.join(BUNDLED)}"
-        raise SpecError([Complaint("/dataset", detail, word[:80], near[0] if near else None)]) from None
+        raise SpecError([Complaint("/dataset", detail, word[:80], near_name(word, BUNDLED))]) from None
 
 
 def affordable(estimate: cost.Cost, spec: JobSpec, settings: Settings) -> None:

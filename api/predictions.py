@@ -15,6 +15,7 @@ import orjson
 from api import bodies
 from api.errors import InvalidInputError, MalformedRequestError
 from api.networks import Ready, memory_is_an_outage
+from api.spreadsheets import as_cell
 from models.complaints import pointer, printable
 from models.datasets.rows import Rows
 from models.errors import Complaint, Notice
@@ -116,7 +117,10 @@ def _broken(found: Predictions, classes: list[str] | None) -> Iterator[dict[str,
 
 
 def _as_csv(ready: Ready, _: str, rows: Rows) -> bytes:
-    """`value`; or `label` and a `probability of …` each class. What is no number is `nan`, `inf`, `-inf`."""
+    """`value`; or `label` and a `probability of …` each class. What is no number is `nan`, `inf`, `-inf`.
+
+    Labels are text that anybody may have written, and are made harmless for spreadsheets.
+    """
     classes = [one.label for one in ready.predictor.about.description.classes or ()]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -126,6 +130,8 @@ def _as_csv(ready: Ready, _: str, rows: Rows) -> bytes:
         if found.labels is None:
             writer.writerows([value] for value in found.numbers.tolist())
         else:
-            lines = zip(found.labels, found.numbers.astype(str).tolist(), strict=True)
+            cells = {label: as_cell(label) for label in classes}
+            labels = [cells[label] for label in found.labels]
+            lines = zip(labels, found.numbers.astype(str).tolist(), strict=True)
             writer.writerows(["" if "nan" in told else label, *told] for label, told in lines)
     return text.getvalue().encode()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from models.complaints import pointer, printable, shown
 from models.datasets import Description
 from models.errors import Complaint
 from models.metrics import METRICS, Task
@@ -12,6 +12,7 @@ from models.preprocessing import task_of
 from models.regularizers import Regularization
 from models.spec import JobSpec, SplitSpec
 from models.splits import SPLITS, sizes
+from models.suggestions import Effort, near_name
 
 
 def monitored(regularization: Regularization) -> list[str]:
@@ -77,7 +78,8 @@ def _size_complaints(split: SplitSpec, description: Description) -> Iterator[Com
 def _split_column_complaints(name: str, description: Description) -> Iterator[Complaint]:
     column = description.column(name)
     if column is None:
-        yield _unknown_column("/split/column", name, description)
+        names = [each.name for each in description.columns]
+        yield _unknown_column("/split/column", name, names, Effort())
     elif (
         column.missing
         or column.levels is None
@@ -122,17 +124,15 @@ def _technique_complaints(spec: JobSpec, rows: int) -> Iterator[Complaint]:
 
 
 def _column_complaints(spec: JobSpec, description: Description) -> Iterator[Complaint]:
-    known = {column.name for column in description.columns}
+    names = {column.name: None for column in description.columns}
+    effort = Effort()
     for technique, penalty in (spec.regularization or Regularization()).penalties().items():
         for name in penalty.feature_weights:
-            if name not in known:
-                escaped = name.replace("~", "~0").replace("/", "~1")
-                yield _unknown_column(
-                    f"/regularization/{technique}/feature_weights/{escaped}", name, description
-                )
+            if name not in names:
+                where = pointer(["regularization", technique, "feature_weights", name])
+                yield _unknown_column(where, name, list(names), effort)
 
 
-def _unknown_column(pointer: str, name: str, description: Description) -> Complaint:
-    names = [column.name for column in description.columns]
-    near = difflib.get_close_matches(name, names, n=1)
-    return Complaint(pointer, f"the dataset has no feature column {name!r}", name, near[0] if near else None)
+def _unknown_column(where: str, name: str, names: Sequence[str], effort: Effort) -> Complaint:
+    near = near_name(name, names, effort=effort)
+    return Complaint(where, f"the dataset has no feature column {printable(name)!r}", shown(name), near)

@@ -47,12 +47,16 @@ def complaints(error: ValidationError, model: type[BaseModel], given: object) ->
     for one in error.errors(include_url=False)[: 10 * MOST]:
         found[_path(one, given)].append(one)
     kept = {path: errors for path, errors in found.items() if not _overruled(path, errors, found)}
-    told = [_complaint(schema, path, errors) for path, errors in list(kept.items())[:MOST]]
+    effort = suggestions.Effort()
+    told = [_complaint(schema, path, errors, effort) for path, errors in list(kept.items())[:MOST]]
     if len(kept) > MOST:
-        told.append(
-            Complaint("", f"there is more: these are the first {MOST} of {error.error_count()} mistakes")
-        )
+        told.append(and_more(error.error_count() - MOST))
     return told
+
+
+def and_more(more: int) -> Complaint:
+    """What is said behind the first `MOST` complaints of so many more."""
+    return Complaint("", f"there is more: these are the first {MOST} of {MOST + more} mistakes")
 
 
 def pointer(path: Sequence[str | int]) -> str:
@@ -89,11 +93,13 @@ def _is_about_kind(error: _Error) -> bool:
     return str(error["type"]).endswith("_type")
 
 
-def _complaint(schema: allowed.Node, path: _Path, errors: list[_Error]) -> Complaint:
+def _complaint(
+    schema: allowed.Node, path: _Path, errors: list[_Error], effort: suggestions.Effort
+) -> Complaint:
     """Of several errors in one place, one from a branch whose kind fits speaks."""
     error = next((one for one in errors if not _is_about_kind(one)), errors[0])
     if error["type"] == "extra_forbidden":
-        return _unknown_name(schema, path, error)
+        return _unknown_name(schema, path, error, effort)
     if error["type"] == "value_error":
         return _own_words(path, error)
     if error["type"] in _UNPAIRED:
@@ -122,13 +128,13 @@ def _bad_name(schema: allowed.Node, path: _Path, error: _Error) -> Complaint:
     )
 
 
-def _unknown_name(schema: allowed.Node, path: _Path, error: _Error) -> Complaint:
+def _unknown_name(schema: allowed.Node, path: _Path, error: _Error, effort: suggestions.Effort) -> Complaint:
     name, here = str(error["loc"][-1]), allowed.place(schema, error["loc"][:-1])
     known = [one for one in allowed.known_names(here) if one != name]
     suggestion = (
-        suggestions.elsewhere(schema, here, name, likeness=1.0)
-        or suggestions.near_name(name, known)
-        or suggestions.elsewhere(schema, here, name, likeness=0.75)
+        suggestions.elsewhere(schema, here, name, likeness=1.0, effort=effort)
+        or suggestions.near_name(name, known, effort=effort)
+        or suggestions.elsewhere(schema, here, name, likeness=0.75, effort=effort)
     )
     place = f" in {_label(path[:-1])}" if len(path) > 1 else ""
     detail = f"there is no field {printable(name)!r}{place}; known are {', '.join(known)}"

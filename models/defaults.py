@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from models.checks import complaints_about, has_validation_rows, monitored
-from models.complaints import MOST, complaints
+from models.complaints import MOST, and_more, complaints
 from models.datasets import Description
 from models.equivalents import equivalents
 from models.errors import Notice, SpecError
@@ -60,9 +60,10 @@ def complete(spec: JobSpec, description: Description) -> Completed:
             "metrics": _metrics(spec.metrics, regularization, task_of(description)),
         }
     )
-    found = list(islice(complaints_about(filled, spec, description, rows), MOST))
-    if found:
-        raise SpecError(found)
+    found = complaints_about(filled, spec, description, rows)
+    if first := list(islice(found, MOST)):
+        more = sum(1 for _ in found)
+        raise SpecError([*first, *([and_more(more)] if more else [])])
     filled = _validated(filled)
     notices = list(notices_about(filled, spec, description, rows))
     return Completed(filled, notices, equivalents(filled, description, rows))

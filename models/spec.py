@@ -185,7 +185,7 @@ class JobSpec(Frozen):
         dict[Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_storable)], Value],
         Field(max_length=50),
     ] = Field(default_factory=dict)
-    """Your own labels, for finding jobs again: `GET /v1/jobs?metadata.team=risk`."""
+    """Your own labels, for finding jobs again: `GET /v1/jobs?metadata.team=risk`. A server takes 16 KB."""
     priority: Annotated[int, Field(ge=-100, le=100)] = 0
     """Higher goes first."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from models.errors import DataError
+from models.suggestions import near_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -122,8 +122,8 @@ def _by_column(name: str, table: Table) -> Split:
 
     values = table.columns.get(name)
     if values is None:
-        near = difflib.get_close_matches(name, table.columns, 1, 0.0)
-        raise DataError(f"split.column: there is no column {name!r}; did you mean {near[0]!r}?")
+        near = near_name(name, table.columns, likeness=0.0)
+        raise DataError(f"split.column: there is no column {name!r}; did you mean {near!r}?")
     said = values.tolist()
     strange = next((value for value in said if value not in SPLITS), None) if None not in said else "nothing"
     if strange is not None:

@@ -93,9 +93,10 @@ def _to_claimed(row: dict[str, Any]) -> Claimed:
 
 
 def delivered(tx: Connection, claimed: Claimed, *, response_status: int) -> bool:
-    """The receiver has taken it. False under a stale fence: somebody else sends it, or it was given up."""
+    """The receiver has taken it, given up or not. False under a stale fence: somebody else sends it."""
     values = {"status": "delivered", "response_status": response_status, "detail": None}
-    return _settle(tx, claimed, {**values, "due_at": now(), "ended_at": now()})
+    ended = {**values, "due_at": now(), "ended_at": now()}
+    return _settle(tx, claimed, ended) or _settle_given_up(tx, claimed, ended)
 
 
 def failed(
@@ -106,11 +107,17 @@ def failed(
     retry_seconds: float | None,
     response_status: int | None = None,
 ) -> bool:
-    """It was not taken: due again after so many seconds, or dead where there are none."""
+    """It was not taken: due again after so many seconds, or dead where there are none.
+
+    Where it was given up meanwhile, what came of this attempt is told all the same.
+    """
     values = {"response_status": response_status, "detail": printable(detail, 2000)}
-    if retry_seconds is None:
-        return _settle(tx, claimed, {**values, "status": "dead", "due_at": now(), "ended_at": now()})
-    return _settle(tx, claimed, {**values, "due_at": now(retry_seconds)})
+    ended = {"status": "dead", "due_at": now(), "ended_at": now()}
+    again = {"due_at": now(retry_seconds)} if retry_seconds is not None else ended
+    if _settle(tx, claimed, {**values, **again}):
+        return True
+    told = printable(f"{detail}; the webhook was disabled", 2000)
+    return _settle_given_up(tx, claimed, {**values, "detail": told})
 
 
 def _settle(tx: Connection, claimed: Claimed, values: Mapping[str, Any]) -> bool:
@@ -118,6 +125,17 @@ def _settle(tx: Connection, claimed: Claimed, values: Mapping[str, Any]) -> bool
         deliveries.c.id == claimed.id,
         deliveries.c.fence == claimed.fence,
         deliveries.c.status == "pending",
+    )
+    return bool(tx.execute(deliveries.update().where(*mine).values(values)).rowcount)
+
+
+def _settle_given_up(tx: Connection, claimed: Claimed, values: Mapping[str, Any]) -> bool:
+    """Note down what came of a delivery that was given up while it was on its way, and not claimed since."""
+    mine = (
+        deliveries.c.id == claimed.id,
+        deliveries.c.fence == claimed.fence + 1,
+        deliveries.c.attempts == claimed.attempts,
+        deliveries.c.status == "dead",
     )
     return bool(tx.execute(deliveries.update().where(*mine).values(values)).rowcount)
 

@@ -120,6 +120,10 @@ class DatabaseUnavailable(StoreError):
     """The database cannot be reached or is too busy."""
 
 
+class StatementTooLong(DatabaseUnavailable):
+    """The database took too long over this and was stopped; ask for less, or later."""
+
+
 class DatabaseFull(DatabaseUnavailable):
     """There is no space left for the database."""
 

@@ -31,7 +31,8 @@ def upgrade(database: Database, revision: str = "head") -> None:
     from alembic import command
     from alembic.util import CommandError
 
-    with database.writing() as tx:
+    # An index over a million jobs takes a while, and so may whoever is at it already.
+    with database.patient().writing() as tx:
         if tx.dialect.name == "postgresql":
             tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         try:

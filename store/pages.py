@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import sqlalchemy as sa
 
 from store import ids
 from store.errors import BadCursor
+from store.session import Connection
 
 Sort = Literal["created_at", "-created_at"]
 Row = TypeVar("Row")
+_FIRST_ROWS: Final = 8
+_MOST_ROWS: Final = 32
+"""Rows that are taken out of the database at a time, where they may be large."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -64,6 +68,33 @@ def paged(
         statement = statement.where(key < place if descending else key > place)
     order = (created_at.desc(), row_id.desc()) if descending else (created_at, row_id)
     return statement.order_by(*order).limit(limit + 1)
+
+
+def walk(
+    tx: Connection,
+    statement: sa.Select[Any],
+    created_at: sa.ColumnElement[datetime],
+    row_id: sa.ColumnElement[str],
+    *,
+    sort: Sort,
+    cursor: str | None,
+    limit: int,
+    read: Callable[[sa.Row[Any]], Row],
+    place: Callable[[Row], tuple[datetime, str]],
+) -> Iterator[Row]:
+    """The rows of a page and one more, which tells whether one follows: fetched as they are asked for.
+
+    At first a few at a time, then more: rows may be large, and whoever has enough of them leaves the rest.
+    """
+    left, size = limit + 1, _FIRST_ROWS
+    while left:
+        size = min(size, left)
+        page = paged(statement, created_at, row_id, sort=sort, cursor=cursor, limit=size - 1)
+        rows = [read(row) for row in tx.execute(page)]
+        yield from rows
+        if len(rows) < size:
+            return
+        cursor, left, size = cursor_of(*place(rows[-1])), left - size, min(2 * size, _MOST_ROWS)
 
 
 def to_page(rows: Sequence[Row], limit: int, place: Callable[[Row], tuple[datetime, str]]) -> Page[Row]:

@@ -123,6 +123,8 @@ class Settings(BaseSettings):
     """Requests that a project may send in a minute; 0: no limit. A project may have its own."""
     limits_url: str = "memory://"
     """Where requests are counted: in each API process, or in `redis://host:6379/1` for several together."""
+    statement_seconds: Seconds = 15
+    """How long the API lets one statement take in the database; one that takes longer is stopped (503)."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much API and workers log."""
 

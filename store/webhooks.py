@@ -130,7 +130,7 @@ def retire(tx: Connection, webhook_id: str, *, url: str, detail: str) -> bool:
 
 
 def _give_up_pending(tx: Connection, webhook_id: str, detail: str) -> None:
-    """What waits is dead, and whoever is just sending it has nothing more to say about it.
+    """What waits is dead, and whoever is just sending it may only say what came of that.
 
     Those who announce hold the webhook's row until they commit, and it has been changed by now: there is
     nothing of theirs that this could miss.

@@ -52,12 +52,12 @@ def status(*numbers: int, **headers: str) -> Behaviour:
     return answer
 
 
-def silent(seconds: float) -> Behaviour:
-    """Takes its time, and answers 200."""
+def silent(seconds: float, *, then: int = 200) -> Behaviour:
+    """Takes its time, and answers this."""
 
     def wait(handler: BaseHTTPRequestHandler, received: Received) -> None:
         time.sleep(seconds)
-        status(200)(handler, received)
+        status(then)(handler, received)
 
     return wait
 

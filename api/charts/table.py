@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 
 from api.charts.curve import Curve
+from api.spreadsheets import as_cells
 
 
 def to_csv(curves: Sequence[Curve], *, with_job: bool | None = None) -> str:
@@ -19,7 +20,7 @@ def to_csv(curves: Sequence[Curve], *, with_job: bool | None = None) -> str:
     names = list(dict.fromkeys(name for curve in curves for name in curve.series))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*(["job_id"] if with_job else []), "epoch", *names])
+    writer.writerow([*(["job_id"] if with_job else []), "epoch", *as_cells(names)])
     for curve in curves:
         nothing: list[float | None] = [None] * len(curve.epochs)
         columns = [curve.series.get(name, nothing) for name in names]

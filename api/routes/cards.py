@@ -16,6 +16,7 @@ from api.deps import CallerDep, ServerDep
 from api.diagnosing import diagnosis_of
 from api.errors import NoDiagnosisError
 from api.networks import Exported, no_weights
+from api.outgoing import PiecewiseRoute
 from api.problems import documented
 from api.schemas.cards import ModelCard
 from models.diagnosis import Diagnosis
@@ -29,7 +30,7 @@ from store.session import Connection
 from store.settings import Settings
 from store.weights import Weights
 
-router = APIRouter(tags=["models"])
+router = APIRouter(tags=["models"], route_class=PiecewiseRoute)
 
 Form = Literal["json", "md"]
 MEDIA_TYPES: Final[dict[str, Form]] = {"application/json": "json", "text/markdown": "md"}

@@ -7,10 +7,11 @@ from typing import Any
 from fastapi import APIRouter
 
 from api.negotiation import ANSWERS_JSON
+from api.outgoing import PiecewiseRoute
 from api.problems import documented
 from models import catalog
 
-router = APIRouter(tags=["catalog"], dependencies=[ANSWERS_JSON])
+router = APIRouter(tags=["catalog"], dependencies=[ANSWERS_JSON], route_class=PiecewiseRoute)
 
 
 @router.get("/v1/catalog", responses=documented())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Self
 
@@ -13,17 +12,19 @@ from api.charts import Curve
 from api.deps import CallerDep, Server, ServerDep
 from api.drawing import MEDIA_TYPES, Format, Look, answer_of, chosen_format, curve_of, drawn
 from api.errors import InvalidInputError
+from api.outgoing import PiecewiseRoute
 from api.paging import Number
 from api.problems import documented
 from api.schemas import CurveAnswer, Overlay
 from models.errors import Complaint
 from models.metrics import METRICS
+from models.suggestions import near_name
 from store import curves, jobs
 from store.curves import Packed
 from store.jobs import Job
 from store.session import Connection
 
-router = APIRouter(tags=["curves"])
+router = APIRouter(tags=["curves"], route_class=PiecewiseRoute)
 
 ALWAYS: Final = (
     *("objective", "train_loss", "val_loss", "penalty_l1", "penalty_l2"),
@@ -137,10 +138,9 @@ def _names(series: str | None) -> list[str] | None:
     known = [*ALWAYS, *(f"{split}_{metric}" for metric in METRICS for split in ("train", "val"))]
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
             detail = f"there is no series {name[:80]!r}; there are {', '.join(known)}"
             raise InvalidInputError(
-                errors=[Complaint("/query/series", detail, name[:80], near[0] if near else None)]
+                errors=[Complaint("/query/series", detail, name[:80], near_name(name, known))]
             )
     return list(dict.fromkeys(names))
 

@@ -16,8 +16,9 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
 from api import errors
+from api.outgoing import PiecewiseRoute
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=PiecewiseRoute)
 
 _FOLDER: Final = Path(__file__).parent.parent / "dashboard"
 _KINDS: Final = {

@@ -15,6 +15,7 @@ from api.describing import Described
 from api.errors import BundledDatasetError
 from api.keeping import Origin, discard_in_threads, keep, workspace_in_threads
 from api.negotiation import ANSWERS_JSON
+from api.outgoing import PiecewiseRoute
 from api.paging import Cursor, Limit, link_next
 from api.problems import documented
 from api.schemas import DatasetDetail, DatasetSummary, Listing, Rows
@@ -27,7 +28,7 @@ from store.idempotency import Answer, Ticket
 from store.pages import Sort
 from store.session import Connection
 
-router = APIRouter(tags=["datasets"], dependencies=[ANSWERS_JSON])
+router = APIRouter(tags=["datasets"], dependencies=[ANSWERS_JSON], route_class=PiecewiseRoute)
 
 _FORM = {
     "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": uploads.form_schema()}}}

@@ -7,11 +7,12 @@ from fastapi import APIRouter
 from api.deps import CallerDep, ServerDep
 from api.diagnosing import diagnosis_of
 from api.negotiation import ANSWERS_JSON
+from api.outgoing import PiecewiseRoute
 from api.problems import documented
 from api.schemas import DiagnosisAnswer
 from store import jobs
 
-router = APIRouter(tags=["curves"], dependencies=[ANSWERS_JSON])
+router = APIRouter(tags=["curves"], dependencies=[ANSWERS_JSON], route_class=PiecewiseRoute)
 
 
 @router.get("/v1/jobs/{job_id}/diagnosis", responses=documented())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 import structlog
@@ -16,7 +16,8 @@ from starlette.responses import StreamingResponse
 from api import negotiation, waiting
 from api.access import Caller
 from api.deps import CallerDep, Server, ServerDep
-from api.paging import Limit, Number, link_next
+from api.outgoing import PiecewiseRoute
+from api.paging import Limit, Number, page_of
 from api.problems import documented
 from api.schemas import Listing, LoggedEvent
 from store import events, jobs
@@ -33,7 +34,7 @@ _BATCH = 500
 LastEventId = Annotated[int, Header(ge=0, le=2**53)]
 
 log = structlog.get_logger(__name__)
-router = APIRouter(tags=["events"])
+router = APIRouter(tags=["events"], route_class=PiecewiseRoute)
 
 
 @router.get(
@@ -50,7 +51,6 @@ router = APIRouter(tags=["events"])
 )
 async def read_events(
     request: Request,
-    response: Response,
     job_id: str,
     caller: CallerDep,
     server: ServerDep,
@@ -58,7 +58,7 @@ async def read_events(
     cursor: Number = 0,
     limit: Limit = 200,
     last_event_id: LastEventId = 0,
-) -> Any:
+) -> Response:
     """The log behind event `after`.
 
     With `Accept: text/event-stream`, a stream of `status`, `epoch`, `warning`, `rewound` and `end`, which
@@ -69,9 +69,7 @@ async def read_events(
     if kind == EVENT_STREAM:
         return await _stream(server, caller, job_id, max(after, last_event_id))
     found = await run_in_threadpool(_log, caller, job_id, after, limit + 1)
-    page, following = found[:limit], str(found[limit - 1].number) if len(found) > limit else None
-    link_next(request, response, following)
-    return Listing(data=[_logged(event) for event in page], next=following)
+    return page_of(request, found, limit=limit, answer=_logged, cursor=lambda event: str(event.number))
 
 
 def _log(caller: Caller, job_id: str, after: int, limit: int) -> list[Event]:

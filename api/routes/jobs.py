@@ -16,7 +16,8 @@ from api.examples import SPEC_BODY
 from api.filters import JobFilters
 from api.keeping import discard_in_threads
 from api.negotiation import ANSWERS_JSON
-from api.paging import Cursor, Limit, link_next
+from api.outgoing import PiecewiseRoute
+from api.paging import Cursor, Limit, page_of
 from api.plans import Plan, plan
 from api.problems import documented
 from api.schemas import CostEstimate, DatasetReference, JobAnswer, Listing, SpecWarning, Validation
@@ -24,12 +25,12 @@ from models.spec import JobSpec
 from store import jobs
 from store.idempotency import Answer
 from store.jobs import FINAL, Job
-from store.pages import Sort
+from store.pages import Sort, cursor_of
 from store.session import Connection
 from store.settings import Settings
 
 log = structlog.get_logger(__name__)
-router = APIRouter(tags=["jobs"], dependencies=[ANSWERS_JSON])
+router = APIRouter(tags=["jobs"], dependencies=[ANSWERS_JSON], route_class=PiecewiseRoute)
 
 _IN_TIME: dict[int | str, dict[str, Any]] = {
     201: {"model": JobAnswer, "description": "`Prefer: wait` was given, and the job ended in time."}
@@ -142,21 +143,29 @@ def _validated(server: Server, caller: Caller, spec: JobSpec) -> Validation:
     )
 
 
-@router.get("/v1/jobs", responses=documented())
-def list_jobs(
+@router.get("/v1/jobs", response_model=Listing[JobAnswer], responses=documented())
+async def list_jobs(
     request: Request,
-    response: Response,
     caller: CallerDep,
+    server: ServerDep,
     filters: Annotated[JobFilters, Depends()],
     limit: Limit = 50,
     cursor: Cursor = None,
     sort: Sort = "-created_at",
-) -> Listing[JobAnswer]:
-    """Jobs, the newest first; a page at any depth costs the same."""
-    with caller.database.reading() as tx:
-        found = jobs.page(tx, filters.chosen(), sort=sort, cursor=cursor, limit=limit)
-    link_next(request, response, found.next)
-    return Listing(data=[JobAnswer.of(job) for job in found.rows], next=found.next)
+) -> Response:
+    """Jobs, the newest first; a page at any depth costs the same, and ends at some megabytes."""
+
+    def read() -> Response:
+        with caller.database.reading() as tx:
+            found = jobs.walk(tx, filters.chosen(), sort=sort, cursor=cursor, limit=limit)
+            return page_of(request, found, limit=limit, answer=JobAnswer.of, cursor=_place)
+
+    async with server.outgoing.turns:
+        return await run_in_threadpool(read)
+
+
+def _place(job: Job) -> str:
+    return cursor_of(job.created_at, job.id)
 
 
 @router.get("/v1/jobs/{job_id}", responses=documented())

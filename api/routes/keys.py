@@ -13,6 +13,7 @@ from api.access import Caller
 from api.deps import CallerDep, Server, ServerDep
 from api.examples import json_body
 from api.negotiation import ANSWERS_JSON
+from api.outgoing import PiecewiseRoute
 from api.paging import Cursor, Limit, link_next
 from api.problems import documented
 from api.schemas.keys import KeyAnswer, KeyRequest, KeyTold
@@ -22,7 +23,7 @@ from store import keys, projects
 from store.idempotency import Answer
 from store.pages import Sort
 
-router = APIRouter(tags=["keys"], dependencies=[ANSWERS_JSON])
+router = APIRouter(tags=["keys"], dependencies=[ANSWERS_JSON], route_class=PiecewiseRoute)
 
 Project = Annotated[Text | None, Query(description="Whose keys; default: your own project's.")]
 

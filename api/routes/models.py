@@ -14,6 +14,7 @@ from api import conditional, negotiation
 from api.access import Caller
 from api.deps import CallerDep, Server, ServerDep
 from api.networks import no_weights
+from api.outgoing import PiecewiseRoute
 from api.problems import documented
 from models.errors import WeightsError
 from store import jobs, weights
@@ -21,7 +22,7 @@ from store.errors import FileDamaged, FileMissing, NotFound
 from store.files import Stored
 from store.jobs import Job
 
-router = APIRouter(tags=["models"])
+router = APIRouter(tags=["models"], route_class=PiecewiseRoute)
 
 Format = Literal["onnx", "safetensors"]
 MEDIA_TYPE: Final = "application/octet-stream"

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.deps import Server, ServerDep
+from api.outgoing import PiecewiseRoute
 from api.problems import documented
 from api.readiness import CHECK_SECONDS, check_room, existing
 from api.routes.workers import alive_seconds
@@ -22,7 +23,7 @@ from api.shortages import FullError
 from store import migrate, workers
 from store.errors import DatabaseFull, FilesFull, StoreError
 
-router = APIRouter(tags=["operation"])
+router = APIRouter(tags=["operation"], route_class=PiecewiseRoute)
 
 
 @cache

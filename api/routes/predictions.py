@@ -12,6 +12,7 @@ from api.access import Caller
 from api.deps import CallerDep, ServerDep
 from api.examples import ROWS, ROWS_AS_CSV
 from api.networks import no_weights
+from api.outgoing import PiecewiseRoute
 from api.predictions import CSV, JSON, NOTICE, answered, as_headers, most_rows
 from api.problems import documented
 from api.schemas import PredictionAnswer
@@ -20,7 +21,7 @@ from store import weights
 from store.errors import NotFound
 from store.files import Stored
 
-router = APIRouter(tags=["predictions"])
+router = APIRouter(tags=["predictions"], route_class=PiecewiseRoute)
 
 _BODY: Final[dict[str, Any]] = {
     "requestBody": {

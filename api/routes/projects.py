@@ -12,6 +12,7 @@ from api.access import Caller
 from api.deps import CallerDep, Server, ServerDep
 from api.examples import json_body
 from api.negotiation import ANSWERS_JSON
+from api.outgoing import PiecewiseRoute
 from api.paging import Cursor, Limit, link_next
 from api.problems import documented
 from api.schemas.projects import ProjectAnswer, ProjectChanges, ProjectDetail, ProjectRequest, Usage
@@ -20,7 +21,7 @@ from store import projects
 from store.pages import Sort
 from store.session import Connection
 
-router = APIRouter(tags=["projects"], dependencies=[ANSWERS_JSON])
+router = APIRouter(tags=["projects"], dependencies=[ANSWERS_JSON], route_class=PiecewiseRoute)
 
 EXAMPLES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "plain": ("With the server's quotas", {"name": "risk"}),

@@ -13,6 +13,7 @@ from api.access import Caller
 from api.deps import CallerDep, ServerDep
 from api.examples import json_body
 from api.negotiation import ANSWERS_JSON
+from api.outgoing import PiecewiseRoute
 from api.paging import Cursor, Limit, link_next
 from api.problems import documented
 from api.schemas.shapes import Listing
@@ -31,7 +32,7 @@ from store.destinations import destination
 from store.pages import Sort
 from store.session import Connection
 
-router = APIRouter(tags=["webhooks"], dependencies=[ANSWERS_JSON])
+router = APIRouter(tags=["webhooks"], dependencies=[ANSWERS_JSON], route_class=PiecewiseRoute)
 
 EXAMPLES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "ends": ("Told when a job ends", {"url": "https://hooks.example.com/ridgeline"}),

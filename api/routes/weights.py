@@ -9,12 +9,13 @@ from fastapi import APIRouter
 from api.deps import CallerDep
 from api.negotiation import ANSWERS_JSON
 from api.networks import no_weights
+from api.outgoing import PiecewiseRoute
 from api.problems import documented
 from api.schemas import WeightsAnswer
 from store import weights
 from store.errors import NotFound
 
-router = APIRouter(tags=["weights"], dependencies=[ANSWERS_JSON])
+router = APIRouter(tags=["weights"], dependencies=[ANSWERS_JSON], route_class=PiecewiseRoute)
 
 
 @router.get("/v1/jobs/{job_id}/weights", responses=documented())

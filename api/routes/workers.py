@@ -8,6 +8,7 @@ from fastapi import APIRouter
 
 from api.deps import CallerDep, ServerDep
 from api.negotiation import ANSWERS_JSON
+from api.outgoing import PiecewiseRoute
 from api.problems import documented
 from api.schemas import Listing, WorkerAnswer
 from store import workers
@@ -16,7 +17,7 @@ from store.settings import Settings
 QUIET_SECONDS: Final = 15.0
 """A worker that was heard of within this time, or within half a lease if that is longer, is there."""
 
-router = APIRouter(tags=["operation"], dependencies=[ANSWERS_JSON])
+router = APIRouter(tags=["operation"], dependencies=[ANSWERS_JSON], route_class=PiecewiseRoute)
 
 
 def alive_seconds(settings: Settings) -> float:

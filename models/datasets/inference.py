@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from math import isqrt
 from typing import cast, get_args
 
@@ -18,6 +17,7 @@ from models.datasets.table import Table, as_array
 from models.datasets.values import EXACT
 from models.encoding import MAX_LEVELS
 from models.errors import DatasetError
+from models.suggestions import near_name
 
 MAX_CLASSES = 1000
 _FEW_VALUES = 20
@@ -127,7 +127,7 @@ def _target_name(names: list[str], target: str | None) -> str:
     if target is None:
         return names[-1]
     if target not in names:
-        near = difflib.get_close_matches(target, names, 1, 0.0)[0]
+        near = near_name(target, names, likeness=0.0)
         shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
         raise DatasetError(
             f"there is no column {target!r}; the columns are {shown}", suggestion=near, pointer="/target"
@@ -138,7 +138,7 @@ def _target_name(names: list[str], target: str | None) -> str:
 def _task(target: pl.Series, asked: str | None) -> tuple[Task, str]:
     """The task and why, after making sure that the target sets it."""
     if asked is not None and asked not in get_args(Task):
-        near = difflib.get_close_matches(asked, get_args(Task), 1, 0.0)[0]
+        near = near_name(asked, get_args(Task), likeness=0.0)
         raise DatasetError(
             f"there is no task {asked!r}; choose classification or regression",
             suggestion=near,

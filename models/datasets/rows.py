@@ -23,7 +23,7 @@ from models.datasets.known_columns import KnownColumn
 from models.datasets.layout import Layout, layout
 from models.datasets.levels import Levels
 from models.errors import Complaint, DatasetError, Notice, RowsError
-from models.suggestions import near_name
+from models.suggestions import Effort, near_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,8 +84,9 @@ class Reader:
             )
         self._affordable(len(rows))
         complaints: list[Complaint] = []
+        effort = Effort()
         for number, row in enumerate(rows):
-            complaints += self._row(number, row)
+            complaints += self._row(number, row, effort)
             if len(complaints) > MOST:
                 break
         if complaints:
@@ -113,14 +114,14 @@ class Reader:
 
     # ── names ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _row(self, number: int, row: Any) -> list[Complaint]:
+    def _row(self, number: int, row: Any, effort: Effort) -> list[Complaint]:
         if not isinstance(row, dict):
             detail = f"a row must be an object of columns, not {said(row)}"
             return [Complaint(pointer(["rows", number]), detail, shown(row))]
         if row.keys() == self._columns.keys():
             return []
         unknown = [name for name in row if name not in self._columns and name not in self._idle]
-        return [self._unknown(number, name) for name in unknown[:MOST]] + self._absent(number, row)
+        return [self._unknown(number, name, effort) for name in unknown[:MOST]] + self._absent(number, row)
 
     def _header(self, names: list[str]) -> list[Complaint]:
         counted = Counter(name for name in names if name)
@@ -128,17 +129,18 @@ class Reader:
         unknown = [name for name in counted if name not in self._columns and name not in self._idle][
             : MOST + 1
         ]
+        effort = Effort()
         return [
             *(
                 Complaint(pointer(["rows", 0, name]), f"two columns are called {printable(name)!r}")
                 for name in twice
             ),
-            *(self._unknown(0, name) for name in unknown),
+            *(self._unknown(0, name, effort) for name in unknown),
             *self._absent(0, counted),
         ]
 
-    def _unknown(self, number: int, name: str) -> Complaint:
-        near = near_name(name, self._columns)
+    def _unknown(self, number: int, name: str, effort: Effort) -> Complaint:
+        near = near_name(name, self._columns, effort=effort)
         detail = f"the data have no column {printable(name)!r}"
         return Complaint(pointer(["rows", number, name]), detail, shown(name), near)
 

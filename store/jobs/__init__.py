@@ -10,7 +10,7 @@ from store.jobs.actions import delete, request_cancel, request_finish, request_p
 from store.jobs.arrows import add, cancelled, claim, fail, paused, release, succeed
 from store.jobs.leases import Beat, Expired, Renewal, beat, beat_all, expire, surrender
 from store.jobs.queues import MOST_COUNTED, Waiting, any_waits, counts, waiting
-from store.jobs.reading import Filters, Glance, get, glance, page
+from store.jobs.reading import Filters, Glance, get, glance, page, walk
 from store.jobs.row import FINAL, UNFINISHED, Action, Job, Status, allowed_actions
 from store.jobs.warnings import add_warnings
 
@@ -51,4 +51,5 @@ __all__ = [
     "succeed",
     "surrender",
     "waiting",
+    "walk",
 ]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from store import ids
+from store import ids, pages
 from store.errors import NotFound
-from store.jobs.labels import digest
+from store.jobs.labels import having_all, rarest_first
 from store.jobs.row import Action, Job, Status, select_jobs, to_job
-from store.pages import Page, Sort, paged, to_page
+from store.pages import Page, Sort, to_page
 from store.projects import here, only, own
 from store.session import Connection
 from store.tables import datasets, jobs, labels
@@ -74,36 +74,46 @@ def page(
     limit: int = 50,
 ) -> Page[Job]:
     """One page of a project's jobs; page 1,000 costs what page 1 does."""
+    return to_page(list(walk(tx, filters, sort=sort, cursor=cursor, limit=limit)), limit, _place)
+
+
+def walk(
+    tx: Connection,
+    filters: Filters | None = None,
+    *,
+    sort: Sort = "-created_at",
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Iterator[Job]:
+    """The jobs of a page and one more if more follow, fetched a few at a time: a job may be large."""
     filters = filters or Filters()
-    statement, created_at, id_ = _ordered(tx, filters)
+    if (ordered := _ordered(tx, filters)) is None:
+        return
+    statement, created_at, id_ = ordered
     narrowed = statement.where(only(tx, jobs), *_conditions(tx, filters, created_at))
-    rows = tx.execute(paged(narrowed, created_at, id_, sort=sort, cursor=cursor, limit=limit))
-    return to_page([to_job(row) for row in rows], limit, lambda job: (job.created_at, job.id))
+    yield from pages.walk(
+        *(tx, narrowed, created_at, id_), sort=sort, cursor=cursor, limit=limit, read=to_job, place=_place
+    )
+
+
+def _place(job: Job) -> tuple[datetime, str]:
+    return job.created_at, job.id
 
 
 def _ordered(
     tx: Connection, filters: Filters
-) -> tuple[sa.Select[Any], sa.ColumnElement[datetime], sa.ColumnElement[str]]:
-    """The statement, and whose order its pages follow: the jobs' own, or that of the first label asked for.
+) -> tuple[sa.Select[Any], sa.ColumnElement[datetime], sa.ColumnElement[str]] | None:
+    """The statement, and whose order its pages follow: the jobs' own, or that of the rarest label asked for.
 
-    A rare label is then found by its index, and the jobs of a common one need not be sorted.
+    A rare label is then found by its index, and the jobs of a common one need not be sorted. None where there
+    can be no such job.
     """
-    digests = [digest(key, value) for key, value in filters.metadata.items()]
-    if not digests:
+    if not filters.metadata:
         return select_jobs(), jobs.c.created_at, jobs.c.id
+    if not (digests := rarest_first(tx, filters.metadata)):
+        return None
     statement = select_jobs().join(labels, labels.c.job_id == jobs.c.id)
-    statement = statement.where(only(tx, labels), labels.c.digest == digests[0])
-    for other in digests[1:]:
-        also = labels.alias()
-        statement = statement.where(
-            sa.exists().where(
-                only(tx, also),
-                also.c.digest == other,
-                also.c.created_at == jobs.c.created_at,
-                also.c.job_id == jobs.c.id,
-            )
-        )
-    return statement, labels.c.created_at, labels.c.job_id
+    return statement.where(*having_all(tx, digests)), labels.c.created_at, labels.c.job_id
 
 
 def _conditions(

@@ -8,6 +8,9 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import uvicorn
@@ -213,3 +216,15 @@ def test_so_many_connections_and_no_more(port: int, monkeypatch: pytest.MonkeyPa
 
 def test_descriptors_are_left_for_everything_else() -> None:
     assert most_connections() >= 64
+
+
+def test_a_client_that_takes_a_byte_now_and_then_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "STALLED_SECONDS", 30.0)
+    enough = int(30 * connections.SLOWEST_BYTES_PER_SECOND)
+    for taken, is_let_go in ((0, True), (1, True), (enough - 1, True), (enough, False)):
+        transport = SimpleNamespace(get_write_buffer_size=lambda taken=taken: 100_000 - taken, abort=Mock())
+        loop = SimpleNamespace(call_later=Mock())
+        protocol: Any = SimpleNamespace(transport=transport, loop=loop, _unread=100_000, _still_reading=None)
+        BoundedProtocol._still_reading(protocol)
+        assert transport.abort.called == is_let_go
+        assert loop.call_later.called != is_let_go

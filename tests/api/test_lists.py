@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from starlette.testclient import TestClient
 
+from api.addresses import MOST_PARAMETERS
+from api.filters import MOST_LABELS
 from tests.api.acting import Worker, pointers, problem, submit
 
 
@@ -91,3 +93,35 @@ def test_what_cannot_be_asked_of_a_list_is_said(client: TestClient, query: str, 
 def test_a_misspelt_filter_hears_its_name(client: TestClient) -> None:
     document = problem(client.get("/v1/jobs?statsu=queued"), 422)
     assert document["errors"][0]["suggestion"] == "status"
+
+
+def test_a_list_is_narrowed_by_so_many_labels_and_no_more(client: TestClient) -> None:
+    labels = [f"metadata.k{number}=v" for number in range(MOST_LABELS)]
+    assert names(client, "&".join(labels)) == []
+    for more in (1, 192):
+        query = "&".join([*labels, *(f"metadata.m{number}=v" for number in range(more))])
+        document = problem(client.get(f"/v1/jobs?{query}"), 422)
+        assert pointers(document)[0].startswith("/query")
+        assert str(MOST_LABELS if more == 1 else MOST_PARAMETERS) in document["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/v1/jobs?metadata.team=risk&metadata.team=fraud", "metadata.team"),
+        ("/v1/jobs?metadata.team=risk&metadata.team=risk", "metadata.team"),
+        ("/v1/jobs?status=queued&status=running", "status"),
+        ("/v1/jobs?limit=1&limit=200", "limit"),
+        ("/v1/datasets?name=a&name=b", "name"),
+        ("/v1/catalog?x=1&x=2", "x"),
+    ],
+)
+def test_of_two_values_none_is_passed_over(client: TestClient, path: str, name: str) -> None:
+    assert f"/query/{name}" in pointers(problem(client.get(path), 422))
+
+
+def test_a_thousand_parameters_are_one_complaint(client: TestClient) -> None:
+    document = problem(client.get("/v1/jobs?" + "&".join(f"x{n}" for n in range(1000))), 422)
+    assert pointers(document) == ["/query"]
+    document = problem(client.get("/v1/jobs?" + "&".join(f"limit{n}" for n in range(100))), 422)
+    assert len(document["errors"]) == 20

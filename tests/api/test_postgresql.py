@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import structlog
 from starlette.testclient import TestClient
 
 from api.app import create_app
 from api.deps import Server
+from store import jobs
+from store.session import Connection
 from store.settings import Settings
 from tests import servers
 from tests.api.acting import Worker, problem, submit
@@ -21,7 +25,7 @@ def settings(
     postgres_databases: servers.Databases, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Settings]:
     with postgres_databases.fresh() as url:
-        yield Settings(data_dir=tmp_path_factory.mktemp("server"), database_url=url)
+        yield Settings(data_dir=tmp_path_factory.mktemp("server"), database_url=url, statement_seconds=2)
 
 
 def test_a_job_from_end_to_end(client: TestClient, worker: Worker) -> None:
@@ -61,3 +65,21 @@ def test_a_database_that_was_not_upgraded_is_a_503(settings: Settings) -> None:
         with server.database.of("default").writing() as tx:
             tx.execute(sa.text("ALTER TABLE hidden RENAME TO jobs"))
         assert client.get("/v1/jobs").status_code == 200
+
+
+def test_a_statement_that_takes_too_long_is_a_503_and_one_line_of_the_log(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never_ends(tx: Connection, *_: Any, **__: Any) -> None:
+        tx.execute(sa.text("SELECT pg_sleep(600)"))
+
+    monkeypatch.setattr(jobs, "walk", never_ends)
+    with structlog.testing.capture_logs() as lines:
+        response = client.get("/v1/jobs")
+    document = problem(response, 503)
+    assert document["type"].endswith("statement-too-long")
+    assert int(response.headers["Retry-After"]) > 0
+    assert [line["event"] for line in lines if "too long" in line["event"]] == [
+        "a statement took too long and was stopped"
+    ]
+    assert not [line for line in lines if line["log_level"] == "error"]

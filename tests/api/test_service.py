@@ -138,7 +138,7 @@ def test_json_is_taken_in_many_words(client: TestClient, accept: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8000", "10.0.0.1", ""]
+    "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8000", "10.0.0.1"]
 )
 def test_a_server_on_loopback_answers_to_no_other_name(client: TestClient, host: str) -> None:
     problem(client.get("/healthz", headers={"Host": host}), 421)

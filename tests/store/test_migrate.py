@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
@@ -154,6 +155,22 @@ def test_several_processes_upgrade_at_once(empty: Database, tmp_path: Path) -> N
         assert "is up to date" in said
     migrate.check(empty)
     assert _tables(empty) == {*metadata.tables, "alembic_version"}
+
+
+def test_an_upgrade_may_take_as_long_as_it_does(empty: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server's statements are stopped after a while; an index over a million jobs takes longer."""
+    counted = "WITH RECURSIVE g(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM g WHERE n < 3000000)"
+    upgrade = command.upgrade
+
+    def slowly(config: Config, revision: str) -> None:
+        config.attributes["connection"].exec_driver_sql(f"{counted} SELECT count(*) FROM g")
+        upgrade(config, revision)
+
+    monkeypatch.setattr(command, "upgrade", slowly)
+    url = empty.url.render_as_string(hide_password=False)
+    with Database(url, statement_seconds=0.3) as hurried:
+        migrate.upgrade(hurried)
+    migrate.check(empty)
 
 
 def test_the_newest_revision_is_known_without_alembic(sqlite_url: str) -> None:

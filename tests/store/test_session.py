@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from store import jobs, session
-from store.errors import DatabaseFull, DatabaseUnavailable
+from store.errors import DatabaseFull, DatabaseUnavailable, StatementTooLong
 from store.session import Database
 from store.tables import DEFAULT_PROJECT
 from tests.store.examples import add_job, look, snapshot, together
@@ -288,3 +288,55 @@ def test_what_sqlite_calls_a_full_disk(code: int, is_full: bool) -> None:
     error = sqlite3.OperationalError("as the driver says it")
     error.sqlite_errorcode = code
     assert session._is_full(error) == is_full
+
+
+_ENDLESS = """
+WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < 1000000000)
+SELECT count(*) FROM counted
+"""
+_LONG = """
+WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < 1000000)
+SELECT count(*) FROM counted
+"""
+"""Takes some tenths of a second."""
+
+
+@pytest.fixture
+def hurried(database_url: str) -> Iterator[Database]:
+    with Database(database_url, statement_seconds=0.05) as database:
+        yield database.of(DEFAULT_PROJECT)
+
+
+def test_a_statement_that_takes_too_long_is_stopped(hurried: Database) -> None:
+    for way in (hurried.reading, hurried.writing):
+        started = time.monotonic()
+        with pytest.raises(StatementTooLong), way() as tx:
+            tx.execute(sa.text(_ENDLESS))
+        assert time.monotonic() - started < 5
+    add_job(hurried)  # The connections are as good as before.
+
+
+def test_a_writer_that_is_stopped_leaves_no_trace(hurried: Database) -> None:
+    def write() -> None:
+        with hurried.writing() as tx:
+            tx.execute(sa.text("INSERT INTO counters VALUES ('w', 1)"))
+            tx.execute(sa.text(_ENDLESS))
+
+    with pytest.raises(StatementTooLong):
+        write()
+    with hurried.reading() as tx:
+        assert tx.execute(sa.text("SELECT count(*) FROM counters")).scalar_one() == 0
+
+
+def test_a_patient_database_waits_and_the_next_statement_is_hurried_again(hurried: Database) -> None:
+    for way in (hurried.patient().reading, hurried.patient().writing):
+        with way() as tx:
+            assert tx.execute(sa.text(_LONG)).scalar_one() == 1_000_000
+    with pytest.raises(StatementTooLong), hurried.reading() as tx:
+        tx.execute(sa.text(_ENDLESS))
+
+
+def test_nobody_else_is_hurried(database: Database) -> None:
+    """Workers, the reconciler, migrations, backups and the command line have their own long statements."""
+    with database.reading() as tx:
+        assert tx.execute(sa.text(_LONG)).scalar_one() == 1_000_000

@@ -139,7 +139,9 @@ def test_disabling_gives_up_what_waits(database: Database) -> None:
     assert dead.ended_at
     assert [each.status for each in told(database, other)] == ["pending"]
     with database.writing() as tx:
-        assert not dispatch.delivered(tx, claimed, response_status=200), "whoever sends it comes too late"
+        assert dispatch.failed(tx, claimed, detail="no answer within 15 s", retry_seconds=5)
+        assert told(database, webhook)[0].status == "dead", "it is not sent again"
+        assert dispatch.delivered(tx, claimed, response_status=200), "it was on its way"
         for use in (USES["ping"], USES["redeliver"]):
             with pytest.raises(WebhookDisabled):
                 use(tx, webhook.id, dead.id)
@@ -148,7 +150,7 @@ def test_disabling_gives_up_what_waits(database: Database) -> None:
     with database.writing() as tx:
         assert webhooks.change(tx, webhook.id, enabled=True).enabled
     add_job(database)
-    assert [each.status for each in told(database, webhook)] == ["dead", "pending"]
+    assert [each.status for each in told(database, webhook)] == ["delivered", "pending"]
     with database.writing() as tx:
         assert outbox.redeliver(tx, webhook.id, dead.id).status == "pending"
 

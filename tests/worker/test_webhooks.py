@@ -78,6 +78,11 @@ def statuses(database: Database, webhook: Webhook) -> list[str]:
         return [row.status for row in outbox.page(tx, webhook.id, limit=200).rows]
 
 
+def answers(database: Database, webhook: Webhook) -> list[int | None]:
+    with database.reading() as tx:
+        return [each.response_status for each in outbox.page(tx, webhook.id).rows]
+
+
 def until(true: Callable[[], bool], seconds: float = 15) -> None:
     deadline = time.monotonic() + seconds
     while not true():
@@ -242,9 +247,58 @@ def test_a_receiver_that_is_gone_disables_its_webhook(database: Database) -> Non
             gone = webhooks.get(tx, webhook.id)
             assert (gone.enabled, gone.disabled_detail) == (False, "the receiver answered 410")
             assert webhooks.get(tx, other.id).enabled
+            [told] = outbox.page(tx, webhook.id).rows
+        assert (told.response_status, told.attempts) == (410, 1)
+        assert told.detail == "the receiver answered 410; the webhook was disabled"
         add_job(database)
         time.sleep(0.2)
         assert len(receiver.received) == 1
+
+
+def test_each_of_several_that_a_receiver_refuses_tells_its_own_answer(database: Database) -> None:
+    """Four are on their way at once: the first 410 disables the webhook, the others' answers are kept too."""
+    with receiving(silent(0.2, then=410)) as receiver:
+        webhook, _ = listen(database, receiver)
+        for _ in range(6):
+            add_job(database)
+        with delivering(database):
+            receiver.wait_for(4)
+            all_are(database, webhook, *["dead"] * 6)
+            until(lambda: answers(database, webhook).count(410) == 4)
+        assert answers(database, webhook).count(None) == 2  # They were never sent.
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "detail"),
+    [
+        (200, "delivered", None),
+        (302, "dead", "the receiver answered 302; redirects are not followed; the webhook was disabled"),
+        (503, "dead", "the receiver answered 503; the webhook was disabled"),
+    ],
+)
+def test_one_that_is_disabled_on_its_way_tells_what_came_of_it(
+    database: Database, answer: int, status: str, detail: str | None
+) -> None:
+    sent, disabled = threading.Event(), threading.Event()
+
+    def wait(url: str, body: bytes, headers: Any) -> Receipt:
+        sent.set()
+        disabled.wait(10)
+        return Receipt(answer)
+
+    with receiving() as receiver:
+        webhook, _ = listen(database, receiver)
+    with database.writing() as tx:
+        ping = outbox.ping(tx, webhook.id)
+    deliverer = Deliverer(database, Settings(**QUICK), post=wait)  # type: ignore[arg-type]
+    deliverer.look()
+    assert sent.wait(10)
+    with database.writing() as tx:
+        webhooks.change(tx, webhook.id, enabled=False)
+    disabled.set()
+    deliverer.stop()
+    found = look(database, webhook, ping.id)
+    assert (found.status, found.response_status, found.detail) == (status, answer, detail)
 
 
 @ON_SQLITE
@@ -278,8 +332,7 @@ def test_what_is_deleted_or_disabled_on_its_way_troubles_nobody(database: Databa
             webhooks.delete(tx, deleted.id)
         with database.writing() as tx:
             webhooks.change(tx, disabled.id, enabled=False)
-        time.sleep(0.5)
-        assert statuses(database, disabled) == ["dead"]
+        all_are(database, disabled, "delivered")  # It had been sent by then.
         receiver.behave = status(200)
         later, _ = listen(database, receiver, url=receiver.url + "/3")
         add_job(database)
