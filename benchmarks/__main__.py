@@ -32,6 +32,7 @@ ASKED_FOR = {
     "dashboard": "the page in a Chromium: opening, and twenty live curves for ten minutes",
     "h2o": "the same work through our service and through H2O-3's; needs Java",
     "diagnosis": "verdicts and first suggestions against what is true of 300 jobs drawn at random",
+    "million": "claims, quotas and gauges on PostgreSQL beside a million jobs",
     "growth": "time and memory over members, rows, columns, epochs and jobs stored; draws docs/growth.svg",
 }
 """Measured only where they are named: they take minutes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -13,6 +13,9 @@ from store.columns import now
 from store.jobs.row import Action
 from store.session import Connection
 from store.tables import jobs, mark, projects
+
+FEW: Final = 16
+"""Of the best at a time: where others are just taking the first, the next need not be looked for again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +49,17 @@ def next_job(tx: Connection, queues: Sequence[str]) -> Next | None:
     served: list[str] = []
     named = {f"queue_{number}": queue for number, queue in enumerate(listened)}
     best_of = _best(tx.dialect.name, len(listened))
-    while (
-        best := tx.execute(best_of, {**named, "taken": taken, "served": served}).one_or_none()
-    ) is not None:
-        if row := tx.execute(_HELD, {"best": best.id}).one_or_none():
-            return Next(**row._mapping)
-        taken.append(best.id)
-        served.append(best.project_id)
+    while heads := tx.execute(best_of, {**named, "taken": taken, "served": served}).all():
+        earlier = set(served)
+        for place, head in enumerate(heads):
+            if head.priority != heads[0].priority or (place and head.project_id in earlier):
+                break  # What else the projects have that were just served may come before it.
+            if place and head.project_id in served:
+                continue  # In another queue; it comes after those of whom nothing was taken.
+            if row := tx.execute(_HELD, {"best": head.id}).one_or_none():
+                return Next(**row._mapping)
+            taken.append(head.id)
+            served.append(head.project_id)
     return None
 
 
@@ -65,8 +72,8 @@ def take(tx: Connection, project_id: str) -> None:
 
 
 @cache
-def _best(dialect: str, queues: int) -> sa.Select[str, str]:
-    """The first job of each project that has one due, and of these the best: `id` and `project_id`.
+def _best(dialect: str, queues: int) -> sa.Select[str, str, int]:
+    """The first job of each project that has one due, and of these the best few: id, project and priority.
 
     The first jobs are found by stepping through `ix_jobs_turn`: one probe leads from a project's first job to
     the next project's, for each queue. So a claim costs what the projects cost that have something queued,
@@ -74,7 +81,7 @@ def _best(dialect: str, queues: int) -> sa.Select[str, str]:
     """
     heads = _heads(dialect, queues)
     return (
-        sa.select(heads.c.id, heads.c.project_id)
+        sa.select(heads.c.id, heads.c.project_id, heads.c.priority)
         .join(projects, projects.c.id == heads.c.project_id)
         .order_by(
             heads.c.priority.desc(),
@@ -83,7 +90,7 @@ def _best(dialect: str, queues: int) -> sa.Select[str, str]:
             heads.c.created_at,
             heads.c.id,
         )
-        .limit(1)
+        .limit(FEW)
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +14,7 @@ from store import tables
 from store.columns import now
 from store.jobs import turns
 from store.session import Connection, Database
+from store.tables import DEFAULT_PROJECT
 from tests.store.examples import add_dataset
 
 QUEUES = ("cpu", "gpu")
@@ -72,18 +74,32 @@ def _table(tx: Connection, chance: random.Random) -> tuple[list[Queued], dict[st
     return queued, turn_at
 
 
-def _best(queued: list[Queued], turn_at: dict[str, datetime | None], listened: tuple[str, ...]) -> str | None:
+def _best(
+    queued: list[Queued],
+    turn_at: dict[str, datetime | None],
+    listened: tuple[str, ...],
+    held: Collection[str] = (),
+) -> str | None:
+    """One at a time: a job that another holds is passed over, and its project counts as served."""
     waiting = [
         job
         for job in queued
         if job.status == "queued" and job.is_due and job.queue in listened and job.project_id in turn_at
     ]
+    served: set[str] = set()
 
     def order(job: Queued) -> tuple[object, ...]:
         turn = turn_at[job.project_id]
-        return (-job.priority, turn is not None, turn or BEGAN, job.created_at, job.id)
+        known = (turn is not None, turn or BEGAN, job.created_at, job.id)
+        return (-job.priority, job.project_id in served, *known)
 
-    return min(waiting, key=order).id if waiting else None
+    while waiting:
+        best = min(waiting, key=order)
+        if best.id not in held:
+            return best.id
+        waiting.remove(best)
+        served.add(best.project_id)
+    return None
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -107,3 +123,23 @@ def test_the_next_is_who_comes_first_in_the_order(database: Database, seed: int)
                 tables.projects.update().where(tables.projects.c.id == taken.project_id).values(turn_at=clock)
             )
         assert tx.execute(sa.select(sa.func.count()).select_from(tables.jobs)).scalar() == len(queued)
+
+
+def test_what_others_hold_is_passed_over_in_the_same_order(postgres_url: str) -> None:
+    """Several of the best are looked at in one go, and it is as if each had been asked for by itself."""
+    with Database(postgres_url) as everybodys:
+        database = everybodys.of(DEFAULT_PROJECT)
+        passed_over = 0
+        for seed in range(40):
+            chance = random.Random(seed)
+            with database.writing() as tx:
+                queued, turn_at = _table(tx, chance)
+            held = {job.id for job in queued if chance.random() < 0.5}
+            some = tables.jobs.c.id.in_(held)
+            with database.writing() as other, database.writing() as tx:
+                other.execute(sa.select(tables.jobs.c.id).where(some).with_for_update())
+                for listened in LISTENED:
+                    found = turns.next_job(tx, listened)
+                    assert (found and found.job_id) == _best(queued, turn_at, listened, held)
+                    passed_over += _best(queued, turn_at, listened) in held
+        assert passed_over > 40
