@@ -48,12 +48,17 @@ def require(request: Request, accepted: tuple[str, ...]) -> str:
     return kind
 
 
+async def content(request: Request) -> bytes:
+    """A body that may be large: the request does not keep it until its answer has been read."""
+    return b"".join([piece async for piece in request.stream()])
+
+
 async def document(request: Request, model: type[Model]) -> tuple[dict[str, Any], Model]:
     """A JSON or YAML body, which must be an object that the model takes: as it was sent, and as the model."""
     kind = require(request, JSON + YAML)
-    content = await request.body()
+    body = await request.body()
     # In a thread, since a hostile body may take long to parse and to complain about.
-    return await run_in_threadpool(_read, content, kind, model)
+    return await run_in_threadpool(_read, body, kind, model)
 
 
 def _read(content: bytes, kind: str, model: type[Model]) -> tuple[dict[str, Any], Model]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import io
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -28,6 +29,9 @@ MEDIA_TYPES: Final[dict[Format, str]] = {
     "txt": "text/plain",
 }
 
+_PIECE_EPOCHS: Final = 1000
+"""Of a curve that is written as CSV, at a time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -47,9 +51,8 @@ def chosen_format(accept: str, asked: Format | None) -> Format:
 
 
 def drawn(curves: Sequence[Curve], series: Sequence[str] | None, form: Format, look: Look) -> bytes:
-    """Curves as anything but JSON."""
+    """Curves as pictures and text."""
     draw: dict[Format, Callable[[], str | bytes]] = {
-        "csv": lambda: charts.to_csv(curves),
         "png": lambda: charts.to_png(curves, series),
         "svg": lambda: charts.to_svg(curves, series),
         "txt": lambda: charts.to_text(curves, series, width=look.width, height=look.height, color=look.color),
@@ -58,15 +61,43 @@ def drawn(curves: Sequence[Curve], series: Sequence[str] | None, form: Format, l
     return content.encode() if isinstance(content, str) else content
 
 
-def curve_of(job: Job, stored: StoredCurve, *, whole: bool = True) -> Curve:
-    """A stored curve as the charts take it; `whole` says that it begins at the first epoch."""
+def csv_of(stored: Sequence[tuple[Job, Packed]]) -> bytes:
+    """Curves as CSV, never thinned; of a long one only some epochs at a time become Python numbers."""
+    names = list(dict.fromkeys(name for _, packed in stored for name in packed.series))
+    content = io.BytesIO()
+    text = io.TextIOWrapper(content, encoding="utf-8", newline="")
+    charts.write_csv(text, _pieces(stored), names, with_job=len(stored) != 1)
+    text.flush()
+    return content.getvalue()
+
+
+def _pieces(stored: Sequence[tuple[Job, Packed]]) -> Iterator[Curve]:
+    for job, packed in stored:
+        for first in range(0, packed.length, _PIECE_EPOCHS):
+            rows = range(first, min(first + _PIECE_EPOCHS, packed.length))
+            piece = packed.curve(rows)
+            yield Curve(job.id, "", piece.epochs, _with_nonfinite(piece))
+
+
+def thinned(job: Job, stored: Packed, most: int) -> StoredCurve:
+    """A curve as plain numbers, with at most so many epochs."""
+    return stored.curve(_rows(job, stored, most) if stored.length > most else None)
+
+
+def _with_nonfinite(stored: StoredCurve) -> dict[str, list[float | None]]:
+    """A curve's series, with NaN and infinities where they were."""
     series = {name: list(values) for name, values in stored.series.items()}
     row_of = {epoch: row for row, epoch in enumerate(stored.epochs)} if stored.nonfinite else {}
     for name, kinds in stored.nonfinite.items():
         for epoch, kind in kinds.items():
             series[name][row_of[epoch]] = float(kind)
+    return series
+
+
+def curve_of(job: Job, stored: StoredCurve, *, whole: bool = True) -> Curve:
+    """A stored curve as the charts take it; `whole` says that it begins at the first epoch."""
     best = _best(job, stored, whole=whole)
-    return Curve(job.id, job.name or "", stored.epochs, series, best, _stopped(job))
+    return Curve(job.id, job.name or "", stored.epochs, _with_nonfinite(stored), best, _stopped(job))
 
 
 def _best(job: Job, stored: StoredCurve, *, whole: bool) -> int | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TextIO
 
 from api.charts.curve import Curve
 from api.spreadsheets import as_cells
@@ -19,11 +20,16 @@ def to_csv(curves: Sequence[Curve], *, with_job: bool | None = None) -> str:
     with_job = len(curves) != 1 if with_job is None else with_job
     names = list(dict.fromkeys(name for curve in curves for name in curve.series))
     text = io.StringIO()
+    write_csv(text, curves, names, with_job=with_job)
+    return text.getvalue()
+
+
+def write_csv(text: TextIO, pieces: Iterable[Curve], names: Sequence[str], *, with_job: bool) -> None:
+    """Write curves that come in pieces of some epochs, as `to_csv` does; `names` are all their series."""
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*(["job_id"] if with_job else []), "epoch", *as_cells(names)])
-    for curve in curves:
+    for curve in pieces:
         nothing: list[float | None] = [None] * len(curve.epochs)
         columns = [curve.series.get(name, nothing) for name in names]
         ids = [[curve.job_id] * len(curve.epochs)] if with_job else []
         writer.writerows(zip(*ids, curve.epochs, *columns, strict=True))
-    return text.getvalue()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Self
 
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 
 from api.charts import Curve
 from api.deps import CallerDep, Server, ServerDep
-from api.drawing import MEDIA_TYPES, Format, Look, answer_of, chosen_format, curve_of, drawn
+from api.drawing import MEDIA_TYPES, Format, Look, answer_of, chosen_format, csv_of, curve_of, drawn, thinned
 from api.errors import InvalidInputError
 from api.outgoing import PiecewiseRoute
 from api.paging import Number
@@ -32,7 +34,9 @@ ALWAYS: Final = (
 )
 """Series that every job records; a job's metrics come on top, as `train_<metric>` and `val_<metric>`."""
 
-MOST_OVERLAID = 20
+MOST_OVERLAID: Final = 20
+MOST_NUMBERS: Final = 2_000_000
+"""Of all curves in one answer together: more are thinned, or refused where the form is not thinned."""
 
 Names = Annotated[
     str, Query(min_length=1, max_length=4000, description="Series, with commas: `val_loss,train_loss`.")
@@ -59,7 +63,7 @@ def _forms(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
     responses=documented() | _forms(CurveAnswer),
     response_class=Response,
 )
-def read_curve(
+async def read_curve(
     request: Request,
     job_id: str,
     caller: CallerDep,
@@ -75,17 +79,23 @@ def read_curve(
     """A job's learning curve behind epoch `after`."""
     form = chosen_format(request.headers.get("accept", ""), format)
     names = _names(series)
-    with caller.database.reading() as tx:
-        stored = _Stored.read(tx, job_id, names, after)
-    if form == "json":
-        return _json(stored.answer(_points(server, max_points)))
-    return _picture(drawn([stored.curve()], names, form, Look(width, height, color)), form)
+    look = Look(width, height, color)
+
+    def read() -> Response:
+        with caller.database.reading() as tx:
+            stored = _Stored.read(tx, job_id, names, after)
+        if form == "json":
+            return _json(stored.answer(_points(server, max_points)))
+        return _written([stored], names, form, look)
+
+    async with server.outgoing.turns:
+        return await run_in_threadpool(read)
 
 
 @router.get(
     "/v1/curves", response_model=Overlay, responses=documented() | _forms(Overlay), response_class=Response
 )
-def overlay_curves(
+async def overlay_curves(
     request: Request,
     caller: CallerDep,
     server: ServerDep,
@@ -101,11 +111,18 @@ def overlay_curves(
     """Several jobs' curves, laid over each other."""
     form = chosen_format(request.headers.get("accept", ""), format)
     names = _names(series)
-    with caller.database.reading() as tx:
-        found = [_Stored.read(tx, job_id, names, after) for job_id in _ids(jobs)]
-    if form == "json":
-        return _json(Overlay(curves=[each.answer(_points(server, max_points)) for each in found]))
-    return _picture(drawn([each.curve() for each in found], names, form, Look(width, height, color)), form)
+    look, chosen = Look(width, height, color), _ids(jobs)
+
+    def read() -> Response:
+        with caller.database.reading() as tx:
+            found = [_Stored.read(tx, job_id, names, after) for job_id in chosen]
+        if form != "json":
+            return _written(found, names, form, look)
+        points = min(_points(server, max_points), _share(found))
+        return _json(Overlay(curves=[each.answer(points) for each in found]))
+
+    async with server.outgoing.turns:
+        return await run_in_threadpool(read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +139,8 @@ class _Stored:
     def answer(self, max_points: int) -> CurveAnswer:
         return answer_of(self.job, self.packed, max_points, whole=self._is_whole)
 
-    def curve(self) -> Curve:
-        return curve_of(self.job, self.packed.curve(), whole=self._is_whole)
+    def curve(self, most: int) -> Curve:
+        return curve_of(self.job, thinned(self.job, self.packed, most), whole=self._is_whole)
 
     @property
     def _is_whole(self) -> bool:
@@ -155,6 +172,24 @@ def _ids(word: str) -> list[str]:
 
 def _points(server: Server, asked: int | None) -> int:
     return min(asked or server.settings.max_points, server.settings.max_points)
+
+
+def _share(found: Sequence[_Stored]) -> int:
+    """Epochs that each of some curves may have in one answer."""
+    return max(2, MOST_NUMBERS // max(1, sum(len(each.packed.series) for each in found)))
+
+
+def _written(found: Sequence[_Stored], names: list[str] | None, form: Format, look: Look) -> Response:
+    if form != "csv":
+        share = _share(found)
+        return _picture(drawn([each.curve(share) for each in found], names, form, look), form)
+    numbers = sum(each.packed.length * len(each.packed.series) for each in found)
+    if len(found) > 1 and numbers > MOST_NUMBERS:
+        detail = (
+            f"CSV is not thinned, and takes {MOST_NUMBERS:,} numbers of several jobs; these are {numbers:,}"
+        )
+        raise InvalidInputError(errors=[Complaint("/query/jobs", detail, suggestion="fewer jobs, or series")])
+    return _picture(csv_of([(each.job, each.packed) for each in found]), form)
 
 
 def _json(answer: CurveAnswer | Overlay) -> Response:

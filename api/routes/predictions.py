@@ -72,7 +72,7 @@ async def predict_rows(request: Request, job_id: str, caller: CallerDep, server:
     """
     sent = bodies.require(request, (JSON, CSV))
     wanted = negotiation.chosen(request.headers.get("accept", ""), [JSON, CSV])
-    content = await request.body()
+    content = await bodies.content(request)
     ready = await server.networks.ready(await run_in_threadpool(_kept, caller, job_id))
     is_much = ready.is_much(len(content), most_rows(content, sent))
     async with server.networks.turn(is_much=is_much):

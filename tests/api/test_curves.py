@@ -9,6 +9,8 @@ import math
 import pytest
 from starlette.testclient import TestClient
 
+from api import drawing
+from api.routes import curves as routes
 from store import jobs
 from tests.api.acting import Worker, pointers, problem, submit
 
@@ -190,3 +192,31 @@ def test_too_many_jobs_or_unknown_ones_cannot_be_overlaid(client: TestClient, th
 def test_what_no_format_offers_is_not_acceptable(client: TestClient, three: str) -> None:
     document = problem(client.get(f"/v1/jobs/{three}/curves", headers={"Accept": "application/pdf"}), 406)
     assert "image/png" in document["detail"]
+
+
+def test_curves_in_one_answer_share_what_there_may_be(
+    client: TestClient, three: str, long: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "MOST_NUMBERS", 200)
+    query = f"jobs={three},{long}&series=val_loss,train_loss"
+    short, thinned = client.get(f"/v1/curves?{query}").json()["curves"]
+    assert short["sampling"]["method"] == "none"
+    assert thinned["sampling"] == {"method": "lttb", "returned": 50, "total": thinned["sampling"]["total"]}
+    for form in ("png", "txt"):
+        assert client.get(f"/v1/curves?{query}&format={form}").status_code == 200
+    document = problem(client.get(f"/v1/curves?{query}&format=csv"), 422)
+    assert pointers(document) == ["/query/jobs"]
+    assert "200 numbers" in document["detail"]
+
+
+def test_csv_in_pieces_is_csv_in_one(
+    client: TestClient, worker: Worker, three: str, long: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = worker.begin(submit(client, name="broken")["id"])
+    worker.record(job, {"train_loss": [1.0, 2.0, math.inf, 4.0, math.nan], "val_loss": [0.1] * 5})
+    jobs_ = f"{three},{long},{job.id}"
+    paths = (f"/v1/jobs/{job.id}/curves?format=csv", f"/v1/curves?jobs={jobs_}&series=val_loss&format=csv")
+    whole = [client.get(path).text for path in paths]
+    assert "3,inf," in whole[0]
+    monkeypatch.setattr(drawing, "_PIECE_EPOCHS", 2)
+    assert [client.get(path).text for path in paths] == whole
