@@ -46,7 +46,7 @@ class Plan:
     @property
     def queue(self) -> str:
         """Who may take it: jobs that insist on CUDA wait for a worker that has it."""
-        return "gpu" if self.completed.spec.training.device == "cuda" else "cpu"
+        return "gpu" if _insists_on_gpu(self.completed.spec) else "cpu"
 
     @property
     def stack_key(self) -> str | None:
@@ -54,9 +54,9 @@ class Plan:
         return stack_key(self.completed.spec)
 
     def stack_limit(self, settings: Settings) -> int:
-        """How many may be: as many as together take no more memory than one job may."""
-        room = settings.max_memory_bytes - self.cost.memory_bytes
-        return max(1, min(stack_limit(self.cost.parameters), 1 + room // self.cost.member_bytes))
+        """How many may be: as many as together take no more memory, and of a GPU's, than one job may."""
+        room = self.cost.members_within(limits(settings), on_gpu=_insists_on_gpu(self.completed.spec))
+        return min(stack_limit(self.cost.parameters), room)
 
 
 def plan(tx: Connection, spec: JobSpec, settings: Settings) -> Plan:
@@ -86,7 +86,12 @@ def limits(settings: Settings) -> cost.Limits:
         parameters=settings.max_parameters,
         operations=int(settings.max_operations),
         memory_bytes=settings.max_memory_bytes,
+        device_bytes=settings.max_device_bytes,
     )
+
+
+def _insists_on_gpu(spec: JobSpec) -> bool:
+    return spec.training.device == "cuda"
 
 
 def _dataset(tx: Connection, word: str) -> Dataset:
@@ -101,7 +106,8 @@ def _dataset(tx: Connection, word: str) -> Dataset:
 
 
 def affordable(estimate: cost.Cost, spec: JobSpec, settings: Settings) -> None:
-    complaints = [*cost.complaints_about(estimate, limits(settings)), *_too_long(estimate, spec, settings)]
+    too_much = cost.complaints_about(estimate, limits(settings), on_gpu=_insists_on_gpu(spec))
+    complaints = [*too_much, *_too_long(estimate, spec, settings)]
     if complaints:
         raise TooExpensiveError(complaints)
 

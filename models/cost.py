@@ -7,22 +7,9 @@ from itertools import pairwise
 
 from models.datasets import Description
 from models.errors import Complaint
+from models.footprint import footprint
 from models.preprocessing import most_features
 from models.spec import JobSpec
-
-_FLOAT = 4
-
-_COPIES = 9
-"""Of all parameters at the worst moment: weights, gradient, two moments, the best so far, and of a proximal
-penalty its step, its threshold and two intermediate results. A strength that is the same everywhere is one
-number; where feature weights make it differ, it is one copy more."""
-
-_AHEAD_BYTES = 3 * 2**20
-"""Rows, masks and outputs that a stack works out ahead or behind (`models.batches`, `models.masks`)."""
-_CHUNK_ROWS = 1_024
-"""Rows that are evaluated at a time (`models.evaluation`)."""
-_LANES = 32
-"""Units are filled up to a multiple of these for batch norm (`models.lanes`, which loads torch)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +25,21 @@ class Cost:
     operations: int
     """Floating-point operations of the whole training, evaluation included."""
     memory_bytes: int
-    """Peak of data, parameters, optimizer state and activations."""
+    """Peak in the host's memory: the table as read and prepared, and the training unless it is on a GPU."""
     member_bytes: int
     """What of it is a network's own: each further member of a stack takes as much."""
+    device_bytes: int
+    """Peak in a GPU's memory, where it is trained on one; 0 where the job asks for the CPU."""
+    device_member_bytes: int
+    """What each further member of a stack takes of that."""
 
-    def stack_bytes(self, members: int) -> int:
-        """Peak of so many such networks trained together, which share the data."""
-        return self.memory_bytes + (members - 1) * self.member_bytes
+    def members_within(self, limits: Limits, *, on_gpu: bool) -> int:
+        """How many such networks, which share the data, may be trained together within limits; 1 at least."""
+        further = (limits.memory_bytes - self.memory_bytes) // self.member_bytes
+        if on_gpu and limits.device_bytes is not None:
+            there = (limits.device_bytes - self.device_bytes) // self.device_member_bytes
+            further = min(further, there)
+        return max(1, 1 + further)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +49,8 @@ class Limits:
     parameters: int
     operations: int
     memory_bytes: int
+    device_bytes: int | None = None
+    """Of a GPU's memory, by a job that insists on one; None: as much as there is."""
 
 
 def estimate(spec: JobSpec, description: Description) -> Cost:
@@ -65,42 +62,27 @@ def estimate(spec: JobSpec, description: Description) -> Cost:
     batch_norm = 2 * sum(widths[1:-1]) if spec.regularization and spec.regularization.batch_norm else 0
     parameters = weights + sum(widths[1:]) + batch_norm
     epochs, batch = spec.training.max_epochs or 1, min(spec.training.batch_size or 32, description.rows)
-    own = _of_network(spec, description.rows, parameters, batch, widths)
+    held = footprint(spec, description.rows, widths, parameters)
     return Cost(
         features=features,
         parameters=parameters,
         steps=epochs * -(-description.rows // batch),
         # Two operations a weight and row forward, twice that backward, and one forward pass to evaluate.
         operations=8 * weights * description.rows * epochs,
-        memory_bytes=_of_data(description.rows, features) + own,
-        member_bytes=own,
+        memory_bytes=held.host_bytes,
+        member_bytes=held.host_member_bytes,
+        device_bytes=held.device_bytes,
+        device_member_bytes=held.device_member_bytes,
     )
 
 
-def _of_data(rows: int, features: int) -> int:
-    """As read, as transformed, what is between the two, and resident."""
-    return rows * features * (3 * 8 + _FLOAT) + _AHEAD_BYTES
+def complaints_about(cost: Cost, limits: Limits, *, on_gpu: bool = False) -> list[Complaint]:
+    """Why this may not be spent, with the estimate and the limit; empty where it may.
 
-
-def _of_network(spec: JobSpec, rows: int, parameters: int, batch: int, widths: list[int]) -> int:
-    penalties = spec.regularization.penalties().values() if spec.regularization else ()
-    uneven = sum(bool(penalty.feature_weights) or penalty.scope != "all" for penalty in penalties)
-    state = parameters * (_COPIES + uneven) * _FLOAT
-    # Layers have their places for a batch, and for a last one that is shorter, at worst by a row. Of a chunk
-    # that is evaluated there are a layer and the next.
-    sizes = 2 if batch < rows else 1
-    normed = widths[1:-1] if spec.regularization and spec.regularization.batch_norm else []
-    filling = sum(-width % _LANES for width in normed)
-    kept = sizes * batch * (7 * sum(widths[1:]) + 4 * filling + 3 * widths[0])
-    passing = min(rows, _CHUNK_ROWS) * max(map(sum, pairwise(widths[1:])), default=widths[-1])
-    activations = (kept + passing) * _FLOAT
-    of_rows = rows * (1 + 8 * widths[-1]) * _FLOAT  # its order of them, and what it says when measured
-    return state + activations + of_rows
-
-
-def complaints_about(cost: Cost, limits: Limits) -> list[Complaint]:
-    """Why this may not be spent, with the estimate and the limit; empty where it may."""
-    asked = (
+    `on_gpu`: the job insists on a GPU; one that may be trained elsewhere is not held to a GPU's memory.
+    """
+    smaller = "use fewer or narrower layers"
+    asked: list[tuple[str, str, int, int, str]] = [
         (
             "/network/hidden",
             "parameters",
@@ -108,13 +90,7 @@ def complaints_about(cost: Cost, limits: Limits) -> list[Complaint]:
             limits.parameters,
             "use narrower or fewer hidden layers",
         ),
-        (
-            "/network/hidden",
-            "bytes of memory",
-            cost.memory_bytes,
-            limits.memory_bytes,
-            "use fewer or narrower layers",
-        ),
+        ("/network/hidden", "bytes of memory", cost.memory_bytes, limits.memory_bytes, smaller),
         (
             "/training/max_epochs",
             "operations",
@@ -122,7 +98,12 @@ def complaints_about(cost: Cost, limits: Limits) -> list[Complaint]:
             limits.operations,
             "use fewer epochs or a smaller network",
         ),
-    )
+    ]
+    if on_gpu and limits.device_bytes is not None:
+        instead = f"{smaller}, smaller batches, or device 'auto'"
+        asked.append(
+            ("/network/hidden", "bytes of GPU memory", cost.device_bytes, limits.device_bytes, instead)
+        )
     return [
         Complaint(
             pointer,

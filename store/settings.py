@@ -190,6 +190,8 @@ class Settings(BaseSettings):
     """Disk space that is left alone: an upload that would take it is refused (507)."""
     max_memory_bytes: Positive = 8 * 1024**3
     """Most memory a job may be estimated to need, or take: one that takes more ends as `out_of_memory`."""
+    max_device_bytes: Positive = 8 * 1024**3
+    """Most GPU memory a `cuda` job may be estimated to need: what a process has of the smallest GPU."""
     max_operations: Annotated[float, Field(ge=1)] = 1e17
     """Most floating-point operations a job may be estimated to need."""
     max_points: Positive = 10_000

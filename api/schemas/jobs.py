@@ -200,8 +200,13 @@ class CostEstimate(Answer):
     operations: int
     """Floating-point operations."""
     memory_bytes: int
+    """Of the host's memory."""
     member_bytes: int
     """What of it each further job of a stack takes; the rest they share."""
+    device_bytes: int
+    """Of a GPU's memory, where it is trained on one; 0 where the job asks for the CPU."""
+    device_member_bytes: int
+    """What of it each further job of a stack takes."""
 
 
 class Validation(Answer):

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from models import cost
+from models import footprint
 from models.lanes import LANES, Workspace, at_least_two, on_lanes, product, whole_lanes
 from models.metrics import METRICS
 from models.nonlinearities import NONLINEARITIES
@@ -189,7 +189,7 @@ def test_a_unit_is_normed_alike_beside_any_others(rows: int, dtype: torch.dtype)
 
 
 def test_the_estimate_of_memory_fills_units_up_as_batch_norm_does() -> None:
-    assert cost._LANES == LANES
+    assert footprint._LANES == LANES
 
 
 SIZES = (1, 2, 3, 5, 8, 13, 17, 32, 33, 64)
