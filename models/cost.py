@@ -33,6 +33,10 @@ class Cost:
     device_member_bytes: int
     """What each further member of a stack takes of that."""
 
+    def stack_bytes(self, members: int) -> int:
+        """Peak in the host's memory of so many such networks trained together, which share the data."""
+        return self.memory_bytes + (members - 1) * self.member_bytes
+
     def members_within(self, limits: Limits, *, on_gpu: bool) -> int:
         """How many such networks, which share the data, may be trained together within limits; 1 at least."""
         further = (limits.memory_bytes - self.memory_bytes) // self.member_bytes

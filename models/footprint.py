@@ -17,6 +17,8 @@ from models.splits import sizes
 
 _TABLE_BYTES = 3 * 8
 """A cell as read, as transformed, and what is between the two."""
+_OBJECTS_BYTES = 160 * 1024
+"""What a training takes of the host besides tensors: objects, views, and what `malloc` cannot give back."""
 _AHEAD_BYTES = 2**20
 """Rows, and masks, that a stack works out ahead (`models.batches`, `models.masks`)."""
 _CHUNK_ROWS = 1_024
@@ -46,8 +48,8 @@ def footprint(spec: JobSpec, rows: int, widths: list[int], parameters: int) -> F
     number = 8 if spec.optimizer.kind == "fista" else 4
     resident = _resident(spec, rows, dealt["train"], widths, number)
     own = _network(spec, dealt["train"], max(rows - dealt["test"], dealt["test"]), widths, parameters, number)
-    table, order = rows * widths[0] * _TABLE_BYTES, 4 * rows
-    alone = Footprint(table + resident + own + order, own + order, 0, 0)
+    table, besides = rows * widths[0] * _TABLE_BYTES, 4 * rows + _OBJECTS_BYTES
+    alone = Footprint(table + resident + own + besides, own + besides, 0, 0)
     if spec.training.device == "cpu":
         return alone
     # Where some of a stack leave, the others move to new memory, and the old is not free yet.
@@ -55,7 +57,7 @@ def footprint(spec: JobSpec, rows: int, widths: list[int], parameters: int) -> F
     on_device = replace(alone, device_bytes=resident + own, device_member_bytes=member)
     if spec.training.device == "auto":
         return on_device
-    kept = (1 + _kept(spec)) * parameters * number + order
+    kept = (1 + _kept(spec)) * parameters * number + besides
     return replace(on_device, host_bytes=table + rows * widths[0] * 4 + kept, host_member_bytes=kept)
 
 

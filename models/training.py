@@ -29,6 +29,7 @@ from models.batches import Order, batch_bounds
 from models.best import Best
 from models.checkpoints import UNREADABLE, Checkpoint, State, fingerprint, history_of, history_state
 from models.clock import Clock
+from models.environment import environment, use_whole_precision
 from models.errors import CheckpointError, Notice
 from models.evaluation import Data, drained
 from models.history import Epoch, History
@@ -60,6 +61,7 @@ class Training:
         # FISTA's tolerance lies below what float32 can tell apart.
         self._floating = torch.float64 if spec.optimizer.kind == "fista" else torch.float32
         self._device = device
+        use_whole_precision(device)
         self.network: Network = build(spec, prepared.train.x.shape[1], prepared.outputs, spec.training.seed)
         self.network.to(device=device, dtype=self._floating)
         self.order = Order(spec.training.seed)
@@ -299,13 +301,9 @@ class Training:
 
     def environment(self) -> dict[str, Any]:
         """Where it was trained, as far as it bears on the numbers, and with how many others at its end."""
-        by_autograd = self.stack.network.by_autograd
-        return {
-            "torch": torch.__version__.split("+")[0],
-            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-            "threads": torch.get_num_threads(),
-            "company": self.company,
-            "device": torch.device(self._device).type,
-            "dtype": str(self._floating).removeprefix("torch."),
-            "derivatives": f"autograd ({', '.join(by_autograd)})" if by_autograd else "written",
-        }
+        return environment(
+            self._device,
+            self._floating,
+            company=self.company,
+            by_autograd=self.stack.network.by_autograd,
+        )

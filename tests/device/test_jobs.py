@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from models.metrics import METRICS
 from models.weights import load
@@ -94,11 +95,14 @@ def test_a_job_succeeds_and_says_what_a_cpu_would(name: str, workshop: Workshop,
 def test_so_do_several_in_a_stack(task: str, workshop: Workshop, gpu: Accelerator, tmp_path: Path) -> None:
     shared = {**SMALL, "metrics": metrics_of(task)}
     there = workshop.add_stack(mixed_table(task), *TOGETHER, **shared)
+    torch.set_float32_matmul_precision("high")
     workshop.run(at_most=64)
     assert gpu.launches["_fused_adam_"]
     for job in there:
         check_ended(workshop, job, "succeeded")
-    assert max((workshop.look(job).environment or {})["company"] for job in there) == 2
+    environments = [workshop.look(job).environment or {} for job in there]
+    assert max(each["company"] for each in environments) == 2
+    assert {each["matmul_precision"] for each in environments} == {"highest"}
     here = workshop.add_stack(mixed_table(task), *TOGETHER, **shared)
     on_a_cpu(workshop)
     for one, other in zip(there, here, strict=True):
