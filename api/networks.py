@@ -11,12 +11,14 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from api import heap
 from api.errors import NoWeightsError, UnavailableError
 from api.file_work import FileWork
+from api.footprint import footprint
 from api.keeping import workspace
 from models import graphs
 from models.datasets.rows import Reader
@@ -44,13 +46,9 @@ LARGE_CELLS: Final = 10_000
 """… rows × classes to write …"""
 LARGE_PRODUCTS: Final = 10_000_000
 """… and rows × weights to compute: some five milliseconds each."""
-_OVERHEAD_BYTES: Final = 2**20
-"""What a small network takes besides its weights: a session, the preprocessing, the description."""
-_COLUMN_BYTES: Final = 3 * 1024
-"""What a column takes besides its weights: its place in the description, the preprocessing and the graph."""
 _WEIGHT_BYTES: Final = 4
-_COPIES: Final = 2
-"""The runtime keeps weights as they are and as it likes to multiply by them."""
+_GIVE_BACK_SECONDS: Final = 0.2
+"""How long what much work took is kept after it, so that many answers in a row give it back together."""
 _MOST_TOLD: Final = 1000
 
 
@@ -77,8 +75,6 @@ class Ready:
 
     predictor: Predictor
     reader: Reader
-    bytes: int
-    """Of memory, estimated."""
     weights: int
     classes: int
 
@@ -126,10 +122,13 @@ class Networks:
         self._work = work
         self._version = version
         self._ready: OrderedDict[str, Ready] = OrderedDict()
+        self._taken: dict[str, int] = {}
+        """Bytes of memory, estimated: of what is ready, and of what is being made and is to be kept."""
         self._making: dict[str, asyncio.Task[Ready]] = {}
         self._told: dict[tuple[str, str], Made] = {}
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._builds = asyncio.Semaphore(AT_ONCE)
+        self._giving_back: asyncio.Task[None] | None = None
 
     async def ready(self, kept: Stored) -> Ready:
         """The network of these weights; however many ask for it at once, it is made once.
@@ -147,19 +146,36 @@ class Networks:
         return await asyncio.shield(task)
 
     async def _made(self, kept: Stored) -> Ready:
+        """Room is made before the network is: together they would take more than is meant for them."""
         try:
             async with self._turns:
-                made = await self._work.run(self._make, kept)
-            self._keep(kept.sha256, made)
+                network = await self._work.run(self._read, kept)
+                size = footprint(network, kept.bytes)
+                if size <= self._settings.ready_bytes:
+                    self._taken[kept.sha256] = size
+                    self._make_room()
+                made = await self._work.run(self._make, network, kept.bytes)
+                if kept.sha256 in self._taken:
+                    self._ready[kept.sha256] = made
+                    self._make_room()  # others may have been made at the same time
+        except BaseException:
+            self._taken.pop(kept.sha256, None)
+            raise
         finally:
             del self._making[kept.sha256]
+        del network
+        await self._give_back()
         return made
 
-    def _make(self, kept: Stored) -> Ready:
+    def _read(self, kept: Stored) -> Network:
+        with memory_is_an_outage():
+            return self.network(kept)
+
+    def _make(self, network: Network, file_bytes: int) -> Ready:
         from models.prediction import Predictor
 
         with memory_is_an_outage():
-            predictor = Predictor.of(self.network(kept))
+            predictor = Predictor.of(network)
         about = predictor.about
         names = [column.name for column in about.preprocessor.columns]
         limits = {
@@ -172,21 +188,29 @@ class Networks:
             if isinstance(column, CategoricalColumn)
         }
         reader = Reader(about.description, names, levels, **limits)
-        estimate = _COPIES * kept.bytes + _COLUMN_BYTES * len(names) + _OVERHEAD_BYTES
         classes = len(about.description.classes or ())
-        return Ready(predictor, reader, estimate, kept.bytes // _WEIGHT_BYTES, classes)
+        return Ready(predictor, reader, file_bytes // _WEIGHT_BYTES, classes)
 
-    def _keep(self, sha256: str, made: Ready) -> None:
-        """Keep it if there is room for it at all, in the place of those asked least lately."""
-        if made.bytes > self._settings.ready_bytes:
-            return
-        self._ready[sha256] = made
-        while len(self._ready) > self._settings.ready_networks or self._bytes > self._settings.ready_bytes:
-            self._ready.popitem(last=False)
+    def _make_room(self) -> None:
+        """Let those go that were asked least lately, until what is taken may be."""
+        most, number = self._settings.ready_bytes, self._settings.ready_networks
+        while self._ready and (len(self._taken) > number or sum(self._taken.values()) > most):
+            sha256, _ = self._ready.popitem(last=False)
+            del self._taken[sha256]
 
-    @property
-    def _bytes(self) -> int:
-        return sum(each.bytes for each in self._ready.values())
+    async def _give_back(self) -> None:
+        """Let the system have what has become free: a network is made of many copies."""
+        with suppress(UnavailableError):
+            await self._work.run(heap.give_back)
+
+    def _give_back_soon(self) -> None:
+        """The same without keeping anybody waiting, and once for all that were answered meanwhile."""
+        if self._giving_back is None or self._giving_back.done():
+            self._giving_back = asyncio.create_task(self._give_back_later())
+
+    async def _give_back_later(self) -> None:
+        await asyncio.sleep(_GIVE_BACK_SECONDS)
+        await self._give_back()
 
     @asynccontextmanager
     async def turn(self, *, is_much: bool) -> AsyncIterator[None]:
@@ -195,7 +219,10 @@ class Networks:
             yield
             return
         async with self._turns:
-            yield
+            try:
+                yield
+            finally:
+                self._give_back_soon()
 
     # ── files ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -216,6 +243,7 @@ class Networks:
         """A job's network as an ONNX file; `WeightsError` where the weights cannot be used."""
         async with self._builds:
             content, made = await self._work.run(self._export, job, kept)
+        self._give_back_soon()
         self._remember(job, kept, made)
         return content, made
 
@@ -223,6 +251,7 @@ class Networks:
         """The same without its bytes, which are made once for that, and with its inputs and outputs."""
         async with self._builds:
             made, *ports = await self._work.run(self._tell, job, kept, self.made(job, kept))
+        self._give_back_soon()
         self._remember(job, kept, made)
         return Exported(made.sha256, made.bytes, *ports)
 

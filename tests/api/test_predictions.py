@@ -7,6 +7,8 @@ import csv
 import dataclasses
 import io
 import json
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from api import networks as networks_module
 from api.access import Caller
 from api.deps import Server
 from api.examples import ROWS, ROWS_AS_CSV
+from api.footprint import footprint
 from api.networks import LARGE_BYTES, Networks
 from api.predictions import most_rows
 from api.routes.predictions import _kept as kept_of
@@ -32,6 +35,7 @@ from models.prediction import Predictor
 from models.trained import read
 from store import projects, weights
 from store.errors import NotFound
+from store.files import Files
 from tests.api.acting import pointers, problem, submit
 from tests.api.trained import trained
 from tests.models.building import table
@@ -446,6 +450,71 @@ def test_what_is_larger_than_there_is_room_is_used_and_not_kept(
     assert len(made) == 2
 
 
+def test_two_made_at_once_take_no_more_than_there_is_room_for(
+    server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = (stored(server, folder, seed) for seed in (1, 2))
+    size = footprint(read(folder / "w1"), one.bytes)
+    chosen = {"ready_bytes": int(1.5 * size)}
+    networks = Networks(server.settings.model_copy(update=chosen), server.files, server.file_work, "test")
+    made = counted(monkeypatch)
+
+    async def ask() -> None:
+        await asyncio.gather(networks.ready(one), networks.ready(two))
+        await asyncio.gather(networks.ready(one), networks.ready(two))
+
+    asyncio.run(ask())
+    assert len(made) == 3  # one of them was kept
+
+
+_READY_BYTES = 16 * 2**20
+_GROWTH = """
+import asyncio, json, sys
+from pathlib import Path
+from api.file_work import FileWork
+from api.networks import Networks
+from store.files import Files, Stored
+from store.settings import Settings
+
+def resident():
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return 1024 * int(line.split()[1])
+
+async def main(folder, first, *others):
+    settings = Settings(data_dir=Path(folder) / "data", ready_bytes=int(sys.argv[2]))
+    networks = Networks(settings, Files(folder), FileWork(), "test")
+    await networks.ready(Stored(*first))
+    before, most = resident(), 0
+    for each in others:
+        found = await networks.ready(Stored(*each))
+        most = max(most, resident() - before)
+    print(resident() - before, most)
+
+asyncio.run(main(sys.argv[1], *json.loads(sys.argv[3])))
+"""
+
+
+if sys.platform == "linux":  # What is measured is what glibc and the kernel do.
+
+    def test_what_is_ready_takes_no_more_memory_than_is_meant_for_it(tmp_path: Path) -> None:
+        """Two dozen networks of 2 MB, asked one after another: they grew a server by three times as much."""
+        files = Files(str(tmp_path))
+        path = written(tmp_path / "w", bundled("diabetes"), network={"hidden": [700, 700]})
+        content = path.read_bytes()
+        kept = [files.put("weights/0.safetensors", written(tmp_path / "small", bundled("iris")))]
+        for number in range(1, 25):
+            # Another network to whoever keeps them, by one of its last numbers.
+            path.write_bytes(content[:-8] + number.to_bytes(8, "little"))
+            kept.append(files.put(f"weights/{number}.safetensors", path))
+        told = json.dumps([[each.key, each.sha256, each.bytes] for each in kept])
+        command = [sys.executable, "-c", _GROWTH, str(tmp_path), str(_READY_BYTES), told]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        grown, most = map(int, done.stdout.split())
+        assert 0.5 * _READY_BYTES < grown < _READY_BYTES + 8 * 2**20
+        assert most < _READY_BYTES + 16 * 2**20
+
+
 def test_predictions_count_no_work_in_an_answer_that_is_little(networks: Networks) -> None:
     """A row is answered while larger ones wait for their turn."""
 
@@ -503,15 +572,15 @@ def test_much_work_takes_its_turn(client: TestClient, iris: str, monkeypatch: py
     assert asked_for == [False, True]
 
 
-def test_a_network_of_many_columns_is_estimated_by_them(
-    server: Server, folder: Path, networks: Networks
-) -> None:
-    """Their names, statistics and nodes take more than their weights."""
+def test_columns_and_levels_are_estimated_as_well(folder: Path) -> None:
+    """Their names, statistics and nodes take more than their weights; so they did where it was measured."""
     x = np.random.default_rng(0).normal(size=(20, 500))
     path = written(folder / "many", table(x, x[:, 0]), network={"hidden": []})
-    kept = server.files.put("weights/test-many.safetensors", path)
-    ready = asyncio.run(networks.ready(kept))
-    assert ready.bytes >= 2**20 + 500 * 3000 + 2 * kept.bytes
+    weights = 4 * 501
+    estimate = footprint(read(path), path.stat().st_size)
+    assert estimate > 2 * weights + 500 * 3000
+    levels = written(folder / "levels", mixed_table("regression"), network={"hidden": []})
+    assert footprint(read(levels), levels.stat().st_size) > 2 * 12 * 1024
 
 
 def test_what_is_ready_is_another_projects_all_the_same(
