@@ -7,10 +7,10 @@
 
 A training alone is a stack of one. Members share the data, the widths and the batch size (`models.stacking`
 says who may), and nothing else: each has its own seed, order of the rows, masks, rates, strengths, learning
-rate, early stopping and best weights, and its curve is the one that it would have had alone: on a CPU with one
-thread to the last bit, on a GPU to rounding, since cuBLAS chooses its kernel by the number of members. A member
-that stops leaves the stack, and the rest go on, smaller and quicker. Whoever drives the loop may take one out
-at any pulse (`release`): it is then a stack of one again, in the midst of its epoch if need be.
+rate, early stopping and best weights, and its curve is the one that it would have had alone: on a CPU with
+one thread to the last bit, on a GPU to rounding, since cuBLAS chooses kernels by the number of members. A
+member that stops leaves the stack, and the rest go on, smaller and quicker. Whoever drives the loop may take
+one out at any pulse (`release`): it is then a stack of one again, in the midst of its epoch if need be.
 """
 
 from __future__ import annotations
