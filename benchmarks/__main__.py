@@ -1,6 +1,7 @@
 """`./run bench`: everything in one run, one table; ratios against rivals measured in turn with us.
 
-`./run bench training stacks` measures those groups only. Each is a module with a function `measure`.
+`./run bench training stacks` measures those groups only. Each is a module with a function `measure`; one
+that takes options, as `device` does, has `measure_by` besides.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import platform
 import sys
 import time
 from importlib import import_module
+from itertools import takewhile
 from pathlib import Path
 
 import torch
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from benchmarks.measuring import Row
@@ -33,6 +36,7 @@ ASKED_FOR = {
     "h2o": "the same work through our service and through H2O-3's; needs Java",
     "diagnosis": "verdicts and first suggestions against what is true of 300 jobs drawn at random",
     "million": "claims, quotas and gauges on PostgreSQL beside a million jobs",
+    "device": "a GPU: is it right there, how do jobs end, how quick is it; takes --device cpu --quick",
     "growth": "time and memory over members, rows, columns, epochs and jobs stored; draws docs/growth.svg",
 }
 """Measured only where they are named: they take minutes."""
@@ -40,19 +44,24 @@ COLUMNS = ("what", "ours", "against", "ratio", "wanted", "", "accuracy", "of the
 WIDTH = 150
 
 
-def main(names: list[str]) -> None:
+def main(words: list[str]) -> None:
+    names = list(takewhile(lambda word: not word.startswith("-"), words))
+    options = words[len(names) :]
     known = GROUPS | ASKED_FOR
     if unknown := set(names) - set(known):
         asked = ", ".join(sorted(unknown))
         raise SystemExit(f"there is no benchmark {asked}; choose from {', '.join(known)}")
+    if options and names != ["device"]:
+        raise SystemExit(f"only device takes options: {' '.join(options)}")
     began, console = time.monotonic(), Console(width=WIDTH)
     console.print(f"{machine()}; medians of rounds in turn; accuracy: ours / the rival's, validation rows")
     table = Table(*COLUMNS, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for name in names or GROUPS:
         table.add_section()
         table.add_row(f"[bold]{name}[/bold]: {known[name]}")
-        for row in import_module(f"benchmarks.{name}").measure():
-            table.add_row(*_cells(row))
+        module = import_module(f"benchmarks.{name}")
+        for row in module.measure_by(options) if options else module.measure():
+            table.add_row(*map(escape, _cells(row)))
             print(
                 f"{time.monotonic() - began:4.0f} s  {' | '.join(_cells(row))}", file=sys.stderr, flush=True
             )

@@ -1,0 +1,1 @@
+"""The parts of `./run bench device`, each a process of its own."""
