@@ -110,7 +110,7 @@ class Settings(BaseSettings):
     quota_open_jobs: NotNegative = 20_000
     """Jobs that a project may have queued, running or paused; 0: no limit. A project may have its own."""
     quota_stored_bytes: NotNegative = 100 * 1024**3
-    """Bytes that a project's datasets and weights may take; 0: no limit. A project may have its own."""
+    """Bytes that a project's files and rows may take; 0: no limit. A project may have its own."""
     quota_requests_per_minute: NotNegative = 60_000
     """Requests that a project may send in a minute; 0: no limit. A project may have its own."""
     limits_url: str = "memory://"

@@ -1,16 +1,13 @@
 """Every table, as SQLAlchemy Core sees it. `migrations/` builds the same ones, and a test holds them equal.
 
-All lists are paged by (created_at, id), so every filter that a list offers has an index that ends in these
-two: a page then costs the same at any depth.
+All lists are paged by (created_at, id), so each of their filters has an index that ends in these two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import sqlalchemy as sa
 
+from store import job_indexes
 from store.columns import Json, Moment, Real, Text, Whole, now
 
 DEFAULT_PROJECT = "default"
@@ -73,8 +70,7 @@ datasets = sa.Table(
     sa.Column("table_key", Text(400), nullable=False),
     sa.Column("table_sha256", Text(64), nullable=False),
     sa.Column("table_bytes", Whole, nullable=False),
-    # What the row itself takes: see `store.row_sizes`.
-    sa.Column("row_bytes", Whole, nullable=False, default=0, server_default="0"),
+    sa.Column("row_bytes", Whole, nullable=False, default=0, server_default="0"),  # see `store.row_sizes`
     sa.Column("created_at", Moment, nullable=False, default=now()),
     # The same bytes read with the same target and task are the same dataset.
     sa.UniqueConstraint("project_id", "sha256", "target", "task", name="uq_datasets_identity"),
@@ -124,7 +120,7 @@ jobs = sa.Table(
     # Trained together with others of an equal key, and how many at most; None: alone.
     sa.Column("stack_key", Text(64)),
     sa.Column("stack_limit", Whole, nullable=False, default=1, server_default="1"),
-    # What this row takes, with the job's curve, log, labels and attempts: see `store.row_sizes`.
+    # What this row takes with the job's curve and log: see `store.row_sizes`.
     sa.Column("row_bytes", Whole, nullable=False, default=0, server_default="0"),
     sa.Column("created_at", Moment, nullable=False, default=now()),
     sa.Column("started_at", Moment),
@@ -132,40 +128,8 @@ jobs = sa.Table(
     sa.CheckConstraint(
         "status IN ('queued', 'running', 'paused', 'succeeded', 'failed', 'cancelled')", name="status"
     ),
-    sa.Index("ix_jobs_created", "project_id", "created_at", "id"),
-    sa.Index("ix_jobs_status", "project_id", "status", "created_at", "id"),
-    sa.Index("ix_jobs_stop_reason", "project_id", "stop_reason", "created_at", "id"),
-    sa.Index("ix_jobs_name", "project_id", "name", "created_at", "id"),
-    sa.Index("ix_jobs_dataset", "dataset_id", "created_at", "id"),
-    sa.Index("ix_jobs_study", "study_id", "created_at", "id"),
 )
-_MARKS = {"ix_jobs_turn": "fence", "ix_jobs_waiting": "lost", "ix_jobs_open": "lost_together"}
-
-
-def mark(index: str, of: sa.FromClause = jobs) -> sa.ColumnElement[bool]:
-    """What every job meets, and what a statement states that goes by this partial index: no other may.
-
-    The planner believes of a queue that has just filled that it is empty. To him any of its indexes is as
-    good as the right one, also for a job by its id, and he would go through all of it.
-    """
-    return of.c[_MARKS[index]] >= sa.literal_column("0")
-
-
-def _partial(name: str, columns: Sequence[Any], *conditions: sa.ColumnElement[bool], **options: Any) -> None:
-    where = sa.and_(*conditions)
-    sa.Index(name, *columns, sqlite_where=where, postgresql_where=where, **options)
-
-
-_QUEUED, _OPEN, _OF = jobs.c.status == "queued", jobs.c.finished_at.is_(None), jobs.c
-# A queue's jobs project by project, each project's in its order: a claim steps from one project to the next.
-_IN_TURN = (_OF.queue, _OF.project_id, _OF.priority.desc(), _OF.created_at, _OF.id)
-_partial("ix_jobs_turn", _IN_TURN, _QUEUED, mark("ix_jobs_turn"), postgresql_include=["due_at"])
-_partial("ix_jobs_waiting", (_OF.queue, _OF.due_at), _QUEUED, mark("ix_jobs_waiting"))
-_partial("ix_jobs_open", (_OF.status, _OF.created_at), _OPEN, mark("ix_jobs_open"))
-_ALIKE = ("dataset_id", "stack_key", "queue", "priority", "attempt", "status", "created_at", "id")
-_partial("ix_jobs_stack", [_OF[name] for name in _ALIKE], _OPEN)
-_HOW = ("finished_at", "status", "stop_reason")
-_partial("ix_jobs_ended", [_OF[name] for name in _HOW], _OF.finished_at.is_not(None))
+job_indexes.index(jobs)
 
 
 def _job_id(**options: object) -> sa.Column[str]:

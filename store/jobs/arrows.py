@@ -91,20 +91,16 @@ def add(
         "last_event": len(entries),
     }
     row_bytes = row_sizes.of_job(values) + row_sizes.of_entries(entries)
-    job = _inserted(tx, {**values, "row_bytes": row_bytes})
+    try:
+        tx.execute(jobs.insert(), {**values, "row_bytes": row_bytes})
+    except IntegrityError as error:
+        # The only foreign key is the dataset's, and that may have been deleted a moment ago.
+        raise NotFound("dataset", dataset_id) from error
+    job = get(tx, str(values["id"]))
     usage.charge(tx, job.project_id, stored_bytes=row_bytes, open_jobs=1)
     tell(tx, [(job.id, job.last_event)], entries)
     labels.write(tx, job)
     return job
-
-
-def _inserted(tx: Connection, values: Values) -> Job:
-    try:
-        tx.execute(jobs.insert(), values)
-    except IntegrityError as error:
-        # The only foreign key is the dataset's, and that may have been deleted a moment ago.
-        raise NotFound("dataset", values["dataset_id"]) from error
-    return get(tx, values["id"])
 
 
 def claim(
@@ -180,14 +176,14 @@ def fail(
     environment: Values | None = None,
 ) -> bool:
     """running → failed. `error` defaults to `{"code": stop_reason, "detail": stop_detail}`."""
-    detail = printable(stop_detail, 2000)
+    told_by_default = {"code": stop_reason, "detail": printable(stop_detail, 2000)}
     values = {
         "stop_reason": stop_reason,
-        "error": printable_values(error, 20_000) if error else {"code": stop_reason, "detail": detail},
+        "error": printable_values(error, 20_000) if error else told_by_default,
         "result": finite(result),
         "environment": environment,
     }
-    return _end(tx, "failed", values, detail, *mine(job_id, fence))
+    return _end(tx, "failed", values, stop_detail, *mine(job_id, fence))
 
 
 def cancelled(

@@ -14,9 +14,10 @@ from typing import Any, Final, cast
 import sqlalchemy as sa
 
 from store.columns import now
+from store.job_indexes import mark
 from store.jobs.row import UNFINISHED, Status
 from store.session import Connection
-from store.tables import jobs, mark
+from store.tables import jobs
 
 MOST_COUNTED: Final = 10_000
 """Where there are more jobs than these, no more are counted: whoever watches is not to be a burden."""
@@ -55,10 +56,10 @@ def counts(tx: Connection) -> dict[Status, int]:
 
 # Built once: to build these takes longer than to execute them.
 
-_QUEUED = (jobs.c.status == sa.literal_column("'queued'"), mark("ix_jobs_waiting"))
+_QUEUED = (jobs.c.status == sa.literal_column("'queued'"), mark("ix_jobs_waiting", jobs))
 """The conditions of `ix_jobs_waiting`, in the statement itself, so that it is found to fit."""
 
-UNFINISHED_BY_INDEX = (jobs.c.finished_at.is_(None), mark("ix_jobs_open"))
+UNFINISHED_BY_INDEX = (jobs.c.finished_at.is_(None), mark("ix_jobs_open", jobs))
 """Those of `ix_jobs_open`, likewise: jobs by a status that is not final."""
 
 

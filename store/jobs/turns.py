@@ -10,9 +10,10 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from store.columns import now
+from store.job_indexes import mark
 from store.jobs.row import Action
 from store.session import Connection
-from store.tables import jobs, mark, projects
+from store.tables import jobs, projects
 
 FEW: Final = 16
 """Of the best at a time: where others are just taking the first, the next need not be looked for again."""
