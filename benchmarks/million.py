@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -56,8 +55,11 @@ class Size:
     workers: int = 8
 
 
-def measure(size: Size | None = None) -> Iterator[Row]:
-    size = size or Size()
+def measure() -> Iterator[Row]:
+    yield from measure_at(Size())
+
+
+def measure_at(size: Size) -> Iterator[Row]:
     with _server() as (url, server), Database(url) as database:
         migrate.upgrade(database)
         yield _row("filling the tables", seconds(lambda: _fill(database, size)), unit="s")
@@ -290,10 +292,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.million")
     for name in Size.__dataclass_fields__:
         parser.add_argument(f"--{name}", type=int, default=getattr(Size(), name))
-    for row in measure(Size(**vars(parser.parse_args()))):
+    for row in measure_at(Size(**vars(parser.parse_args()))):
         print(f"{row.what:60} {row.ours:>12} {row.against:50} {row.wanted:14} {row.mark}", flush=True)
 
 
 if __name__ == "__main__":
-    assert Path("benchmarks").exists(), "run it from the repository's folder"
     main()

@@ -70,7 +70,7 @@ def _open(tx: Connection) -> tuple[dict[str, int], dict[str, Waiting]]:
     """Jobs that have not ended by status, and those that are due by queue."""
     counted = jobs.counts(tx)
     unfinished = {str(status): counted.get(status, 0) for status in OPEN}
-    waiting = jobs.waiting(tx)
+    waiting = jobs.waiting(tx, at_most=MOST_COUNTED)
     depths = {queue: found.jobs for queue, found in waiting.items()}
     if MOST_COUNTED in unfinished.values():
         unfinished = _with_the_rest(unfinished, usage.all_open_jobs(tx))

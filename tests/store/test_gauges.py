@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from store import counters, gauges, ids, workers
 from store.columns import now
+from store.jobs import queues
 from store.session import Database
 from store.tables import deliveries, webhooks
 from store.tables import jobs as rows
@@ -89,6 +90,25 @@ def test_deliveries_that_wait_and_that_were_given_up(database: Database) -> None
     found = read(database)
     assert found.deliveries == {"pending": 2, "dead": 1}
     assert found.oldest_delivery_seconds == pytest.approx(50, abs=5)
+
+
+def test_more_than_are_counted_are_the_rest_of_what_is_open(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A count that was broken off is known all the same; of two, each is told as what was counted."""
+    for module in (gauges, queues):
+        monkeypatch.setattr(module, "MOST_COUNTED", 3)
+    for number in range(8):
+        add_job(database, queue="gpu" if number < 2 else "cpu")
+    claim(database)
+    found = read(database)
+    assert found.unfinished == {"queued": 7, "running": 1, "paused": 0}
+    assert {queue: waiting.jobs for queue, waiting in found.waiting.items()} == {"cpu": 5, "gpu": 2}
+    for _ in range(3):
+        claim(database)
+    found = read(database)
+    assert found.unfinished == {"queued": 3, "running": 3, "paused": 0}
+    assert {queue: waiting.jobs for queue, waiting in found.waiting.items()} == {"cpu": 2, "gpu": 2}
 
 
 def test_what_has_ended_costs_nothing(database: Database) -> None:

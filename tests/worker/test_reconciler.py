@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from store import dispatch, jobs, outbox, tables, webhooks, workers
+from store import dispatch, jobs, outbox, projects, tables, webhooks, workers
 from store.columns import now
 from store.files import Files
 from store.settings import Settings
@@ -67,6 +67,17 @@ def test_as_many_nudges_wait_as_jobs_are_due(workshop: Workshop, broker: Broker)
     broker.queues.clear()  # the broker forgot everything
     tick()
     assert broker.queues == ["cpu"] * 3
+
+
+def test_sums_that_have_drifted_are_put_right(workshop: Workshop, broker: Broker) -> None:
+    """Whoever wrote rows past the code that counts them: the next sweep counts what is there."""
+    workshop.add_job()
+    with workshop.database.writing() as tx:
+        before = projects.usage_of(tx)
+        tx.execute(tables.usage.update().values(stored_bytes=5, open_jobs=-3))
+    made(workshop, broker).sweep()
+    with workshop.database.reading() as tx:
+        assert projects.usage_of(tx) == before
 
 
 def test_a_long_queue_is_not_nudged_all_at_once(
