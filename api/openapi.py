@@ -16,6 +16,7 @@ from starlette.requests import Request
 
 from api import errors
 from api.access import needed
+from api.outgoing import PiecewiseRoute
 from api.problems import Problem
 from api.schemas.keys import KeyRequest
 from api.schemas.predictions import PredictionRequest
@@ -52,6 +53,7 @@ _POLICY: Final = {
 def install(app: FastAPI) -> None:
     """Serve the document and its pages."""
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
+    app.router.route_class = PiecewiseRoute
     app.add_api_route(ADDRESS, _show_document, include_in_schema=False)
     app.add_api_route("/docs", _show_page, include_in_schema=False)
     app.add_api_route("/docs/problems", _show_problems, include_in_schema=False)

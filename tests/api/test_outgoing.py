@@ -16,6 +16,7 @@ import orjson
 import pytest
 import uvicorn
 from fastapi import APIRouter, FastAPI, Response
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.testclient import TestClient
 
 from api import conditional, errors, outgoing, paging
@@ -148,6 +149,13 @@ def test_an_answer_in_pieces_is_the_same_answer(tmp_path: Path, memory_bytes: in
         assert head.headers["content-length"] == str(size)
     assert list(tmp_path.iterdir()) == []
     assert app.state.server.outgoing._memory_left == memory_bytes
+
+
+def test_every_route_of_ours_sends_in_pieces(app: FastAPI) -> None:
+    routes = [context.original_route for context in iter_route_contexts(app.routes)]
+    ours = [route for route in routes if isinstance(route, APIRoute)]
+    assert len(ours) > 50
+    assert [route.path for route in ours if not isinstance(route, PiecewiseRoute)] == []
 
 
 def test_where_there_is_no_room_for_more_that_is_said(tmp_path: Path) -> None:
