@@ -48,6 +48,6 @@ def _of_cuda(device: torch.device, *, with_cudnn: bool) -> dict[str, Any]:
         "device_name": torch.cuda.get_device_name(index),
         "cuda": torch.version.cuda,
         "driver": _DRIVER.read_text().strip() if _DRIVER.is_file() else None,
-        "cudnn": torch.backends.cudnn.version() if with_cudnn else None,
+        "cudnn": torch.backends.cudnn.version() if with_cudnn else None,  # type: ignore[no-untyped-call]
     }
     return {name: value for name, value in found.items() if value is not None}
