@@ -32,10 +32,12 @@ def run(marked: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.timeout(600)
 def test_jobs_on_a_device() -> None:
     run("not long")
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1200)
 def test_more_jobs_on_a_device() -> None:
     run("long")

@@ -82,7 +82,7 @@ def held_at_most(gpu: Accelerator, given: Table, members: int, asked: dict[str, 
         else "multiclass"
     )
     metrics = [name for name, metric in METRICS.items() if kind in metric.tasks]
-    training = {"max_epochs": 2, "batch_size": 64, **asked.get("training", {})}
+    training = {"max_epochs": 1, "batch_size": 64, **asked.get("training", {})}
     common = {"regularization": COCKTAIL, "metrics": metrics, **asked}
     chosen = specs(given, common, [{"training": {**training, "seed": seed}} for seed in range(members)])
     prepared = prepare(chosen[0], given)

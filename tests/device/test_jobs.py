@@ -15,7 +15,7 @@ from tests.models.networks import mixed_table
 from tests.pretended import Accelerator, out_of_memory
 from tests.worker.building import Workshop, at_epoch
 from tests.worker.mishaps import Doomed, Fate, check_ended, trained
-from tests.worker.test_resuming import DISTURBANCES, SPECS, disturbed_run
+from tests.worker.test_resuming import SPECS, disturbed_run
 from worker import checkpoints, curves, devices
 from worker.checkpoints import Cadence
 
@@ -41,7 +41,7 @@ ALONE: dict[str, tuple[str, dict[str, Any]]] = {
             "network": {"hidden": []},
             "regularization": {"l1": 1e-2, "l2": 1e-3},
             "optimizer": {"kind": "fista"},
-            "training": {"max_epochs": 30},
+            "training": {"max_epochs": 12},
         },
     ),
 }
@@ -91,7 +91,7 @@ def test_a_job_succeeds_and_says_what_a_cpu_would(name: str, workshop: Workshop,
     assert everything(workshop, there, tmp_path) == everything(workshop, here, tmp_path)
 
 
-@pytest.mark.parametrize("task", ["multiclass", "regression"])
+@pytest.mark.parametrize("task", ["multiclass", pytest.param("regression", marks=pytest.mark.long)])
 def test_so_do_several_in_a_stack(task: str, workshop: Workshop, gpu: Accelerator, tmp_path: Path) -> None:
     shared = {**SMALL, "metrics": metrics_of(task)}
     there = workshop.add_stack(mixed_table(task), *TOGETHER, **shared)
@@ -130,7 +130,10 @@ def test_what_is_cut_short_keeps_its_best_weights(
     assert kept.summary["layers"]
 
 
-@pytest.mark.parametrize("disturbance", DISTURBANCES)
+@pytest.mark.parametrize(
+    "disturbance",
+    ["pause", "die", *(pytest.param(each, marks=pytest.mark.long) for each in ("drain", "pause and die"))],
+)
 def test_another_worker_goes_on_in_the_midst_of_an_epoch(
     disturbance: str, workshop: Workshop, tmp_path: Path
 ) -> None:

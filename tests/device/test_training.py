@@ -72,7 +72,7 @@ CASES: dict[str, tuple[str, dict[str, Any], list[dict[str, Any]]]] = {
     "no validation rows": ("binary", {"split": {"validation": 0, "test": 0}}, [{}, {}]),
     "the full batch": ("binary", {"training": {"max_epochs": 3, "batch_size": None}}, [{}, {}]),
 }
-SHORT = {"network": {"hidden": [6, 3]}, "training": {"max_epochs": 3, "batch_size": 8}}
+SHORT = {"network": {"hidden": [6, 3]}, "training": {"max_epochs": 2, "batch_size": 12}}
 
 
 def fitting(task: str) -> list[str]:

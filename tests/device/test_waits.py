@@ -17,7 +17,7 @@ from models.training import Training
 from tests.models.company import data, specs
 from tests.pretended import DEVICE, Accelerator
 
-ROWS, BATCH = 200, 32
+ROWS, BATCH = 140, 32
 COCKTAIL = {"l1": 1e-5, "l2": 1e-4, "dropout": [0.5, 0.3], "batch_norm": True, "early_stopping": True}
 L2 = {"l2": 1e-4}
 FISTA = {
