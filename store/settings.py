@@ -167,7 +167,7 @@ class Settings(BaseSettings):
     ready_networks: Positive = 64
     """Networks that each API process keeps ready for predictions; those asked least lately go first."""
     ready_bytes: Positive = 512 * 1024**2
-    """Memory that those may take together, as estimated from their weights."""
+    """Memory that those may take together, as estimated from their files."""
     max_upload_bytes: Positive = 1024**3
     """Largest dataset file."""
     max_rows: Positive = 5_000_000
