@@ -26,6 +26,7 @@ from api.deps import Server
 from api.outgoing import PIECE_BYTES, Outgoing, PiecewiseRoute
 from api.plans import MOST_METADATA_BYTES
 from api.schemas import JobAnswer, Listing
+from api.shortages import Shortages
 from store import datasets, jobs
 from tests.api.acting import Worker, pointers, problem, submit
 
@@ -120,7 +121,7 @@ def test_larger_metadata_from_before_are_listed_read_and_trained(
 
 def _app(folder: Path, **limits: int) -> FastAPI:
     app = FastAPI()
-    app.state.server = SimpleNamespace(outgoing=Outgoing(folder, **limits))
+    app.state.server = SimpleNamespace(outgoing=Outgoing(folder, **limits), shortages=Shortages())
     router = APIRouter(route_class=PiecewiseRoute)
 
     @router.get("/large")

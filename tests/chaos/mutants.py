@@ -88,8 +88,8 @@ MUTANTS = (
         (
             Edit(
                 "store/jobs/leases.py",
-                '.where(jobs.c.status == "running", jobs.c.lease_expires_at < now())',
-                '.where(jobs.c.status == "running", jobs.c.started_at < now(0.1))',
+                '.where(jobs.c.status == "running", *UNFINISHED_BY_INDEX, jobs.c.lease_expires_at < now())',
+                '.where(jobs.c.status == "running", *UNFINISHED_BY_INDEX, jobs.c.started_at < now(0.1))',
             ),
             Edit(
                 "store/jobs/arrows.py",
@@ -144,7 +144,13 @@ MUTANTS = (
     Mutant(
         "a resume that forgets to rewind",
         "P3: epochs of the lost attempt stay, and the next one's clash with them",
-        (Edit("store/jobs/arrows.py", "        curves.rewind(tx, first.id, first.epoch)\n", ""),),
+        (
+            Edit(
+                "store/jobs/arrows.py",
+                "        curves.rewind(tx, first.job_id, epoch)\n",
+                "        pass\n",
+            ),
+        ),
         "tests/store/test_claims.py::test_the_curve_is_gapless_after_a_requeue",
     ),
     Mutant(
@@ -180,7 +186,7 @@ MUTANTS = (
     Mutant(
         "a checkpoint ahead of its epochs",
         "P3: the next attempt goes on behind epochs that nobody ever recorded",
-        (Edit("store/checkpoints.py", "    if recorded != epoch:\n", "    if recorded > epoch:\n"),),
+        (Edit("store/checkpoints.py", "    if job.epoch != epoch:\n", "    if job.epoch > epoch:\n"),),
         "tests/store/test_checkpoints.py::test_none_is_ahead_of_its_curve_or_behind_it",
     ),
     Mutant(

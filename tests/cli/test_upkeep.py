@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from cli.occupancy import occupy
-from store import jobs, tables
+from store import jobs, tables, usage
 from store.files import Files
 from store.session import Database
 from store.tables import DEFAULT_PROJECT
@@ -52,6 +52,7 @@ def _put_file(folder: Path, database: Database) -> None:
     stored = Files(str(folder / "files")).put("datasets/a.parquet", path)
     with database.writing() as tx:
         tx.execute(tables.datasets.update().values(table_sha256=stored.sha256, table_bytes=stored.bytes))
+        usage.correct(tx)
 
 
 def test_there_and_back(database: Database, tmp_path: Path) -> None:
