@@ -64,7 +64,7 @@ class RunningLoss:
 
     def _add_up(self, like: Tensor) -> None:
         """In float64 and batch by batch: the same sums however many batches are added up at once."""
-        pending, self._pending = self._pending, []
+        pending = self._pending
         sums = self._begun(like) if self._sums is None else self._sums
         outputs, targets = (torch.cat(parts, dim=1) for parts in zip(*pending, strict=True))
         losses, start = self._readout.losses(outputs, targets).double(), 0
@@ -73,4 +73,5 @@ class RunningLoss:
             by_batch = losses[:, start:end].reshape(len(losses), -1, rows).sum(-1)
             sums = torch.cat([sums.unsqueeze(1), by_batch], dim=1).cumsum(1)[:, -1]
             start = end
-        self._sums = sums
+        # Only now: where memory runs out before, nothing is lost, and the next look adds the same again.
+        self._sums, self._pending = sums, []

@@ -202,8 +202,10 @@ def replace_child(reason: str) -> None:
     from worker import child
 
     log.error("this process leaves, and another takes its place", reason=reason)
-    child.stop()
-    os._exit(EX_RECYCLE)
+    try:
+        child.stop()
+    finally:  # A child that could not sign off must not stay, claim nothing and swallow every nudge.
+        os._exit(EX_RECYCLE)
 
 
 def _stop_child(**_: Any) -> None:
