@@ -20,7 +20,7 @@ FIRST_L2, FIRST_L1 = 1e-2, 1e-4
 rows, 0.1 made 34 of 67, dropout of 0.3 30 of 56; of L1 a linear model bears ten times as much."""
 GENTLE_L2 = 1e-3
 """… where training rows are known by heart and the losses are small: there an L2 of 0.01 costs more than it
-brings. Of networks on `digits`, 0.001 made all better on the test rows, 0.01 few, dropout of 0.3 few."""
+brings. Of 12 networks on `digits` 0.001 made 10 better on the test rows, 0.01 two, dropout of 0.3 one."""
 STRONG = 1e-2
 """The upper end of the usual ranges, where what was far beyond comes back to."""
 STEP = 3.0
