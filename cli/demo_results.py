@@ -105,7 +105,7 @@ def conclusion(results: Mapping[str, Sequence[Result]], *, wrong_share: float) -
     return " ".join(
         (
             f"Of the labels to train on, {wrong_share:.0%} are wrong. Without regularization the networks "
-            f"answer {learned[FIRST]:.1%} of these rows as they are labelled, with all of it {learned[LAST]:.1%}.",
+            f"answer {learned[FIRST]:.1%} of these rows as labelled, with all of it {learned[LAST]:.1%}.",
             _difference(accuracy[FIRST], accuracy[LAST], min(len(found) for found in results.values())),
             _largest_step(accuracy),
         )
