@@ -107,14 +107,12 @@ def _rivals() -> sa.Select[Any]:
         .limit(1)
     )
     first = following.where(jobs.c.project_id > sa.literal_column("''")).scalar_subquery()
-    names = sa.select(first.label("project_id"), sa.literal_column("1").label("step"))
-    names = names.cte("names", recursive=True)
-    behind = following.where(jobs.c.project_id > names.c.project_id).correlate(names).scalar_subquery()
+    start = sa.select(first.label("project_id"), sa.literal_column("1").label("step"))
+    walked = start.cte("names", recursive=True)
+    behind = following.where(jobs.c.project_id > walked.c.project_id).correlate(walked).scalar_subquery()
     # One step more than rivals are told: this job's own project may be among them.
-    step = sa.select(behind, names.c.step + 1).where(
-        names.c.project_id.is_not(None), names.c.step <= MOST_AHEAD
-    )
-    names = names.union_all(step)
+    on = (walked.c.project_id.is_not(None), walked.c.step <= MOST_AHEAD)
+    names = walked.union_all(sa.select(behind, walked.c.step + 1).where(*on))
 
     def number(condition: sa.ColumnElement[bool], most: Any) -> sa.ScalarSelect[int]:
         some = _waiting(names.c.project_id, condition).limit(most).correlate(names).subquery()
