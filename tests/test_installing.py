@@ -25,7 +25,7 @@ HERE = Path(__file__).relative_to(ROOT)
 
 def packages(command: str) -> Iterator[str]:
     """The packages by name that a command installs, up to the quote that ends it; paths and options aside."""
-    words = iter(re.split(r"[\"']{2}|[\"'] in ", command.replace("\\", " "))[0].split())
+    words = iter(re.split(r"[\"']{2}|[\"'](?: in |: )", command.replace("\\", " "))[0].split())
     for word in words:
         plain = word.strip("\"',.:")
         if word in WITH_VALUE:
