@@ -134,10 +134,20 @@ def job(job: Mapping[str, Any]) -> RenderableType:
         "dataset": f"{job['dataset']['name']} ({job['dataset']['id']})",
         "progress": f"epoch {progress['epoch']} of at most {progress['max_epochs']}",
         "created": ago(job["created_at"]),
+        **({"queue": in_line(job["waiting"])} if job.get("waiting") else {}),
         "attempt": job["attempt"],
         "may take": ", ".join(job["allowed_actions"]) or "nothing",
     }
-    return Group(outcome(job), _facts(facts), spec(job["spec"]))
+    notice = (job.get("waiting") or {}).get("notice")
+    unheard = [Text(f"  ! {plain(notice)}", "yellow")] if notice else []
+    return Group(outcome(job), *unheard, _facts(facts), spec(job["spec"]))
+
+
+def in_line(waiting: Mapping[str, Any]) -> str:
+    """Where a queued job stands, in words."""
+    ahead, least = waiting["ahead"], "" if waiting["ahead_is_exact"] else " or more"
+    place = f"{ahead:,}{least} {'job' if ahead == 1 else 'jobs'} before it" if ahead else "the next"
+    return f"{plain(waiting['queue'])}, {place}"
 
 
 def validation(answer: Mapping[str, Any]) -> RenderableType:

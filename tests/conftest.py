@@ -43,6 +43,7 @@ _temporary_files_in_memory()
 
 LONGEST = (
     "tests/test_clients.py",
+    "tests/test_pasted.py",
     "tests/worker/test_processes.py",
     "tests/store/test_arrows.py",
     "tests/test_end_to_end.py",

@@ -22,17 +22,25 @@ export function pill(status) {
 export function progressBar() {
   const bar = h("progress", { max: 1, value: 0, "aria-label": "Progress" });
   const told = h("span", { class: "small muted" });
-  const update = ({ status, progress }) => {
+  const update = ({ status, progress, waiting }) => {
     bar.value = progress.fraction;
     bar.hidden = FINAL.includes(status) || status === "queued";
     say(
       told,
       status === "queued" && !progress.epoch
-        ? "waiting for a worker"
+        ? inLine(waiting)
         : inWords(FINAL.includes(status), progress),
     );
   };
   return { element: h("div", { class: "progress" }, bar, told), update };
+}
+
+/** Why a job still waits, and behind how many: known of one that was asked for by itself. */
+function inLine(waiting) {
+  if (!waiting) return "waiting for a worker";
+  const many = waiting.ahead_is_exact ? count(waiting.ahead) : `${count(waiting.ahead)} or more`;
+  const place = waiting.ahead ? `${many} before it in the queue ${waiting.queue}` : "the next in its queue";
+  return waiting.notice ? `${waiting.notice} Its place: ${place}.` : `waiting for a worker: ${place}`;
 }
 
 function inWords(isOver, { epoch, max_epochs, eta_seconds }) {

@@ -9,7 +9,7 @@ import structlog
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from api import bodies, plans, repeating, waiting
+from api import bodies, plans, queue_notices, repeating, waiting
 from api.access import Caller
 from api.deps import CallerDep, Server, ServerDep
 from api.examples import SPEC_BODY
@@ -20,6 +20,7 @@ from api.outgoing import PiecewiseRoute
 from api.paging import Cursor, Limit, page_of
 from api.plans import Plan, plan
 from api.problems import documented
+from api.queue_notices import GPU
 from api.schemas import CostEstimate, DatasetReference, JobAnswer, Listing, SpecWarning, Validation
 from models.spec import JobSpec
 from store import jobs
@@ -68,13 +69,15 @@ def _accepted(
         if earlier := repeating.answered(tx, request, given, server.settings):
             return repeating.replayed(earlier)
         planned = plan(tx, spec, server.settings)
+        # Not of other queues: a worker that just restarts would leave a warning that stays for good.
+        unheard = queue_notices.warnings(tx, GPU, server.settings) if planned.queue == GPU else []
     with caller.database.writing() as tx:
         ticket = repeating.begin(tx, request, given, server.settings)
         if isinstance(ticket, Answer):
             return repeating.replayed(ticket)
         server.quotas.make_room_for_job(tx)
         ids = {"request_id": request.state.request_id, "traceparent": server.tracing.traceparent()}
-        job = _add(tx, planned, server.settings, **ids)
+        job = _add(tx, planned, unheard, server.settings, **ids)
         answer = _answer(job, 202)
         repeating.finish(tx, ticket, answer)
     log.info("job accepted", job_id=job.id, queue=job.queue)
@@ -82,7 +85,9 @@ def _accepted(
     return answer
 
 
-def _add(tx: Connection, planned: Plan, settings: Settings, **ids: str | None) -> Job:
+def _add(
+    tx: Connection, planned: Plan, unheard: list[dict[str, str]], settings: Settings, **ids: str | None
+) -> Job:
     spec = planned.completed.spec
     return jobs.add(
         tx,
@@ -93,7 +98,7 @@ def _add(tx: Connection, planned: Plan, settings: Settings, **ids: str | None) -
         name=spec.name,
         metadata=spec.metadata,
         priority=spec.priority,
-        warnings=planned.warnings,
+        warnings=[*planned.warnings, *unheard],
         equivalents=planned.completed.equivalents,
         stack_key=planned.stack_key,
         stack_limit=planned.stack_limit(settings),
@@ -131,11 +136,12 @@ async def validate_job(request: Request, caller: CallerDep, server: ServerDep) -
 def _validated(server: Server, caller: Caller, spec: JobSpec) -> Validation:
     with caller.database.reading() as tx:
         planned = plan(tx, spec, server.settings)
+        unheard = queue_notices.warnings(tx, planned.queue, server.settings)
     dataset = planned.dataset
     return Validation(
         spec=planned.spec,
         equivalents=planned.completed.equivalents,
-        warnings=[SpecWarning(**warning) for warning in planned.warnings],
+        warnings=[SpecWarning(**warning) for warning in (*planned.warnings, *unheard)],
         dataset=DatasetReference(id=dataset.id, name=dataset.name, sha256=dataset.sha256),
         parameters=planned.cost.parameters,
         cost=CostEstimate(**asdict(planned.cost)),
@@ -183,7 +189,14 @@ async def get_job(
             await waiting.until(
                 request, server, caller, job_id, wait, lambda now: now.status != before.status
             )
-    return JobAnswer.of(await run_in_threadpool(_read, caller, job_id))
+    return await run_in_threadpool(_read_waiting, server, caller, job_id)
+
+
+def _read_waiting(server: Server, caller: Caller, job_id: str) -> JobAnswer:
+    """A job, and how it waits where it does."""
+    with caller.database.reading() as tx:
+        job = jobs.get(tx, job_id)
+        return JobAnswer.of(job, queue_notices.waiting(tx, job, server.settings))
 
 
 def _read(caller: Caller, job_id: str) -> Job:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from store.jobs.actions import delete, request_cancel, request_finish, request_pause, request_resume
 from store.jobs.arrows import add, cancelled, claim, fail, paused, release, succeed
 from store.jobs.leases import Beat, Expired, Renewal, beat, beat_all, expire, surrender
+from store.jobs.places import MOST_AHEAD, Place, place
 from store.jobs.queues import MOST_COUNTED, Waiting, any_waits, counts, waiting
 from store.jobs.reading import Filters, Glance, get, glance, page, walk
 from store.jobs.row import FINAL, UNFINISHED, Action, Job, Status, allowed_actions
@@ -16,6 +17,7 @@ from store.jobs.warnings import add_warnings
 
 __all__ = [
     "FINAL",
+    "MOST_AHEAD",
     "MOST_COUNTED",
     "UNFINISHED",
     "Action",
@@ -24,6 +26,7 @@ __all__ = [
     "Filters",
     "Glance",
     "Job",
+    "Place",
     "Renewal",
     "Status",
     "Waiting",
@@ -43,6 +46,7 @@ __all__ = [
     "glance",
     "page",
     "paused",
+    "place",
     "release",
     "request_cancel",
     "request_finish",

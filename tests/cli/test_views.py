@@ -172,3 +172,26 @@ def test_what_is_wrong_with_a_worker_is_seen() -> None:
         name: value for name, value in answers.worker().items() if name not in ("device_name", "problem")
     }
     assert "cuda:0" in seen(views.workers_table([older])), "a server of the version before"
+
+
+@pytest.mark.parametrize(
+    ("ahead", "exact", "words"),
+    [
+        (0, True, "gpu, the next"),
+        (1, True, "gpu, 1 job before it"),
+        (64, False, "gpu, 64 or more jobs before it"),
+    ],
+)
+def test_a_job_that_waits_tells_its_place_and_whether_anybody_will_come(
+    ahead: int, exact: bool, words: str
+) -> None:
+    waiting = {
+        "queue": "gpu",
+        "ahead": ahead,
+        "ahead_is_exact": exact,
+        "workers": 0,
+        "notice": "none\x1b",
+    }
+    said = seen(views.job({**answers.job(status="queued", result=None), "waiting": waiting}))
+    assert words in said
+    assert "! none\ufffd" in said
