@@ -10,10 +10,12 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from api import describing
 from api.app import create_app
 from api.deps import Server
 from store import logs
 from store.settings import Settings
+from tests import forking
 from tests.api.acting import Worker
 
 HOME = "http://localhost"
@@ -23,6 +25,18 @@ HOME = "http://localhost"
 def quiet() -> None:
     """Log as a server does, in lines, and only what matters."""
     logs.configure("error")
+
+
+@pytest.fixture(autouse=True)
+def quick_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever uploads need not wait until a process has loaded what it reads with."""
+    monkeypatch.setattr(describing, "_child", forking.reading_child)
+
+
+@pytest.fixture
+def real_children(quick_children: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are read as they are in earnest, where it matters how the process begins."""
+    monkeypatch.setattr(describing, "_child", forking.start_anew)
 
 
 @pytest.fixture(scope="session")
