@@ -62,7 +62,7 @@ def test_in_ci_they_stay_and_fail_and_say_why(
     items = [request.node]
     browsers.leave_out(request.config, items)
     assert items == [request.node]
-    with pytest.raises(browsers.NoBrowser, match="./run browser"), browsers.chromium():
+    with pytest.raises(browsers.NoBrowser, match=r"\./run browser"), browsers.chromium():
         pass
 
 
