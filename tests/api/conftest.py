@@ -39,17 +39,6 @@ def real_children(quick_children: None, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(describing, "_child", forking.start_anew)
 
 
-@pytest.fixture(scope="session")
-def prepared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder as a server leaves it that has been started once."""
-    folder = tmp_path_factory.mktemp("prepared")
-    with TestClient(create_app(Settings(data_dir=folder)), HOME) as client:
-        # Who needs a bundled dataset before it has been stored waits for it.
-        assert client.post("/v1/jobs/validate", json={"dataset": "digits"}).status_code == 200
-        assert len(client.get("/v1/datasets").json()["data"]) == 5
-    return folder
-
-
 @pytest.fixture(scope="module")
 def settings(prepared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """The defaults, on a copy of the prepared folder."""
