@@ -51,12 +51,17 @@ class Stack:
 
 
 @contextmanager
-def embedded(folder: Path, *, prepared: Path | None = None, **chosen: object) -> Iterator[Stack]:
-    """`ridgeline up` on SQLite and a broker of its own; on a copy of a prepared data folder if one is given."""
+def embedded(
+    folder: Path, *, prepared: Path | None = None, killed: bool = False, **chosen: object
+) -> Iterator[Stack]:
+    """`ridgeline up` on SQLite and a broker of its own.
+
+    `prepared` is a data folder to be copied. `killed`: it need not end well, which takes seconds.
+    """
     if prepared:
         shutil.copytree(prepared, folder / "data")
     settings = Settings(data_dir=folder / "data", port=0, **{**QUICK, **chosen})  # type: ignore[arg-type]
-    with _running(settings, "up", [*room("cli"), "up"], folder) as up:
+    with _running(settings, "up", [*room("cli"), "up"], folder, killed=killed) as up:
 
         def address() -> str | None:
             up.tend()
@@ -96,13 +101,16 @@ def second_api(stack: Stack, folder: Path, **chosen: object) -> Iterator[str]:
 
 
 @contextmanager
-def _running(settings: Settings, name: str, command: list[str], folder: Path) -> Iterator[Child]:
+def _running(
+    settings: Settings, name: str, command: list[str], folder: Path, *, killed: bool = False
+) -> Iterator[Child]:
     child = Child(Program(name, command, settings.environment(), log=folder / f"{name}.log"), print)
     try:
         yield child
     finally:
-        child.ask_to_stop()
-        child.wait(time.monotonic() + STOP_SECONDS, hurry=lambda: False)
+        if not killed:
+            child.ask_to_stop()
+        child.wait(time.monotonic() + STOP_SECONDS, hurry=lambda: killed)
 
 
 def _is_ready(client: Client) -> bool:
