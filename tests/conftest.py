@@ -16,6 +16,7 @@ import structlog
 
 from store import migrate
 from store.session import Connection, Database
+from store.settings import Settings
 from store.tables import DEFAULT_PROJECT, metadata, projects
 from tests import browsers, servers
 
@@ -225,3 +226,21 @@ def broker_server() -> Iterator[str]:
         return
     with servers.valkey() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def prepared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder as a server leaves it that has been started once: to be copied, for the next one's start.
+
+    The bundled datasets are there; to write them takes longer than all the rest of a start.
+    """
+    from starlette.testclient import TestClient
+
+    from api.app import create_app
+
+    folder = tmp_path_factory.mktemp("prepared")
+    with TestClient(create_app(Settings(data_dir=folder)), "http://localhost") as client:
+        # Who needs a bundled dataset before it has been stored waits for it.
+        assert client.post("/v1/jobs/validate", json={"dataset": "digits"}).status_code == 200
+        assert len(client.get("/v1/datasets").json()["data"]) == 5
+    return folder

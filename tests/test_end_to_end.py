@@ -290,8 +290,9 @@ class TestOnSQLite(Service):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def stack(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-        with embedded(tmp_path_factory.mktemp("embedded with spaces")) as running:
+    def stack(cls, tmp_path_factory: pytest.TempPathFactory, prepared_folder: Path) -> Iterator[Stack]:
+        folder = tmp_path_factory.mktemp("embedded with spaces")
+        with embedded(folder, prepared=prepared_folder, killed=True) as running:
             yield running
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 Item = TypeVar("Item")
 Scalar = str | int | float | bool | None
@@ -20,6 +20,11 @@ class Answer(BaseModel):
 class Listing(Answer, Generic[Item]):
     """One page of a list."""
 
+    # Docstrings of attributes are sought for each kind of item again, up all frames to the program's start:
+    # most of what it takes to import the application. So this says here what its attribute is.
+    model_config = ConfigDict(use_attribute_docstrings=False)
+
     data: list[Item]
-    next: str | None
-    """The cursor of the next page; null behind the last. `Link: …; rel="next"` is its address."""
+    next: str | None = Field(
+        description='The cursor of the next page; null behind the last. `Link: …; rel="next"` is its address.'
+    )

@@ -38,14 +38,22 @@ async def slow(_: Request) -> Response:
     return PlainTextResponse("late")
 
 
-@pytest.fixture
-def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """A server with the limits of production and the patience of a test."""
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.4)
-    monkeypatch.setattr(connections, "STALLED_SECONDS", 0.3)
+@contextlib.contextmanager
+def serving() -> Iterator[int]:
+    """The port of a server with the limits of production and the patience of a test."""
     routes = [Route("/", hello, methods=["GET", "POST"]), Route("/large", large), Route("/slow", slow)]
-    with listening(HeadLimits(Starlette(routes=routes))) as found:
-        yield found
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(connections, "HEAD_SECONDS", 0.4)
+        patched.setattr(connections, "STALLED_SECONDS", 0.3)
+        with listening(HeadLimits(Starlette(routes=routes))) as port:
+            yield port
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """One server for all who do not count its connections."""
+    with serving() as port:
+        yield port
 
 
 @contextlib.contextmanager
@@ -77,10 +85,10 @@ HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 
 def test_a_request_is_answered_and_another_on_the_same_connection(port: int) -> None:
     with connected(port) as client:
-        for _ in range(3):
+        for pause in (0, 0, 0.5):  # longer than a head may take: an idle connection is not a late head
+            time.sleep(pause)
             client.sendall(HEAD + b"\r\n")
             assert b"200 OK" in client.recv(4096)
-            time.sleep(0.5)  # longer than a head may take: an idle connection is not a late head
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET", HEAD, HEAD + b"X-Long: "])
@@ -189,9 +197,9 @@ def test_a_pipeline_has_so_many_places(port: int) -> None:
         assert rest(client).count(b"200 OK") <= connections.PIPELINED + 1
 
 
-def test_so_many_connections_and_no_more(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_so_many_connections_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BoundedProtocol, "most", 3)
-    with contextlib.ExitStack() as stack:
+    with serving() as port, contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connected(port)) for _ in range(6)]
         answered = 0
         for client in clients:

@@ -287,6 +287,7 @@ def test_the_limits_reach_the_process_that_reads(narrow: TestClient) -> None:
     assert "100" in document["detail"]
 
 
+@pytest.mark.usefixtures("real_children")
 def test_a_process_that_dies_over_a_file_takes_nothing_with_it(settings: Settings) -> None:
     starved = settings.model_copy(update={"describe_bytes": 50 * 1024**2})
     with TestClient(create_app(starved), HOME) as client:

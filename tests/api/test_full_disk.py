@@ -215,6 +215,7 @@ def test_no_room_for_a_workspace(
     assert (client.get("/readyz").json()["files"]["status"] == "full") == (REFUSALS[code] == 507)
 
 
+@pytest.mark.usefixtures("real_children")
 def test_no_process_for_the_child_that_reads(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
