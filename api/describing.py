@@ -1,6 +1,6 @@
 """Reading a file in a process of its own, limited in memory and time, and expendable: a file may be a bomb.
 
-The child (`python -m models.describe`) loads polars and scikit-learn, this process never does. It writes the
+The child (`python -m models.describe`) loads polars, this process never does. It writes the
 table and prints a description, or says what is wrong with the file; if it dies, the file was too much for it.
 """
 

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import RenderableType
-from rich.markdown import Markdown
 from rich.table import Table
 from rich.text import Text
 
@@ -80,6 +79,8 @@ def card(job: Job, server: Server = None, raw: AsJson = False) -> None:
             return
         text = client.read(path, format="md").decode()
     if sys.stdout.isatty():
+        from rich.markdown import Markdown  # a tenth of what the others' start would take
+
         terminal().print(Markdown(text))
     else:
         # Into a file goes the page itself.

@@ -1,6 +1,6 @@
 """Write bundled datasets as canonical tables: `python -m models.bundle FOLDER NAME…`.
 
-For whoever must not load scikit-learn itself. One process writes them all, since loading it takes longer than
+For whoever must not load polars itself. One process writes them all, since loading that takes longer than
 everything else, and prints a line of JSON for each: `{"name", "description", "head"}`; its table is then at
 `FOLDER/NAME.parquet`. Exit status 75 says that there was no room on the disk.
 """

@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import DontWrapMixin
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -25,12 +26,19 @@ LARGEST = 2**63 - 1
 _SQLITE_FORMAT = "%Y-%m-%d %H:%M:%f"
 
 
+class Unbindable(UnstorableValue, DontWrapMixin):
+    """What SQLAlchemy leaves unwrapped although it is raised while a statement's parameters are prepared.
+
+    It is not in `store.errors` because the command line, which reads settings, would load SQLAlchemy with it.
+    """
+
+
 def check_text(text: str) -> None:
     """Refuse NUL and lone surrogates."""
     if "\x00" in text:
-        raise UnstorableValue("text may not contain NUL characters")
+        raise Unbindable("text may not contain NUL characters")
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise UnstorableValue("text may not contain unpaired surrogates")
+        raise Unbindable("text may not contain unpaired surrogates")
 
 
 def printable(text: str | None, longest: int) -> str | None:
@@ -50,12 +58,12 @@ def printable_values(values: Mapping[str, Any], longest: int) -> dict[str, Any]:
 
 def _check_integer(number: int) -> None:
     if not -LARGEST - 1 <= number <= LARGEST:
-        raise UnstorableValue("whole numbers must lie within 64 bits, from -2^63 to 2^63 - 1")
+        raise Unbindable("whole numbers must lie within 64 bits, from -2^63 to 2^63 - 1")
 
 
 def _check_float(number: float) -> None:
     if not math.isfinite(number):
-        raise UnstorableValue("numbers must be finite")
+        raise Unbindable("numbers must be finite")
 
 
 def check_json(value: Any) -> None:
@@ -65,7 +73,7 @@ def check_json(value: Any) -> None:
         if not level:
             return
         level = [child for item in level for child in _checked_children(item)]
-    raise UnstorableValue(f"JSON may be nested at most {DEEPEST} deep")
+    raise Unbindable(f"JSON may be nested at most {DEEPEST} deep")
 
 
 def _checked_children(item: Any) -> list[Any]:
@@ -83,7 +91,7 @@ def _checked_children(item: Any) -> list[Any]:
         case list() | tuple():
             return list(item)
         case _:
-            raise UnstorableValue(f"a {type(item).__name__} cannot be stored as JSON")
+            raise Unbindable(f"a {type(item).__name__} cannot be stored as JSON")
     return []
 
 
@@ -99,7 +107,7 @@ class Text(TypeDecorator[str]):
         check_text(value)
         length = getattr(self.impl, "length", None)
         if length is not None and len(value) > length:
-            raise UnstorableValue(f"text is limited to {length} characters, and this has {len(value)}")
+            raise Unbindable(f"text is limited to {length} characters, and this has {len(value)}")
         return value
 
 
@@ -155,7 +163,7 @@ class Moment(TypeDecorator[datetime]):
         if value is None:
             return None
         if value.tzinfo is None:
-            raise UnstorableValue("a time needs its zone")
+            raise Unbindable("a time needs its zone")
         moment = value.astimezone(UTC)
         if dialect.name != "sqlite":
             return moment

@@ -8,8 +8,6 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy.exc import DontWrapMixin
-
 
 class StoreError(Exception):
     """Something went wrong in the store."""
@@ -97,11 +95,8 @@ class BadCursor(StoreError):
     """The cursor is not one that a page of this list gave out."""
 
 
-class UnstorableValue(StoreError, DontWrapMixin, ValueError):
-    """A database cannot hold this value.
-
-    SQLAlchemy leaves it unwrapped although it is raised while a statement's parameters are prepared.
-    """
+class UnstorableValue(StoreError, ValueError):
+    """A database cannot hold this value."""
 
 
 class GapInCurve(StoreError):

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import numpy as np
@@ -248,7 +249,7 @@ def test_it_goes_on_from_anywhere(case: str, path: Path) -> None:
             assert_ends_undisturbed(again, case)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(case=st.sampled_from(sorted(CASES)), hops=st.lists(st.integers(0, 9), max_size=5))
 def test_it_may_be_broken_off_anywhere_any_number_of_times(
     case: str, hops: list[int], tmp_path_factory: pytest.TempPathFactory
@@ -367,13 +368,13 @@ def test_a_curve_keeps_what_is_not_a_number(path: Path) -> None:
 def test_a_long_curve_is_quickly_saved_and_read(path: Path) -> None:
     running = begin("adam-0")
     values = {f"series_{number}": number / 7 for number in range(12)}
-    running.history = History([Epoch(number, values) for number in range(1, 100_001)])
+    running.history = History([Epoch(number, values) for number in range(1, 30_001)])
     started = time.process_time()
     checkpoints.save(path, running)
     again = begin("adam-0")
     again.resume(checkpoints.load(path))
-    assert time.process_time() - started < 5
-    assert again.history.epochs[-1] == Epoch(100_000, values)
+    assert time.process_time() - started < 1.5
+    assert again.history.epochs[-1] == Epoch(30_000, values)
 
 
 def test_a_file_is_as_large_as_what_it_holds(path: Path) -> None:
@@ -399,17 +400,20 @@ def timed(limit: float, *, spent: float = 0.0, epochs: int = 100_000) -> Trainin
 
 
 @pytest.mark.parametrize("pulses", [6, 8, 18])
-def test_a_training_whose_time_is_up_ends_at_once_with_its_best_weights(pulses: int, path: Path) -> None:
-    running = timed(0.4)
+def test_a_training_whose_time_is_up_ends_at_once_with_its_best_weights(
+    pulses: int, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = timed(1000.0)
     advance(running, pulses)
-    time.sleep(0.45)
+    now = time.monotonic
+    monkeypatch.setattr("models.clock.time", SimpleNamespace(monotonic=lambda: now() + 1000.5))
     checkpoints.save(path, running)
-    checkpoint, again = checkpoints.load(path), timed(0.4)
-    assert checkpoint.runtime_seconds >= 0.45
+    checkpoint, again = checkpoints.load(path), timed(1000.0)
+    assert checkpoint.runtime_seconds >= 1000.5
     again.resume(checkpoint)
     begun = checkpoint.batch > 0
     assert len(list(again.pulses())) == int(begun)
-    assert (again.stop_reason, again.stop_detail) == ("max_runtime", "0.4 seconds were up")
+    assert (again.stop_reason, again.stop_detail) == ("max_runtime", "1000 seconds were up")
     assert len(again.history) == checkpoint.epoch + begun
     best = again.history.epochs[again.best_epoch - 1].values["val_loss"]
     assert best == min(epoch.values["val_loss"] for epoch in again.history.epochs)
@@ -541,7 +545,7 @@ def test_a_flipped_bit_is_refused_or_means_nothing(good: Path, tmp_path: Path) -
     """In the header and in the body. Only blanks that pad the header may be others."""
     whole, original = bytearray(good.read_bytes()), checkpoints.load(good)
     header, chance = 8 + int.from_bytes(whole[:8], "little"), random.Random(0)
-    places = [*range(8), *range(8, header, 3), *chance.sample(range(header, len(whole)), 300)]
+    places = [*range(8), *range(8, header, 7), *chance.sample(range(header, len(whole)), 150)]
     flipped, harmless = tmp_path / "flipped", 0
     for place in places:
         kept = whole[place]

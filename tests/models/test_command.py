@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from models import weights
-from models.__main__ import main
+from models.__main__ import INTERRUPTED, main
 from models.datasets import bundled_csv
 
 
@@ -23,17 +25,59 @@ def write(folder: Path, document: Any) -> str:
     return str(path)
 
 
-def test_it_trains_and_prints_the_epochs_in_a_process_of_its_own(tmp_path: Path) -> None:
-    spec = write(tmp_path, {"dataset": "iris", "training": {"max_epochs": 3}, "regularization": {}})
-    command = [sys.executable, "-m", "models", spec, "--weights", str(tmp_path / "w.safetensors")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=110)
-    assert (done.returncode, done.stderr) == (0, "")
-    lines = done.stdout.splitlines()
+BRIEF: dict[str, Any] = {"dataset": "iris", "training": {"max_epochs": 3}, "regularization": {}}
+TOLD = "import time:"
+"""How each line of `-X importtime` begins."""
+
+
+@dataclass
+class Process:
+    """What one `python -m models` printed and loaded, and the weights that it wrote."""
+
+    said: list[str]
+    loaded: set[str]
+    complaints: list[str]
+    weights: Path
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Process:
+    """One for all who ask, since it loads torch; its hashes, and so the order of its sets, are its own."""
+    folder = tmp_path_factory.mktemp("process")
+    options = [write(folder, BRIEF), "--weights", str(folder / "w.safetensors")]
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "models", *options],
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+        capture_output=True,
+        text=True,
+        timeout=110,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.splitlines()
+    loaded = {line.rpartition("|")[2].strip() for line in lines if line.startswith(TOLD)}
+    complaints = [line for line in lines if not line.startswith(TOLD)]
+    return Process(done.stdout.splitlines(), loaded, complaints, folder / "w.safetensors")
+
+
+def test_it_trains_and_prints_the_epochs_in_a_process_of_its_own(process: Process) -> None:
+    lines = process.said
+    assert process.complaints == []
     assert [line.split()[:2] for line in lines[:3]] == [["epoch", "1"], ["epoch", "2"], ["epoch", "3"]]
     assert all("train_loss" in line and "val_loss" in line for line in lines[:3])
     assert lines[3].startswith("max_epochs: ")
     assert [line.split()[0] for line in lines[-3:]] == ["train", "validation", "test"]
-    assert weights.load(tmp_path / "w.safetensors").spec.dataset == "iris"
+    assert weights.load(process.weights).spec.dataset == "iris"
+
+
+def test_training_loads_no_compiler(process: Process) -> None:
+    """torch.optim would: two seconds of every process's start. And `skip_init` would load sympy."""
+    assert {"torch", "models.training"} <= process.loaded
+    assert process.loaded & {"torch._dynamo", "sympy", "sklearn"} == set()
+
+
+def test_a_files_bytes_are_those_of_any_process(process: Process, tmp_path: Path) -> None:
+    assert main([write(tmp_path, BRIEF), "--weights", str(tmp_path / "w.safetensors")]) == 0
+    assert (tmp_path / "w.safetensors").read_bytes() == process.weights.read_bytes()
 
 
 def test_it_trains_on_a_file_and_needs_no_dataset_in_the_spec(
@@ -70,25 +114,30 @@ def test_it_prints_what_the_rows_and_the_end_tell(tmp_path: Path, capsys: pytest
 
 
 def test_ctrl_c_leaves_a_checkpoint_from_which_the_same_command_goes_on(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The curve of the interrupted and the next run together is that of one run to the end."""
-    spec = write(tmp_path, {"dataset": "digits", "training": {"max_epochs": 30}, "regularization": {}})
+    spec = write(tmp_path, {"dataset": "wine", "training": {"max_epochs": 7}, "regularization": {}})
     kept = ["--checkpoint", str(tmp_path / "c")]
-    command = [sys.executable, "-u", "-m", "models", spec, *kept]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        first = [next(running.stdout) for _ in range(2)]
-        running.send_signal(signal.SIGINT)
-        first += running.stdout.readlines()
-        assert running.wait(60) == 130
+    printing = sys.stdout.write
+
+    def press(text: str) -> int:
+        if text.startswith("epoch    2"):
+            signal.raise_signal(signal.SIGINT)
+        return printing(text)
+
+    with monkeypatch.context() as pressed:
+        pressed.setattr(sys.stdout, "write", press)
+        assert main([spec, *kept]) == INTERRUPTED
+    first = capsys.readouterr().out.splitlines(keepends=True)
     assert first.pop().startswith(f"interrupted after epoch {len(first)}; ")
+    assert len(first) == 2
     assert main([spec, *kept]) == 0
     rest = capsys.readouterr().out.splitlines(keepends=True)
     assert main([spec]) == 0
     assert [*first, *rest] == capsys.readouterr().out.splitlines(keepends=True)
     assert main([spec, *kept]) == 0
-    assert capsys.readouterr().out.startswith("max_epochs: all 30 epochs are done")
+    assert capsys.readouterr().out.startswith("max_epochs: all 7 epochs are done")
 
 
 def test_a_checkpoint_of_another_spec_is_explained_and_exits_2(

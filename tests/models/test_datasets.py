@@ -281,6 +281,19 @@ def test_a_bundled_set_reads_the_same_as_an_upload(name: str, tmp_path: Path) ->
     assert uploaded.description == original.description
 
 
+@pytest.mark.parametrize("name", BUNDLED)
+def test_where_scikit_learn_keeps_no_such_files_it_is_asked_itself(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from_files = bundled(name)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    asked = bundled(name)
+    assert asked.description == from_files.description
+    np.testing.assert_array_equal(asked.target, from_files.target)
+    for column, values in from_files.columns.items():
+        np.testing.assert_array_equal(asked.columns[column], values)
+
+
 def test_a_set_that_is_not_bundled_is_a_key_error(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         bundled("__class__")
@@ -291,8 +304,10 @@ def test_a_set_that_is_not_bundled_is_a_key_error(tmp_path: Path) -> None:
 def test_speaking_of_datasets_loads_nothing_heavy() -> None:
     light = "models.datasets, models.complaints, models.spec, models.preprocessing, models.describe"
     probe = f"import sys, {light}; print(*{{'torch', 'numpy', 'sklearn', 'polars'}} & set(sys.modules))"
+    probe += f"; from models.datasets import BUNDLED, bundled; [bundled(name) for name in {BUNDLED}]"
+    probe += "; print(*{'torch', 'sklearn', 'scipy'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == ""
+    assert found.stdout.split("\n") == ["", "", ""], "to read the bundled sets takes no scikit-learn"
 
 
 def test_a_parquet_file_keeps_its_own_types(tmp_path: Path) -> None:

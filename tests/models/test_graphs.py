@@ -111,7 +111,7 @@ def spec(case: dict[str, Any]) -> dict[str, Any]:
 
 
 @settings(
-    max_examples=40,
+    max_examples=20,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -297,7 +297,7 @@ SPECS = some.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(SPECS, some.integers(2, 40), some.sampled_from([None, 2, 3, 7]), some.integers(0, 3))
 def test_what_is_accepted_is_complete_may_be_sent_again_and_runs(
     asked: dict[str, Any], rows: int, classes: int | None, seed: int

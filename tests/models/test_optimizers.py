@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -247,16 +244,3 @@ def test_reduce_on_plateau_follows_the_curve() -> None:
         schedule.epoch_ended(history)
         found.append(schedule.rate(number))
     assert found == [pytest.approx(rate) for rate in [1, 1, 1, 0.1, 0.1, 0.01, 0.01, 0.01]]
-
-
-def test_training_loads_no_compiler(tmp_path: Path) -> None:
-    """torch.optim would: two seconds of every process's start. And `skip_init` would load sympy."""
-    spec = tmp_path / "spec.json"
-    spec.write_text('{"dataset": "iris", "training": {"max_epochs": 1}}')
-    script = (
-        "import sys; from models.__main__ import main; main([sys.argv[1]]); "
-        "sys.exit(' '.join({'torch._dynamo', 'sympy'} & set(sys.modules)) or None)"
-    )
-    command = [sys.executable, "-c", script, str(spec)]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr

@@ -570,7 +570,7 @@ FORMS = st.builds(
 ).filter(lambda form: form.decimal != form.thousands)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(cells=st.lists(WRITTEN, min_size=1, max_size=8), form=FORMS)
 def test_a_column_of_numbers_and_a_cell_of_it_are_read_alike(cells: list[str], form: NumberForm) -> None:
     text = pl.Series("v", [cell.strip() for cell in cells])
@@ -620,7 +620,7 @@ def test_columns_of_dates_that_are_written_alike_are_held_to_the_same_rule(cell:
     assert read_dates(pl.Series("v", [cell] * 3), form).to_list() == [form.moment(cell)] * 3 == [None] * 3
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     cells=st.lists(st.tuples(DAYS, CLOCKS).map("".join), min_size=1, max_size=8),
     form=st.builds(DateForm, order=st.sampled_from(["ymd", "dmy", "mdy"]), short_years=st.booleans()),
@@ -636,7 +636,7 @@ FORMATS = {
 }
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(moment=st.datetimes(datetime.datetime(1000, 1, 1)), format_=st.sampled_from(list(FORMATS)))  # noqa: DTZ001
 def test_any_moment_is_read_as_it_was_written(moment: datetime.datetime, format_: str) -> None:
     written, form = moment.strftime(format_), FORMATS[format_]
@@ -644,7 +644,7 @@ def test_any_moment_is_read_as_it_was_written(moment: datetime.datetime, format_
     assert read_dates(pl.Series("v", [written]), form).to_list() == [form.moment(written)] == [wanted]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(cell=WRITTEN | st.sampled_from([*MARKERS, *MISSING, "0000-00-00", "$ -", "—"]).map(str.upper))
 def test_a_marker_is_one_in_a_column_as_in_a_cell(cell: str) -> None:
     cell = cell.strip()
@@ -652,7 +652,7 @@ def test_a_marker_is_one_in_a_column_as_in_a_cell(cell: str) -> None:
     assert (frame.select(are_markers(pl.col("c"))).item() or cell.lower() in MISSING) == is_marker(cell)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(value=st.floats(-1e18, 1e18), thousands=st.sampled_from([",", ".", " ", "'"]))
 def test_a_number_with_thousands_is_the_number(value: float, thousands: Any) -> None:
     decimal: Any = "," if thousands == "." else "."

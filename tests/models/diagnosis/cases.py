@@ -83,8 +83,8 @@ def case_of(done: Training, data: Table) -> Case:
 
 
 def trained_case(data: Table, **settings: Any) -> Case:
-    """A real training of these settings, without any regularization unless they name some."""
-    spec = JobSpec.model_validate({"dataset": "given", "regularization": {}, **settings})
+    """A real training of these settings, without any regularization or metrics unless they name some."""
+    spec = JobSpec.model_validate({"dataset": "given", "regularization": {}, "metrics": [], **settings})
     return retrained(complete(spec, data.description).spec, data)
 
 

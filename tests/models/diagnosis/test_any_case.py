@@ -83,7 +83,7 @@ STOPS = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(CURVES, RESULTS, WEIGHTS, STOPS, st.sampled_from(SPECS), st.sampled_from([None, *DATA]), st.booleans())
 def test_any_case_has_a_diagnosis(
     series: dict[str, Any],
