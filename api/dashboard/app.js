@@ -70,6 +70,7 @@ const nowhere = async () => ({
 function wrong(error) {
   if (error.status === 401) return;
   const title = error.status === 404 ? "It is not here" : "That did not work";
+  entitle(title);
   fill(
     main,
     h(

@@ -22,19 +22,16 @@ export function standing(job) {
   return null;
 }
 
-function failed({ stop_reason: reason, stop_detail, error }) {
+function failed({ stop_reason: reason, stop_detail, error, progress }) {
   const { code, detail, ...others } = error ?? {};
   const more = Object.entries(others).filter(([, value]) => ["string", "number"].includes(typeof value));
-  return box(
-    "bad",
-    "Why it failed",
-    plain(code ?? reason ?? "failed"),
-    [
-      h("p", {}, detail ?? stop_detail ?? "No reason was written down."),
-      more.map(([name, value]) => h("p", { class: "small muted" }, `${plain(name)}: ${value}`)),
-      ADVICE[reason] && h("p", {}, ADVICE[reason]),
-    ],
-  );
+  const isDiagnosed = reason === "diverged" && progress.epoch > 0;
+  const advice = isDiagnosed ? "The diagnosis below says what to try." : ADVICE[reason];
+  return box("bad", "Why it failed", plain(code ?? reason ?? "failed"), [
+    h("p", {}, sentence(detail ?? stop_detail ?? "no reason was written down")),
+    more.map(([name, value]) => h("p", { class: "small muted" }, `${plain(name)}: ${value}`)),
+    advice && h("p", {}, advice),
+  ]);
 }
 
 function cancelled({ progress, result, stop_detail }) {
@@ -47,11 +44,17 @@ function cancelled({ progress, result, stop_detail }) {
 
 function queued({ progress, waiting, attempt }) {
   return box(waiting?.notice ? "warn" : "", "Waiting for a worker", null, [
-    waiting?.notice && h("p", {}, waiting.notice),
+    waiting?.notice && h("p", {}, sentence(waiting.notice)),
     !waiting?.notice &&
       h("p", { class: "muted" }, "It begins as soon as one is free; the curve appears here with the first epoch."),
     progress.epoch > 0 && h("p", {}, `It goes on from its last checkpoint, with attempt ${attempt + 1}.`),
   ]);
+}
+
+/** Words of the API as a sentence. */
+function sentence(text) {
+  const whole = text.replace(/^\p{Ll}/u, (letter) => letter.toUpperCase());
+  return /[.!?]$/.test(whole) ? whole : `${whole}.`;
 }
 
 function box(kind, title, word, children) {

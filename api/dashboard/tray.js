@@ -5,7 +5,7 @@ import { announce, fill, h, say, sure } from "./elements.js";
 import { forEach } from "./several.js";
 import { FINAL } from "./standing.js";
 import { ticked } from "./ticked.js";
-import { called, count } from "./words.js";
+import { called, count, short } from "./words.js";
 
 export const OVERLAID = 20; // As many jobs as one comparison holds.
 const NAMED = 5; // Of those of which something is told, the rest by their number.
@@ -18,7 +18,8 @@ const ACTS = {
     fits: ({ status }) => !FINAL.includes(status),
     call: ({ id }) => send("POST", `/v1/jobs/${id}/cancel`),
     text: "They end and cannot succeed any more. Their best weights so far are kept.",
-    others: (some) => `${some} ended already, and stay as they are.`,
+    others: (many) =>
+      many === 1 ? "1 other has ended already, and stays as it is." : `${count(many)} others have ended already, and stay as they are.`,
     none: "All of them have ended already: there is nothing to cancel.",
   },
   delete: {
@@ -28,7 +29,10 @@ const ACTS = {
     fits: ({ status }) => FINAL.includes(status),
     call: ({ id }) => send("DELETE", `/v1/jobs/${id}`),
     text: "They are gone for good, with their curves, logs and weights.",
-    others: (some) => `${some} not ended, and stay: only what has ended can be deleted. Cancel those first.`,
+    others: (many) =>
+      many === 1
+        ? "1 other has not ended, and stays: only what has ended can be deleted. Cancel it first."
+        : `${count(many)} others have not ended, and stay: only what has ended can be deleted. Cancel those first.`,
     none: "None of them has ended, and only what has ended can be deleted. Cancel them first.",
   },
 };
@@ -41,7 +45,7 @@ export class Tray {
     this.place = place;
     this.told = h("b", { class: "figure" });
     this.compare = h("a", { class: "button primary" });
-    this.buttons = Object.keys(ACTS).map((name) => this.#button(name));
+    this.buttons = Object.values(ACTS).map((act) => this.#button(act));
     this.clear = h("button", { type: "button", class: "quiet", onclick: () => this.#clear() }, "Clear");
     this.stop = h("button", { type: "button", hidden: true, onclick: () => this.#acting?.abort() }, "Stop");
     this.outcome = h("div", { class: "outcome", role: "status", hidden: true });
@@ -61,9 +65,9 @@ export class Tray {
     ticked.clear();
   }
 
-  #button(name) {
-    const act = () => this.#do(ACTS[name]).catch((error) => this.#report([error.message]));
-    return h("button", { type: "button", class: name === "delete" ? "danger" : null, onclick: act }, ACTS[name].label);
+  #button(act) {
+    const press = () => this.#do(act).catch((error) => this.#report([error.message]));
+    return h("button", { type: "button", class: act === ACTS.delete ? "danger" : null, onclick: press });
   }
 
   #show() {
@@ -77,6 +81,10 @@ export class Tray {
     say(this.clear, jobs.length ? "Clear" : "Close");
     say(this.told, jobs.length ? `${count(jobs.length)} ticked` : "");
     say(this.compare, jobs.length > OVERLAID ? `Compare the first ${OVERLAID}` : `Compare ${jobs.length}`);
+    Object.values(ACTS).forEach(({ label, fits }, at) => {
+      const many = jobs.filter(fits).length;
+      say(this.buttons[at], many ? `${label} ${count(many)}` : label);
+    });
     this.compare.href = `#/compare?jobs=${jobs.map(({ id }) => id).join(",")}`;
   }
 
@@ -98,8 +106,8 @@ export class Tray {
     const others = ticked.jobs.length - fitting.length;
     if (!fitting.length) return this.#report([act.none]);
     const title = `${act.label} ${some(fitting)}?`;
-    const text = [act.text, others > 0 && act.others(others === 1 ? "1 other has" : `${count(others)} others have`)];
-    const asked = { title, text: text.filter(Boolean).join(" "), label: act.label, danger: true };
+    const text = [act.text, others > 0 && act.others(others)].filter(Boolean).join(" ");
+    const asked = { title, text, label: act.label, danger: true };
     if (await sure({ ...asked, signal: leaving.signal })) await this.#carryOut(act, fitting);
   }
 
@@ -149,7 +157,8 @@ async function refresh() {
   ticked.note(fresh);
 }
 
-const some = (jobs) => (jobs.length === 1 ? called(jobs[0]) : `${count(jobs.length)} jobs`);
+const quoted = (job) => `“${short(called(job), 60)}”`;
+const some = (jobs) => (jobs.length === 1 ? quoted(jobs[0]) : `${count(jobs.length)} jobs`);
 
 /** What became of them: how many it worked for, and whom it did not, with the reason. */
 function sentences({ over, doing }, { done, gone, refused, left }) {
@@ -158,7 +167,7 @@ function sentences({ over, doing }, { done, gone, refused, left }) {
   if (left.length) lines.push(`${doing} was stopped: ${count(left.length)} were left as they are.`);
   const reasons = Map.groupBy(refused, ({ why }) => why.replaceAll(/job_\w+/g, "it"));
   for (const [why, those] of reasons) {
-    const names = those.slice(0, NAMED).map(({ job }) => called(job));
+    const names = those.slice(0, NAMED).map(({ job }) => quoted(job));
     const more = those.length > NAMED ? ` and ${count(those.length - NAMED)} more` : "";
     lines.push(`Not ${over.toLowerCase()}: ${names.join(", ")}${more}. ${why}`);
   }
