@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 Item = TypeVar("Item")
 Scalar = str | int | float | bool | None
@@ -17,9 +17,15 @@ class Answer(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True, frozen=True)
 
 
+Notices = Annotated[list[str], Field(exclude_if=lambda notices: not notices)]
+"""What whoever asked should know of the answer; left out where there is nothing."""
+
+
 class Listing(Answer, Generic[Item]):
     """One page of a list."""
 
     data: list[Item]
     next: str | None
     """The cursor of the next page; null behind the last. `Link: …; rel="next"` is its address."""
+    notices: Notices = []
+    """What to know of this list; left out where there is nothing."""
