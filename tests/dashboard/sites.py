@@ -155,9 +155,10 @@ def overflows(page: Page) -> list[str]:
             const isCut = (one) => one.scrollWidth > one.clientWidth + 1;
             const boxes = [...document.querySelectorAll("main .scroll, .tray")].filter(isCut);
             const page = document.documentElement;
-            return [...(page.scrollWidth > innerWidth ? [page] : []), ...boxes].map(
-                (one) => `${one.tagName} ${one.ariaLabel ?? one.className} ${one.scrollWidth} > ${one.clientWidth}`,
-            );
+            const named = (one) => `${one.tagName} ${one.ariaLabel ?? one.className} `;
+            const told = (one) => `${named(one)} ${one.scrollWidth} > ${one.clientWidth}`;
+            const cut = page.scrollWidth > innerWidth ? [page, ...boxes] : boxes;
+            return cut.map(told);
         }"""
     )
     return found

@@ -62,8 +62,10 @@ def test_every_kind_of_failure_has_its_advice(opened: Opened) -> None:
     page = opened("#/datasets")
     script = """async ({ reason, waiting }) => {
         const { standing } = await import("/dashboard/ending.js");
-        const job = { status: waiting ? "queued" : "failed", stop_reason: reason, stop_detail: null, progress: { epoch: 0 },
-            error: { code: reason, detail: "so it is", pointer: "/training" }, waiting, attempt: 0 };
+        const error = { code: reason, detail: "so it is", pointer: "/training" };
+        const progress = { epoch: 0 };
+        const status = waiting ? "queued" : "failed";
+        const job = { status, stop_reason: reason, stop_detail: null, progress, error, waiting, attempt: 0 };
         return standing(job).innerText;
     }"""
     failures = STOP_REASONS[STOP_REASONS.index("diverged") : -1]

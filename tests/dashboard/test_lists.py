@@ -1,4 +1,4 @@
-"""Lists of jobs: sorted, narrowed, paged; what is ticked in them, and what is done with all of that at once."""
+"""Lists of jobs: sorted, narrowed, paged; what is ticked in them, and what is done with it at once."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ pytestmark = pytest.mark.browser
 
 MINE = f"name={quote('credit risk')}&dataset=breast_cancer"
 ORDER = "[...document.querySelectorAll('main tbody .name a')].map((one) => one.hash.slice('#/jobs/'.length))"
+
+
+VALUES = "[...document.querySelectorAll('.leaderboard tbody tr')].map((row) => row.cells[4].textContent)"
 
 
 def tick(page: Page, *jobs: str) -> None:
@@ -192,17 +195,21 @@ def test_a_limit_that_is_reached_is_waited_for(opened: Opened) -> None:
     """Of 9 calls the third is refused once for want of requests, and the seventh for good."""
     page = opened("#/datasets")
     script = """async () => {
-        const [{ forEach }, { Problem }] = [await import("/dashboard/several.js"), await import("/dashboard/calls.js")];
+        const { forEach } = await import("/dashboard/several.js");
+        const { Problem } = await import("/dashboard/calls.js");
         const [called, told] = [[], []];
         const act = async (job) => {
             called.push(job);
-            if (job === 3 && called.filter((one) => one === 3).length === 1) throw new Problem({ detail: "slowly" }, 429, 0.05);
+            const isFirst = called.filter((one) => one === job).length === 1;
+            if (job === 3 && isFirst) throw new Problem({ detail: "slowly" }, 429, 0.05);
             if (job === 7) throw new Problem({ detail: "no" }, 409);
             if (job === 8) throw new Problem({}, 404);
         };
-        const signal = new AbortController().signal;
-        const found = await forEach([1, 2, 3, 4, 5, 6, 7, 8, 9], act, { signal, tell: (now) => told.push(now) });
-        return { ...found, done: found.done.sort(), called: called.length, waited: told.some(({ waits }) => waits === 0.05) };
+        const { signal } = new AbortController();
+        const tell = ({ waits }) => told.push(waits);
+        const found = await forEach([1, 2, 3, 4, 5, 6, 7, 8, 9], act, { signal, tell });
+        found.done.sort();
+        return { ...found, called: called.length, waited: told.includes(0.05) };
     }"""
     assert page.evaluate(script) == {
         "done": [1, 2, 3, 4, 5, 6, 9],
@@ -223,11 +230,12 @@ def test_a_datasets_best_jobs(site: Site, shelf: Shelf, opened: Opened) -> None:
 
     def best_first(split: str, metric: str) -> None:
         values = [site.job(job)["result"][split][metric] for job in shelf.jobs]
-        ranked = ",".join(f"{value:.4g}" for value in sorted(values, reverse=metric != "loss")).replace("1.0,", "1,")
-        shown = "[...document.querySelectorAll('.leaderboard tbody tr')].map((row) => Number(row.cells[4].textContent).toString())"
-        until(page, f"String({shown}.slice(0, 4)) === '{ranked}'")
+        ranked = [f"{value:.4g}" for value in sorted(values, reverse=metric != "loss")]
+        until(page, f"String({VALUES}.slice(0, 4)) === '{','.join(ranked)}'")
 
-    board.get_by_role("columnheader", name="validation roc auc").wait_for()  # The one that its jobs name first.
+    board.get_by_role(
+        "columnheader", name="validation roc auc"
+    ).wait_for()  # The one that its jobs name first.
     best_first("validation", "roc_auc")
     page.get_by_label("By").select_option("val_loss")
     best_first("validation", "loss")
