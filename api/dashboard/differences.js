@@ -22,7 +22,7 @@ export function differences(groups, labels, metrics) {
   const datasets = [...Map.groupBy(rows, ({ group }) => group[0].dataset.id).values()];
   const parts = datasets.map((some) => {
     const title = datasets.length > 1 ? `What came of it on ${some[0].group[0].dataset.name}` : "What came of it";
-    return [h("h3", { dir: "auto" }, title), scroller(title, outcomes(some, metrics))];
+    return [h("h2", { dir: "auto" }, title), scroller(title, outcomes(some, metrics))];
   });
   const note = "The best of each validation column is marked. Test columns are to report by: who chooses by them spends them.";
   return [...parts, metrics && rows.length > 1 && h("p", { class: "small muted" }, note), settings(rows)];
@@ -90,7 +90,7 @@ function settings(rows) {
     ...(isMany ? [list(group)] : paths.map((path) => told(group, path))),
   ];
   const made = wide(table("What the jobs differ in", heads, rows.map(cells)));
-  return [h("h3", {}, "What they differ in"), scroller("What they differ in", made)];
+  return [h("h2", {}, "What they differ in"), scroller("What they differ in", made)];
 }
 
 /** The label in its colour: a link where it is of one job, else a list of links to open. */

@@ -72,8 +72,12 @@ function phrase(job, path) {
   return short(told === "on" ? name : `${name} ${told}`, LONGEST);
 }
 
-const leaf = (path) => plain(SHORT[path] ?? path.split(".").slice(isTechnique(path) ? 1 : -1).join(" "));
-const isTechnique = (path) => path.startsWith("regularization.");
+/** The last word of a path; of a technique its name, and which of its settings, where that is not the main one. */
+function leaf(path) {
+  const words = path.split(".");
+  if (words[0] !== "regularization") return plain(SHORT[path] ?? words.at(-1));
+  return plain(words.slice(1, HEADLINES.includes(words.at(-1)) ? -1 : undefined).join(" "));
+}
 
 /** What a spec has at a path, in words; a technique by the setting that says most of it. */
 export function setting(job, path) {

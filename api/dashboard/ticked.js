@@ -27,7 +27,11 @@ class Ticked extends EventTarget {
   }
 
   set(job, isTicked) {
-    isTicked ? this.#jobs.set(job.id, summaryOf(job)) : this.#jobs.delete(job.id);
+    this.setAll([job], isTicked);
+  }
+
+  setAll(jobs, isTicked) {
+    for (const job of jobs) isTicked ? this.#jobs.set(job.id, summaryOf(job)) : this.#jobs.delete(job.id);
     this.#tell();
   }
 
@@ -76,7 +80,7 @@ export function tickAll(jobs, signal) {
   const box = h("input", {
     type: "checkbox",
     "aria-label": "Tick all on this page",
-    onchange: () => jobs().forEach((job) => ticked.set(job, box.checked)),
+    onchange: () => ticked.setAll(jobs(), box.checked),
   });
   const follow = () => {
     const here = jobs();

@@ -121,7 +121,7 @@ export class Tray {
     try {
       const outcome = await forEach(jobs, act.call, { signal: this.#acting.signal, tell });
       const isGone = act === ACTS.delete ? [...outcome.done, ...outcome.gone] : outcome.gone;
-      isGone.forEach((job) => ticked.set(job, false));
+      ticked.setAll(isGone, false);
       this.#acting = null;
       await refresh();
       this.#report(sentences(act, outcome));
@@ -153,7 +153,7 @@ async function refresh() {
   const fresh = [];
   const ask = async ({ id }) => fresh.push(await get(`/v1/jobs/${id}`));
   const { gone } = await forEach(unsure, ask, { signal: new AbortController().signal, tell: () => {} });
-  gone.forEach((job) => ticked.set(job, false));
+  ticked.setAll(gone, false);
   ticked.note(fresh);
 }
 

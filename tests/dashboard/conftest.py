@@ -8,6 +8,7 @@ nothing and break no rule of its content security policy.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -22,7 +23,7 @@ from tests.dashboard.sites import WIDE, Shelf, Site
 from tests.stacks import embedded
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, Page
 
 Opened = Callable[..., "Page"]
 
@@ -58,56 +59,90 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
+@dataclass
+class Desk:
+    """The pages that are open, by how they look, and what went wrong on them since somebody asked."""
+
+    site: Site
+    browser: Browser
+    pages: dict[object, Page] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+
+    def page(self, size: dict[str, int], *, dark: bool, key: bool) -> Page:
+        """A page of such looks: one that is open already goes on, since to load it anew costs a second."""
+        looks = (*size.values(), dark, key)
+        if looks not in self.pages:
+            self.pages[looks] = self._fresh(size, dark=dark, key=key)
+        return self.pages[looks]
+
+    def _fresh(self, size: dict[str, int], *, dark: bool, key: bool) -> Page:
+        colors = "dark" if dark else "light"
+        context = self.browser.new_context(viewport=size, color_scheme=colors)  # type: ignore[arg-type]
+        if key:
+            context.add_init_script(f"sessionStorage.setItem('ridgeline-key', '{self.site.key}')")
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        page.on("console", lambda said: self._hear(said.type, said.text))
+        page.on("dialog", lambda dialog: self.wrong.append(f"dialog: {dialog.message}"))
+        page.on("request", lambda request: self._follow(request.url))
+        page.goto(f"{self.site.address}/#/nowhere")
+        return page
+
+    def _hear(self, kind: str, text: str) -> None:
+        """A browser also tells of every answer that is an error, which may be part of a test."""
+        if "Content Security" in text or (kind == "error" and not text.startswith("Failed to load resource")):
+            self.wrong.append(text)
+
+    def _follow(self, url: str) -> None:
+        """No request goes to another host; `data:` and `blob:` go nowhere."""
+        if urlsplit(url).scheme not in ("data", "blob") and not url.startswith(self.site.address):
+            self.wrong.append(url)
+
+    def forget(self) -> None:
+        """Close all pages: a test that failed may have left anything on them."""
+        for page in self.pages.values():
+            page.context.close()
+        self.pages.clear()
+
+
 @pytest.fixture(scope="package")
-def profiles(browser: Browser) -> Iterator[dict[object, BrowserContext]]:
-    """Profiles by how their pages look: what one test has fetched, the next finds in the cache."""
-    known: dict[object, BrowserContext] = {}
-    yield known
-    for profile in known.values():
-        profile.close()
+def desk(site: Site, browser: Browser) -> Iterator[Desk]:
+    desk = Desk(site, browser)
+    yield desk
+    desk.forget()
 
 
 @pytest.fixture
-def opened(site: Site, browser: Browser, profiles: dict[object, BrowserContext]) -> Iterator[Opened]:
-    """`opened("#/jobs", width=…, dark=…)` is a page there, of somebody who is signed in."""
-    pages: list[Page] = []
-    wrong: list[str] = []
-
-    def watch(page: Page) -> None:
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda said: wrong.append(said.text) if _is_grave(said.type, said.text) else None)
-        page.on("dialog", lambda dialog: wrong.append(f"dialog: {dialog.message}"))
-        page.on("request", lambda request: wrong.append(request.url) if _leaves(request.url, site) else None)
-
-    def profile(size: dict[str, int], *, dark: bool, key: bool) -> BrowserContext:
-        looks = (*size.values(), dark, key)
-        if looks not in profiles:
-            made = browser.new_context(viewport=size, color_scheme="dark" if dark else "light")  # type: ignore[arg-type]
-            if key:
-                made.add_init_script(f"sessionStorage.setItem('ridgeline-key', '{site.key}')")
-            profiles[looks] = made
-        return profiles[looks]
+def opened(desk: Desk) -> Iterator[Opened]:
+    """`opened("#/jobs", size=…, dark=…)` is a page there, of somebody who is signed in and has ticked nothing."""
+    used: list[Page] = []
 
     def open_(place: str, *, size: dict[str, int] = WIDE, dark: bool = False, key: bool = True) -> Page:
-        page = profile(size, dark=dark, key=key).new_page()
-        pages.append(page)
-        page.set_default_timeout(20_000)
-        watch(page)
-        page.goto(f"{site.address}/{place}")
+        page = desk.page(size, dark=dark, key=key)
+        used.append(page)
+        page.evaluate(f"location.hash = {place!r}")
         return page
 
+    desk.wrong.clear()
     yield open_
-    for page in pages:
-        page.evaluate("localStorage.clear()")
-        page.close()
+    wrong = [*desk.wrong, *(problem for page in used if (problem := _left_behind(page)))]
+    if wrong:
+        desk.forget()
     assert wrong == []
 
 
-def _is_grave(kind: str, text: str) -> bool:
-    """A browser also tells of every answer that is an error, which may be part of a test."""
-    return "Content Security" in text or (kind == "error" and not text.startswith("Failed to load resource"))
+def _left_behind(page: Page) -> str | None:
+    """Make a page as it was at first; what stands in the way of that, if anything does."""
+    page.evaluate(RESET)
+    return "a dialog is open" if page.locator("dialog").count() else None
 
 
-def _leaves(url: str, site: Site) -> bool:
-    """Whether a request goes to another host; `data:` and `blob:` go nowhere."""
-    return urlsplit(url).scheme not in ("data", "blob") and not url.startswith(site.address)
+RESET = """async () => {
+    localStorage.clear();
+    delete document.documentElement.dataset.theme;
+    location.hash = "#/nowhere";
+    (await import("/dashboard/ticked.js")).ticked.clear();
+    document.getElementById("main").focus();
+    await new Promise((resolve) => setTimeout(resolve, 0));
+}"""

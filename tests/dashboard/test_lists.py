@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.dashboard.sites import BRIEF, FOR_NOBODY, ask, await_title, heading, picture, row_of, until
+from tests.dashboard.sites import FOR_NOBODY, ask, await_title, heading, picture, row_of, until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -120,7 +120,7 @@ def test_labels_are_read_as_they_are_written(opened: Opened) -> None:
 
 
 def test_ticks_stay_over_pages_and_filters_and_the_bar_with_them(site: Site, opened: Opened) -> None:
-    ids = [site.submit(BRIEF, name="many") for _ in range(52)]
+    ids = [site.submit(FOR_NOBODY, name="many") for _ in range(52)]
     page = opened("#/jobs?name=many")
     until(page, "document.querySelectorAll('main tbody tr').length === 50")
     tick(page, *ids[-2:])
@@ -132,7 +132,7 @@ def test_ticks_stay_over_pages_and_filters_and_the_bar_with_them(site: Site, ope
     tick(page, ids[0])
     assert bar.get_by_text("3 ticked").is_visible()
     page.locator("main tbody a").first.click()
-    page.get_by_role("heading", name="Result").wait_for()
+    heading(page, "many")
     assert bar.get_by_role("link", name="Compare 3").is_visible()
     page.go_back()
     until(page, "document.querySelectorAll('main tbody tr').length === 2")

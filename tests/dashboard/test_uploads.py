@@ -118,7 +118,8 @@ def test_the_target_is_chosen_from_the_files_columns(site: Site, opened: Opened,
     dataset = page.url.rpartition("/")[2]
     assert site.client.get(f"/v1/datasets/{dataset}")["target"] == "second"
 
-    page.goto(f"{site.address}/#/datasets")
+    page.evaluate("location.hash = '#/datasets'")
+    heading(page, "Datasets")
     (tmp_path / "odd.parquet").write_bytes(b"PAR1" + bytes(100))
     page.set_input_files("#file", tmp_path / "odd.parquet")
     page.get_by_text("the server reads its columns").wait_for()
