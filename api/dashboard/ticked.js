@@ -85,9 +85,11 @@ export function tickAll(jobs, signal) {
   const follow = () => {
     const here = jobs();
     const some = here.filter(({ id }) => ticked.has(id)).length;
+    box.disabled = here.length === 0;
     box.checked = some > 0 && some === here.length;
     box.indeterminate = some > 0 && some < here.length;
   };
   ticked.addEventListener("change", follow, { signal });
+  follow();
   return { element: box, follow };
 }

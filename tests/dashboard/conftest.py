@@ -115,7 +115,7 @@ def desk(site: Site, browser: Browser) -> Iterator[Desk]:
 
 @pytest.fixture
 def opened(desk: Desk) -> Iterator[Opened]:
-    """`opened("#/jobs", size=…, dark=…)` is a page there, of somebody who is signed in and has ticked nothing."""
+    """`opened("#/jobs", size=…, dark=…)` is a page there, of somebody who is signed in, nothing ticked."""
     used: list[Page] = []
 
     def open_(place: str, *, size: dict[str, int] = WIDE, dark: bool = False, key: bool = True) -> Page:
