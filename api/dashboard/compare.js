@@ -67,10 +67,11 @@ async function tellLeft(main, asked, left, signal) {
     h(
       "p",
       { class: "away", role: "status" },
-      `${asked} jobs were chosen, and one comparison holds ${OVERLAID}: the first ${OVERLAID} are here. Not among them: `,
+      `${asked} jobs were chosen, and one comparison holds ${OVERLAID}: the first ${OVERLAID} are here. `,
+      "Not among them: ",
       names,
       `${more}. `,
-      h("a", { href: `#/compare?jobs=${left.join(",")}` }, `Compare ${left.length === 1 ? "that one" : `those ${left.length}`}`),
+      h("a", { href: `#/compare?jobs=${left.join(",")}` }, left.length > 1 ? `Compare those ${left.length}` : "See it"),
     ),
   );
 }

@@ -11,6 +11,8 @@ import { figures, table } from "./table.js";
 import { called, number, plain, short } from "./words.js";
 
 const WIDEST = 9; // Settings in columns of their own; of more, each row has a list.
+const NOTE =
+  "The best of each validation column is marked. Test columns are to report by: who chooses by them spends them.";
 const BESIDE = ["nonfinite", "loss_se"]; // What a split's result has besides its metrics.
 
 /**
@@ -24,8 +26,7 @@ export function differences(groups, labels, metrics) {
     const title = datasets.length > 1 ? `What came of it on ${some[0].group[0].dataset.name}` : "What came of it";
     return [h("h2", { dir: "auto" }, title), scroller(title, outcomes(some, metrics))];
   });
-  const note = "The best of each validation column is marked. Test columns are to report by: who chooses by them spends them.";
-  return [...parts, metrics && rows.length > 1 && h("p", { class: "small muted" }, note), settings(rows)];
+  return [...parts, metrics && rows.length > 1 && h("p", { class: "small muted" }, NOTE), settings(rows)];
 }
 
 /** Rows that were trained on the same data: figures of different data are not to be compared. */

@@ -1,7 +1,7 @@
 // Elements made from data. What people typed goes in as text and never as markup: this is the only place
 // of the dashboard that makes elements, and it knows no way to parse any.
 
-import { short } from "./words.js";
+import { sentence, short } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -121,7 +121,7 @@ export function entitle(...words) {
 /** What the API says should be known, in a list; null where there is nothing. */
 export function noticeList(texts, label = "Notices") {
   if (!texts?.length) return null;
-  const items = texts.map((text) => h("li", {}, text));
+  const items = texts.map((text) => h("li", {}, sentence(text)));
   return h("ul", { class: "warnings", role: "status", "aria-label": label }, items);
 }
 

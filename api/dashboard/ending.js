@@ -1,7 +1,7 @@
 // What a job waits for, or why it ended without what was hoped for: said where the curve would be.
 
 import { h } from "./elements.js";
-import { plain } from "./words.js";
+import { plain, sentence } from "./words.js";
 
 /** What to do about it, by the reason for which a job failed. */
 const ADVICE = {
@@ -9,9 +9,9 @@ const ADVICE = {
     "A lower learning rate is the first thing to try; then standardized columns and target, a warm-up, or stronger L2.",
   out_of_memory: "A smaller batch or a narrower network needs less; so does a file with fewer columns or levels.",
   worker_lost:
-    "Its workers were lost again and again without a newer checkpoint. Their log says why; a smaller job may get through.",
-  data_error: "What is wrong lies in the data or in how they are split: mend the file or the split, and submit it again.",
-  internal_error: "That is our fault and not the spec's. The id in the log helps to find it; the same job may work again.",
+    "Its workers were lost again and again without a newer checkpoint. Their log says why; a smaller job may pass.",
+  data_error: "What is wrong lies in the data or their split: mend the file or the split, and submit it again.",
+  internal_error: "That is no fault of the spec's. The server's log says more; the same job may work again.",
 };
 
 /** A card about a job that has nothing to show, or not what was hoped for; null where there is nothing to say. */
@@ -49,12 +49,6 @@ function queued({ progress, waiting, attempt }) {
       h("p", { class: "muted" }, "It begins as soon as one is free; the curve appears here with the first epoch."),
     progress.epoch > 0 && h("p", {}, `It goes on from its last checkpoint, with attempt ${attempt + 1}.`),
   ]);
-}
-
-/** Words of the API as a sentence. */
-function sentence(text) {
-  const whole = text.replace(/^\p{Ll}/u, (letter) => letter.toUpperCase());
-  return /[.!?]$/.test(whole) ? whole : `${whole}.`;
 }
 
 function box(kind, title, word, children) {

@@ -5,6 +5,7 @@ const PIECE = 65_536; // Bytes that are read at first.
 const MOST = 1_048_576; // Bytes in which a first line of very many columns has to end.
 const RECORDS = 30; // By which it is told what separates the cells.
 const DELIMITERS = [",", ";", "\t", "|"];
+const WRITE = "Write the target's name, or leave it empty for the last column.";
 const COMMENT = /^(#|\/\/|%)/;
 
 /**
@@ -26,7 +27,7 @@ async function readWithin(file, size) {
   const isPacked = raw[0] === 0x1f && raw[1] === 0x8b;
   const bytes = isPacked ? await unpack(raw) : raw;
   const excuse = bytes ? foreign(bytes) : "This gzip file is read by the server.";
-  if (excuse) return { names: null, remarks: [`${excuse} Name the target, or leave the field empty for the last column.`] };
+  if (excuse) return { names: null, remarks: [excuse, WRITE] };
   const isWhole = !isPacked && file.size <= size;
   const { text, remarks } = decode(bytes, isWhole);
   const found = namesIn(text, isWhole);

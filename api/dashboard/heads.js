@@ -3,7 +3,7 @@
 import { h, say } from "./elements.js";
 
 /** The other direction of a sort. */
-export const opposite = (sort) => (sort.startsWith("-") ? sort.slice(1) : `-${sort}`);
+const opposite = (sort) => (sort.startsWith("-") ? sort.slice(1) : `-${sort}`);
 
 const keyOf = (sort) => sort.replace(/^-/, "");
 

@@ -153,8 +153,8 @@ class JobPage {
       label: (key, value) => `#/jobs${query({ [`metadata.${key}`]: String(value) })}`,
       saved: (job) => this.#changed(job),
     });
-    for (const name of ["standingPlace", "verdictPlace", "resultPlace", "weightsPlace", "predictPlace", "warningsPlace"])
-      this[name] = h("div", { class: "place" });
+    for (const part of ["standing", "verdict", "result", "weights", "predict", "warnings"])
+      this[`${part}Place`] = h("div", { class: "place" });
     fill(
       this.main,
       h(

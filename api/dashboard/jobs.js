@@ -5,8 +5,9 @@ import { Curve } from "./curve.js";
 import { Kept, entitle, fill, h, noticeList, say } from "./elements.js";
 import { sortHead } from "./heads.js";
 import { entriesOf, jobRow } from "./jobrow.js";
+import { labelsOf } from "./labeltext.js";
 import { Metrics, bestOf, inWords, parts } from "./metrics.js";
-import { Narrowing, labelsOf } from "./narrowing.js";
+import { Narrowing } from "./narrowing.js";
 import { tickAll, ticked } from "./ticked.js";
 import { headline } from "./words.js";
 
@@ -231,6 +232,9 @@ class JobsPage {
   /** In place, so that the keyboard stays where it is; the address follows. */
   #choose(values) {
     const chosen = { ...this.chosen, ...values };
+    // Who looks at another metric of a list that is sorted by one wants it sorted by that.
+    if ("metric" in values && parts(this.sort.replace(/^-/, "")) && chosen.metric)
+      chosen.sort = this.metrics.bestFirst(chosen.metric);
     this.chosen = Object.fromEntries(Object.entries(chosen).filter(([, value]) => value));
     if (this.chosen.sort === NEWEST) delete this.chosen.sort;
     this.trail = [];

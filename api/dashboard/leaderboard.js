@@ -16,7 +16,7 @@ export class Leaderboard {
   constructor(dataset, signal) {
     Object.assign(this, { dataset, signal, watched: new Watched(), rows: new AbortController() });
     this.choice = h("select", { onchange: () => this.#choose(this.choice.value) });
-    this.all = h("a", { class: "button small" }, "All its jobs");
+    this.all = h("a", { class: "button small" }, "All, the best first");
     this.body = scroller("Leaderboard");
     this.notices = h("div", { class: "place" });
     this.note = h("p", { class: "small muted" });

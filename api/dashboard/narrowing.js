@@ -1,34 +1,11 @@
 // What a list of jobs is narrowed by: status, name, dataset, labels; and which metric it shows.
 
 import { h, say } from "./elements.js";
+import { LABEL, labelsOf, readLabels } from "./labeltext.js";
 import { inWords } from "./metrics.js";
 
 const TYPING_MILLISECONDS = 300;
 const STATUSES = ["queued", "running", "paused", "succeeded", "failed", "cancelled"];
-const LABEL = "metadata."; // As the API's parameters of labels begin.
-
-/** `{"metadata.team": "risk", "metadata.year": "2026"}` → `team=risk, year=2026`. */
-export function labelsOf(chosen) {
-  const labels = Object.entries(chosen).filter(([name]) => name.startsWith(LABEL));
-  const written = (text) => (/[,"]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-  return labels.map(([name, value]) => written(`${name.slice(LABEL.length)}=${value}`)).join(", ");
-}
-
-/** `team=risk, "note=a, b"` → parameters of the API; throws an Error that says what is not a label. */
-export function readLabels(text) {
-  const pieces = [...text.matchAll(/\s*(?:"((?:[^"]|"")*)"|([^,]*))\s*(?:,|$)/g)]
-    .map(([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain.trim())
-    .filter(Boolean);
-  const labels = pieces.map((piece) => {
-    const at = piece.indexOf("=");
-    if (at < 1) throw new Error(`a label is written key=value, as in team=risk; ${piece} is not`);
-    return [LABEL + piece.slice(0, at).trim(), piece.slice(at + 1).trim()];
-  });
-  const names = labels.map(([name]) => name);
-  const twice = names.find((name, place) => names.indexOf(name) < place);
-  if (twice) throw new Error(`${twice.slice(LABEL.length)} is asked for twice`);
-  return Object.fromEntries(labels);
-}
 
 /** The bar of a list; `changed(values)` is told what was set, where `undefined` takes a value out. */
 export class Narrowing {

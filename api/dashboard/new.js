@@ -1,16 +1,6 @@
 // A new job: a dataset, a form that says what each technique does, the spec as JSON beside it.
 
-import {
-  Away,
-  Problem,
-  catalog as fetchCatalog,
-  freshKey,
-  get,
-  line,
-  pause,
-  query,
-  send,
-} from "./calls.js";
+import { Away, Problem, catalog, freshKey, get, line, pause, query, send } from "./calls.js";
 import { DatasetPicker } from "./picker.js";
 import { announce, card, entitle, fill, h, say } from "./elements.js";
 import { Form, at, merged, put } from "./form.js";
@@ -20,9 +10,9 @@ import { bytes, count } from "./words.js";
 const SETTLE_SECONDS = 0.25; // After the last key, before the API is asked.
 
 export async function open(main, { values, signal }) {
-  const catalog = await fetchCatalog();
+  const known = await catalog();
   const spec = await begun(values, signal);
-  const page = new NewJob(main, catalog, values.get("from"), signal);
+  const page = new NewJob(main, known, values.get("from"), signal);
   await page.begin(spec);
 }
 

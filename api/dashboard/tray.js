@@ -19,7 +19,9 @@ const ACTS = {
     call: ({ id }) => send("POST", `/v1/jobs/${id}/cancel`),
     text: "They end and cannot succeed any more. Their best weights so far are kept.",
     others: (many) =>
-      many === 1 ? "1 other has ended already, and stays as it is." : `${count(many)} others have ended already, and stay as they are.`,
+      many === 1
+        ? "1 other has ended already, and stays as it is."
+        : `${count(many)} others have ended already, and stay as they are.`,
     none: "All of them have ended already: there is nothing to cancel.",
   },
   delete: {
@@ -43,7 +45,7 @@ export class Tray {
 
   constructor(place) {
     this.place = place;
-    this.told = h("b", { class: "figure" });
+    this.told = h("b", { class: "figure grow" });
     this.compare = h("a", { class: "button primary" });
     this.buttons = Object.values(ACTS).map((act) => this.#button(act));
     this.clear = h("button", { type: "button", class: "quiet", onclick: () => this.#clear() }, "Clear");
@@ -52,7 +54,7 @@ export class Tray {
     fill(
       place,
       this.outcome,
-      h("div", { class: "bar" }, this.told, h("span", { class: "grow" }), this.compare, this.buttons, this.stop, this.clear),
+      h("div", { class: "bar" }, this.told, this.compare, this.buttons, this.stop, this.clear),
     );
     ticked.addEventListener("change", () => this.#show());
     this.#show();

@@ -108,7 +108,8 @@ export class Upload {
   }
 
   #tell(dataset) {
-    const on = h("button", { type: "button", class: "small", onclick: () => this.done(dataset) }, `On to ${short(dataset.name, 40)}`);
+    const go = () => this.done(dataset);
+    const on = h("button", { type: "button", class: "small", onclick: go }, `On to ${short(dataset.name, 40)}`);
     fill(this.remarks, noticeList(dataset.notices), h("div", {}, on));
     on.focus();
   }

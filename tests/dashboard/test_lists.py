@@ -48,11 +48,11 @@ def test_a_head_sorts_by_its_column_and_the_address_keeps_it(
     assert head.get_attribute("aria-sort") == "descending"
 
     page.get_by_label("Metric").select_option("val_roc_auc")
-    page.get_by_role("columnheader", name="validation roc auc").get_by_role("button").click()
     best = sorted(site.job(job)["result"]["validation"]["roc_auc"] for job in shelf.jobs)[-1]
-    until(page, "location.hash.includes('sort=-val_roc_auc')")  # The highest first: it is the better.
+    until(page, "location.hash.includes('sort=-val_roc_auc')")  # Sorted by it, the best first.
     page.reload()
-    page.get_by_role("columnheader", name="validation roc auc", exact=False).wait_for()
+    page.get_by_role("columnheader", name="validation roc auc").wait_for()
+    until(page, f"{ORDER}.length === 4")
     first = site.job(page.evaluate(f"{ORDER}[0]"))
     assert first["result"]["validation"]["roc_auc"] == best
     marked = page.locator("td.metric.best")
@@ -103,14 +103,14 @@ def test_names_that_begin_alike_and_labels(site: Site, shelf: Shelf, opened: Ope
 def test_labels_are_read_as_they_are_written(opened: Opened) -> None:
     page = opened("#/datasets")
     pairs = {"metadata.team": "risk", "metadata.note": 'a, "b" = c', "metadata. odd": "x"}
-    written = ask(page, "narrowing.js", "it.labelsOf(given)", pairs)
-    assert ask(page, "narrowing.js", "it.readLabels(given)", written) == {
+    written = ask(page, "labeltext.js", "it.labelsOf(given)", pairs)
+    assert ask(page, "labeltext.js", "it.readLabels(given)", written) == {
         "metadata.team": "risk",
         "metadata.note": 'a, "b" = c',
         "metadata.odd": "x",
     }
     wrong = "try { it.readLabels(given); } catch (error) { return error.message; }"
-    script = f"async (given) => {{ const it = await import('/dashboard/narrowing.js'); {wrong} }}"
+    script = f"async (given) => {{ const it = await import('/dashboard/labeltext.js'); {wrong} }}"
     assert "key=value" in page.evaluate(script, "team")
     assert "twice" in page.evaluate(script, "team=a, team=b")
 
