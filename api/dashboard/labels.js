@@ -51,7 +51,7 @@ function commonName(group) {
   let [length, shortest] = [0, Math.min(...names.map((name) => name.length))];
   while (length < shortest && names.every((name) => name[length] === names[0][length])) length += 1;
   if (names.every((name) => name.length === length)) return names[0];
-  const stem = names[0].slice(0, length).replace(/[\s\d._#:=-]+$/, "");
+  const stem = names[0].slice(0, length).replace(/([\s\d._#:=,-]|\bseed\b)+$/i, "");
   return stem.length > 2 ? `${stem}…` : null;
 }
 
