@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -13,7 +12,6 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -22,6 +20,7 @@ from starlette.routing import Route
 from api import connections
 from api.connections import BoundedProtocol, most_connections
 from api.heads import ADDRESS_BYTES, HEADERS, HEADERS_BYTES, HeadLimits
+from tests.api.sockets import listening
 
 LARGE = 64 * 1024**2
 
@@ -45,20 +44,8 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(connections, "HEAD_SECONDS", 0.4)
     monkeypatch.setattr(connections, "STALLED_SECONDS", 0.3)
     routes = [Route("/", hello, methods=["GET", "POST"]), Route("/large", large), Route("/slow", slow)]
-    app = HeadLimits(Starlette(routes=routes))
-    config = uvicorn.Config(
-        app, port=0, http=BoundedProtocol, log_config=None, timeout_keep_alive=1, timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join()
+    with listening(HeadLimits(Starlette(routes=routes))) as found:
+        yield found
 
 
 @contextlib.contextmanager
