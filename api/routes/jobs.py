@@ -1,4 +1,4 @@
-"""Jobs: submit, validate, list, look, wait, pause, resume, finish, cancel, delete."""
+"""Jobs: submit, validate, list, look, wait, change, pause, resume, finish, cancel, delete."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from fastapi.concurrency import run_in_threadpool
 from api import bodies, plans, queue_notices, repeating, waiting
 from api.access import Caller
 from api.deps import CallerDep, Server, ServerDep
-from api.examples import SPEC_BODY
+from api.editing import edit_job
+from api.examples import JOB_CHANGES, SPEC_BODY, json_body
 from api.filters import JobFilters
 from api.keeping import discard_in_threads
 from api.negotiation import ANSWERS_JSON
@@ -22,15 +23,17 @@ from api.plans import Plan, plan
 from api.problems import documented
 from api.queue_notices import GPU
 from api.schemas import CostEstimate, DatasetReference, JobAnswer, Listing, SpecWarning, Validation
+from api.schemas.changes import JobChanges
+from api.sorting import JobSort, notices_of
 from models.spec import JobSpec
 from store import jobs
 from store.idempotency import Answer
-from store.jobs import FINAL, Job
-from store.pages import Sort, cursor_of
+from store.jobs import FINAL, Found, Job
 from store.session import Connection
 from store.settings import Settings
 
 log = structlog.get_logger(__name__)
+MERGE = bodies.JSON + bodies.MERGE_PATCH
 router = APIRouter(tags=["jobs"], dependencies=[ANSWERS_JSON], route_class=PiecewiseRoute)
 
 _IN_TIME: dict[int | str, dict[str, Any]] = {
@@ -157,21 +160,30 @@ async def list_jobs(
     filters: Annotated[JobFilters, Depends()],
     limit: Limit = 50,
     cursor: Cursor = None,
-    sort: Sort = "-created_at",
+    sort: JobSort = "-created_at",
 ) -> Response:
-    """Jobs, the newest first; a page at any depth costs the same, and ends at some megabytes."""
+    """Jobs, the newest first, or the best; a page at any depth costs the same, and ends at some megabytes.
+
+    Sorted by a number of the test split, the list has a notice that choosing by it spends the test split.
+    """
 
     def read() -> Response:
         with caller.database.reading() as tx:
             found = jobs.walk(tx, filters.chosen(), sort=sort, cursor=cursor, limit=limit)
-            return page_of(request, found, limit=limit, answer=JobAnswer.of, cursor=_place)
+            return page_of(
+                request, found, limit=limit, answer=_shown, cursor=_cursor, notices=notices_of(sort)
+            )
 
     async with server.outgoing.turns:
         return await run_in_threadpool(read)
 
 
-def _place(job: Job) -> str:
-    return cursor_of(job.created_at, job.id)
+def _shown(found: Found) -> JobAnswer:
+    return JobAnswer.of(found.job)
+
+
+def _cursor(found: Found) -> str:
+    return found.cursor
 
 
 @router.get("/v1/jobs/{job_id}", responses=documented())
@@ -202,6 +214,17 @@ def _read_waiting(server: Server, caller: Caller, job_id: str) -> JobAnswer:
 def _read(caller: Caller, job_id: str) -> Job:
     with caller.database.reading() as tx:
         return jobs.get(tx, job_id)
+
+
+@router.patch(
+    "/v1/jobs/{job_id}",
+    responses=documented(415, 507),
+    openapi_extra=json_body(JobChanges, JOB_CHANGES, MERGE),
+)
+async def change_job(request: Request, job_id: str, caller: CallerDep, server: ServerDep) -> JobAnswer:
+    """Change a job's name, metadata or notes, in whatever status it is; its `spec` stays as it was sent."""
+    _, changes = await bodies.document(request, JobChanges, accepted=MERGE)
+    return JobAnswer.of(await run_in_threadpool(edit_job, server, caller, job_id, changes))
 
 
 @router.post("/v1/jobs/{job_id}/pause", responses=documented(409))

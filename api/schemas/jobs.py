@@ -157,6 +157,8 @@ class JobAnswer(Answer):
     """How often a worker has begun it."""
     priority: int
     metadata: dict[str, Scalar]
+    notes: str | None
+    """What people wrote about it."""
     request_id: str | None
     """The `X-Request-ID` it was submitted with."""
     created_at: datetime
@@ -187,7 +189,7 @@ class JobAnswer(Answer):
 
 _SAME = (
     *("id", "name", "status", "stop_reason", "stop_detail", "requested_action", "allowed_actions"),
-    *("spec", "equivalents", "study_id", "error", "attempt", "priority", "metadata", "request_id"),
+    *("spec", "equivalents", "study_id", "error", "attempt", "priority", "metadata", "notes", "request_id"),
     *("created_at", "started_at", "finished_at", "environment"),
 )
 

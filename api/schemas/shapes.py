@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,6 +17,10 @@ class Answer(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True, frozen=True)
 
 
+Notices = Annotated[list[str], Field(exclude_if=lambda notices: not notices)]
+"""What whoever asked should know of the answer; left out where there is nothing."""
+
+
 class Listing(Answer, Generic[Item]):
     """One page of a list."""
 
@@ -28,3 +32,4 @@ class Listing(Answer, Generic[Item]):
     next: str | None = Field(
         description='The cursor of the next page; null behind the last. `Link: …; rel="next"` is its address.'
     )
+    notices: Notices = Field([], description="What to know of this list; left out where there is nothing.")

@@ -46,7 +46,8 @@ NEEDS: dict[str, set[Route]] = {
     "write": {
         *(("POST", "/v1/datasets"), ("DELETE", "/v1/datasets/{dataset_id}"), ("POST", "/v1/jobs")),
         *(("POST", f"/v1/jobs/{{job_id}}/{action}") for action in ("cancel", "finish", "pause", "resume")),
-        ("DELETE", "/v1/jobs/{job_id}"),
+        *(("DELETE", "/v1/jobs/{job_id}"), ("PATCH", "/v1/jobs/{job_id}")),
+        ("PATCH", "/v1/datasets/{dataset_id}"),
     },
     "admin": {
         *(("POST", "/v1/keys"), ("GET", "/v1/keys"), ("GET", "/v1/keys/{key_id}")),

@@ -79,6 +79,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/keys": {"json": {"name": "another"}},
     "POST /v1/projects": {"json": {"name": "another"}},
     "PATCH /v1/projects/{project_id}": {"json": {"name": "renamed"}},
+    "PATCH /v1/jobs/{job_id}": {"json": {"name": "renamed"}},
+    "PATCH /v1/datasets/{dataset_id}": {"json": {"name": "renamed"}},
     "POST /v1/webhooks": {"json": {"url": HOOK}},
     "PATCH /v1/webhooks/{webhook_id}": {"json": {"url": f"{HOOK}/b"}},
 }
