@@ -152,11 +152,15 @@ class Client:
             timeout = httpx2.Timeout(None, connect=5.0)  # Reading a large file takes the server its time.
             return self._send("POST", "/v1/datasets", tries=1, timeout=timeout, **form).json()
 
-    def listing(self, path: str, limit: int, **query: Any) -> Iterator[dict[str, Any]]:
-        """The first `limit` entries of a list, page by page."""
+    def listing(
+        self, path: str, limit: int, notices: list[str] | None = None, **query: Any
+    ) -> Iterator[dict[str, Any]]:
+        """The first `limit` entries of a list, page by page; what it has to say is added to `notices`."""
         cursor: str | None = None
         while limit > 0:
             page = self.get(path, limit=min(limit, 200), cursor=cursor, **query)
+            if notices is not None:
+                notices += [notice for notice in page.get("notices", []) if notice not in notices]
             yield from page["data"]
             limit, cursor = limit - len(page["data"]), page["next"]
             if cursor is None:

@@ -185,25 +185,9 @@ def _facts(facts: Mapping[str, object]) -> RenderableType:
     return Padding(grid, (1, 0, 0, 2), expand=False)
 
 
-def jobs_table(jobs: Iterable[Mapping[str, Any]]) -> Table:
-    """A line a job."""
-    table = _table("id", "name", "dataset", "status", ("epoch", "right"), "created")
-    for job in jobs:
-        progress = job["progress"]
-        table.add_row(
-            Text(job["id"], "dim"),
-            Text(plain(job["name"] or "")),
-            Text(plain(job["dataset"]["name"])),
-            status_text(job),
-            f"{progress['epoch']}/{progress['max_epochs']}",
-            ago(job["created_at"]),
-        )
-    return table
-
-
 def datasets_table(datasets: Iterable[Mapping[str, Any]]) -> Table:
     """A line a dataset."""
-    table = _table("id", "name", "task", "target", ("rows", "right"), ("features", "right"), "created")
+    table = table_of("id", "name", "task", "target", ("rows", "right"), ("features", "right"), "created")
     for dataset in datasets:
         table.add_row(
             Text(dataset["id"], "dim"),
@@ -219,7 +203,7 @@ def datasets_table(datasets: Iterable[Mapping[str, Any]]) -> Table:
 
 def workers_table(workers: Iterable[Mapping[str, Any]]) -> Table:
     """A line a worker."""
-    table = _table("id", "state", "job", "queues", "device", "machine", "version", "started", "heard of")
+    table = table_of("id", "state", "job", "queues", "device", "machine", "version", "started", "heard of")
     for worker in workers:
         busy = worker["state"] == "busy"
         table.add_row(
@@ -251,6 +235,7 @@ def dataset_summary(dataset: Mapping[str, Any]) -> RenderableType:
     head.append(f"{dataset['task']} of {plain(dataset['target'])}", "default not bold")
     lines = [head, Text(f"  {plain(dataset['task_reason'])}", "dim")]
     lines += [Text(f"  {plain(note)}", "dim") for note in dataset["notes"]]
+    lines += [Text(f"  ! {plain(notice)}", "yellow") for notice in dataset.get("notices", [])]
     return Group(*lines, Text(f"  {dataset['id']}", "cyan"))
 
 
@@ -281,7 +266,8 @@ def _complaint(complaint: Mapping[str, Any]) -> list[Text]:
     return [line, Text(f"    → {plain(complaint['suggestion'])}", "green")]
 
 
-def _table(*columns: str | tuple[str, JustifyMethod]) -> Table:
+def table_of(*columns: str | tuple[str, JustifyMethod]) -> Table:
+    """An empty table of these columns, at the left where nothing else is said."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
     for column in columns:
         name, justify = column if isinstance(column, tuple) else (column, LEFT)

@@ -10,6 +10,7 @@ from rich.console import Console, RenderableType
 
 from cli import views
 from cli.client import RefusedError, UnreachableError
+from cli.leaderboards import jobs_table
 from tests.cli import answers
 
 
@@ -85,7 +86,7 @@ def test_names_are_neither_markup_nor_commands_for_the_terminal() -> None:
     nasty = "[red]x[/red]\x1b[2J\nsecond\u202e"
     for picture in (
         views.outcome(answers.job(name=nasty)),
-        views.jobs_table([answers.job(name=nasty)]),
+        jobs_table([answers.job(name=nasty)]),
         views.datasets_table([answers.dataset(name=nasty)]),
         views.dataset_summary(answers.dataset(notes=[nasty])),
         views.workers_table([answers.worker(host=nasty)]),
