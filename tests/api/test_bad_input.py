@@ -94,7 +94,7 @@ def pointer(path: tuple[Any, ...]) -> str:
 
 
 def mistakes(client: TestClient, spec: dict[str, Any]) -> list[Complaint]:
-    """What is complained of, by what reads a body; by the whole server where no body alone shows the mistake."""
+    """What is complained of, by what reads a body; by the whole server where that finds nothing."""
     try:
         bodies._read(json.dumps(spec).encode(), "application/json", JobSpec)
     except InvalidInputError as error:
