@@ -19,6 +19,7 @@ from api.errors import InvalidInputError, MalformedRequestError, UnsupportedMedi
 from models.complaints import complaints
 
 JSON = ("application/json",)
+MERGE_PATCH = ("application/merge-patch+json",)
 YAML = ("application/yaml", "application/x-yaml", "text/yaml")
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -53,9 +54,11 @@ async def content(request: Request) -> bytes:
     return b"".join([piece async for piece in request.stream()])
 
 
-async def document(request: Request, model: type[Model]) -> tuple[dict[str, Any], Model]:
+async def document(
+    request: Request, model: type[Model], *, accepted: tuple[str, ...] = JSON + YAML
+) -> tuple[dict[str, Any], Model]:
     """A JSON or YAML body, which must be an object that the model takes: as it was sent, and as the model."""
-    kind = require(request, JSON + YAML)
+    kind = require(request, accepted)
     body = await request.body()
     # In a thread, since a hostile body may take long to parse and to complain about.
     return await run_in_threadpool(_read, body, kind, model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -134,9 +135,25 @@ SPEC_BODY: Final[dict[str, Any]] = {
 """The request body of a route that takes a job spec."""
 
 
-def json_body(model: type[BaseModel], examples: dict[str, tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+JOB_CHANGES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    "name": ("Another name", {"name": "credit, dropout 0.5"}),
+    "labels": ("A label more, and one less", {"metadata": {"team": "risk", "draft": None}}),
+    "notes": ("What was found", {"notes": "Overfits from epoch 12 on; tried with more dropout next."}),
+}
+DATASET_CHANGES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    "name": ("Another name", {"name": "credit 2026"}),
+    "labels": ("A label more, and one less", {"metadata": {"source": "warehouse", "draft": None}}),
+    "notes": ("Where it comes from", {"notes": "All customers of 2026, without those that closed."}),
+}
+
+
+def json_body(
+    model: type[BaseModel],
+    examples: dict[str, tuple[str, dict[str, Any]]],
+    kinds: Sequence[str] = (*JSON, YAML[0]),
+) -> dict[str, Any]:
     """The request body of a route that reads its body itself, for the OpenAPI document."""
     shown = {name: {"summary": summary, "value": value} for name, (summary, value) in examples.items()}
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    content = {kind: {"schema": schema, "examples": shown} for kind in (*JSON, YAML[0])}
+    content = {kind: {"schema": schema, "examples": shown} for kind in kinds}
     return {"requestBody": {"required": True, "content": content}}

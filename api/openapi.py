@@ -18,6 +18,7 @@ from api import errors
 from api.access import needed
 from api.outgoing import PiecewiseRoute
 from api.problems import Problem
+from api.schemas.changes import DatasetChanges, JobChanges
 from api.schemas.keys import KeyRequest
 from api.schemas.predictions import PredictionRequest
 from api.schemas.projects import ProjectChanges, ProjectRequest
@@ -26,7 +27,7 @@ from models.spec import JobSpec
 
 _BODIES: Final = (
     *(JobSpec, Problem, WebhookRequest, WebhookChanges),
-    *(KeyRequest, ProjectRequest, ProjectChanges, PredictionRequest),
+    *(KeyRequest, ProjectRequest, ProjectChanges, PredictionRequest, JobChanges, DatasetChanges),
 )
 """What the routes read themselves, or answer by themselves."""
 ADDRESS: Final = "/v1/openapi.json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Final, TypeVar
 from urllib.parse import urlencode
 
@@ -11,14 +11,12 @@ import orjson
 from fastapi import Query, Request, Response
 from pydantic import BaseModel
 
-from models.spec import Text
-
 Row = TypeVar("Row")
 PAGE_BYTES: Final = 4 * 1024**2
 """A page ends before the item that would make it larger than this, but has one at least."""
 
 Limit = Annotated[int, Query(ge=1, le=200, description="Most items on the page, which also ends at 4 MB.")]
-Cursor = Annotated[Text | None, Query(description="`next` of the page before.")]
+Cursor = Annotated[str | None, Query(min_length=1, max_length=2000, description="`next` of the page before.")]
 Number = Annotated[int, Query(ge=0, le=2**53)]
 
 
@@ -40,6 +38,7 @@ def page_of(
     limit: int,
     answer: Callable[[Row], BaseModel],
     cursor: Callable[[Row], str],
+    notices: Sequence[str] = (),
 ) -> Response:
     """A `Listing` of at most `limit` of the rows and `PAGE_BYTES`; a row behind them tells that more follow.
 
@@ -59,7 +58,8 @@ def page_of(
         text.write(b"," if number else b"")
         text.write(item)
         last, number = row, number + 1
-    text.write(b'],"next":' + orjson.dumps(following) + b"}")
+    text.write(b'],"next":' + orjson.dumps(following))
+    text.write(b',"notices":' + orjson.dumps(notices) + b"}" if notices else b"}")
     response = Response(text.getvalue(), media_type="application/json")
     link_next(request, response, following)
     return response

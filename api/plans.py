@@ -8,17 +8,14 @@ from typing import Any, Final
 
 import orjson
 
+from api.naming import find_dataset_of_spec, overshadowed
 from api.schemas import description_of
 from models import cost
-from models.datasets import BUNDLED
 from models.defaults import Completed, complete
 from models.errors import Complaint, SpecError, TooExpensiveError
 from models.spec import JobSpec
 from models.stacking import stack_key, stack_limit
-from models.suggestions import near_name
-from store import datasets
 from store.datasets import Dataset
-from store.errors import NotFound
 from store.session import Connection
 from store.settings import Settings
 
@@ -33,6 +30,8 @@ class Plan:
     dataset: Dataset
     completed: Completed
     cost: cost.Cost
+    notice: str | None = None
+    """What to know of the word that names the dataset."""
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -41,7 +40,8 @@ class Plan:
 
     @property
     def warnings(self) -> list[dict[str, str]]:
-        return [asdict(notice) for notice in self.completed.notices]
+        of_the_word = [{"pointer": "/dataset", "detail": self.notice, "kind": "spec"}] if self.notice else []
+        return [*of_the_word, *(asdict(notice) for notice in self.completed.notices)]
 
     @property
     def queue(self) -> str:
@@ -61,23 +61,31 @@ class Plan:
 
 def plan(tx: Connection, spec: JobSpec, settings: Settings) -> Plan:
     """Complete a spec with what the data suggest; raises `SpecError` where it fits neither data nor means."""
-    _refuse_large_metadata(spec)
-    dataset = _dataset(tx, spec.dataset)
+    # Here and not in the spec: jobs with larger ones, from before there was a limit, are still to be run.
+    if (complaint := large_metadata(spec.metadata)) is not None:
+        raise SpecError([complaint])
+    dataset = find_dataset_of_spec(tx, spec.dataset)
     description = description_of(dataset)
-    completed = complete(spec, description)
+    completed = complete(_by_id(spec, dataset), description)
     estimate = cost.estimate(completed.spec, description)
     affordable(estimate, completed.spec, settings)
-    return Plan(dataset, completed, estimate)
+    return Plan(dataset, completed, estimate, overshadowed(tx, spec.dataset))
 
 
-def _refuse_large_metadata(spec: JobSpec) -> None:
-    """Here and not in the spec: jobs with larger ones, from before there was a limit, are still to be run."""
-    size = len(orjson.dumps(spec.metadata))
-    if size > MOST_METADATA_BYTES:
-        detail = f"metadata may take {MOST_METADATA_BYTES:,} bytes as JSON in UTF-8, and these are {size:,}"
-        raise SpecError(
-            [Complaint("/metadata", detail, suggestion="keep what is large elsewhere, and a link")]
-        )
+def _by_id(spec: JobSpec, dataset: Dataset) -> JobSpec:
+    """The spec with the dataset's id, which stays its own; a bundled one is stored by its name."""
+    if dataset.bundled or spec.dataset == dataset.id:
+        return spec
+    return spec.model_copy(update={"dataset": dataset.id})
+
+
+def large_metadata(metadata: dict[str, Any]) -> Complaint | None:
+    """What is wrong with labels that take more room than they may."""
+    size = len(orjson.dumps(metadata))
+    if size <= MOST_METADATA_BYTES:
+        return None
+    detail = f"metadata may take {MOST_METADATA_BYTES:,} bytes as JSON in UTF-8, and these are {size:,}"
+    return Complaint("/metadata", detail, suggestion="keep what is large elsewhere, and a link")
 
 
 def limits(settings: Settings) -> cost.Limits:
@@ -92,17 +100,6 @@ def limits(settings: Settings) -> cost.Limits:
 
 def _insists_on_gpu(spec: JobSpec) -> bool:
     return spec.training.device == "cuda"
-
-
-def _dataset(tx: Connection, word: str) -> Dataset:
-    """A dataset by id, or a bundled one by name."""
-    if word in BUNDLED and (found := datasets.find_bundled(tx, word)):
-        return found
-    try:
-        return datasets.get(tx, word)
-    except NotFound:
-        detail = f"there is no dataset {word!r}; name an id (ds_…) or one of {', '.join(BUNDLED)}"
-        raise SpecError([Complaint("/dataset", detail, word[:80], near_name(word, BUNDLED))]) from None
 
 
 def affordable(estimate: cost.Cost, spec: JobSpec, settings: Settings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import ssl
 import time
 import uuid
 from base64 import b64encode
@@ -61,11 +62,15 @@ class Client:
 
     def __init__(self, server: str, *, key: str | None = None, timeout: float = 60.0) -> None:
         self.server = server.rstrip("/")
+        local = _is_loopback(self.server)
         self._http = httpx2.Client(
             base_url=self.server,
+            # Certificates take longer to load than an answer, and between two local processes there are none.
+            # Were one shown all the same, this context would trust nobody's.
+            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if local and server.startswith("http:") else True,
             timeout=httpx2.Timeout(timeout, connect=5.0),
             headers={"User-Agent": "ridgeline-cli"} | ({"Authorization": f"Bearer {key}"} if key else {}),
-            trust_env=not _is_loopback(self.server),  # A proxy has no business between two local processes.
+            trust_env=not local,  # A proxy has no business between two local processes.
         )
 
     def __enter__(self) -> Self:
@@ -147,11 +152,15 @@ class Client:
             timeout = httpx2.Timeout(None, connect=5.0)  # Reading a large file takes the server its time.
             return self._send("POST", "/v1/datasets", tries=1, timeout=timeout, **form).json()
 
-    def listing(self, path: str, limit: int, **query: Any) -> Iterator[dict[str, Any]]:
-        """The first `limit` entries of a list, page by page."""
+    def listing(
+        self, path: str, limit: int, notices: list[str] | None = None, **query: Any
+    ) -> Iterator[dict[str, Any]]:
+        """The first `limit` entries of a list, page by page; what it has to say is added to `notices`."""
         cursor: str | None = None
         while limit > 0:
             page = self.get(path, limit=min(limit, 200), cursor=cursor, **query)
+            if notices is not None:
+                notices += [notice for notice in page.get("notices", []) if notice not in notices]
             yield from page["data"]
             limit, cursor = limit - len(page["data"]), page["next"]
             if cursor is None:

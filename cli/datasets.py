@@ -30,17 +30,6 @@ def upload(
         show(views.dataset_summary(dataset), dataset, raw=raw)
 
 
-def datasets(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")] = 50,
-    server: Server = None,
-    raw: AsJson = False,
-) -> None:
-    """List datasets, the newest first."""
-    with connect(server) as client:
-        found = list(client.listing("/v1/datasets", limit))
-        show(views.datasets_table(found) if found else Text("No datasets.", "dim"), found, raw=raw)
-
-
 def delete(
     thing: Annotated[
         str, typer.Argument(metavar="ID", help="A job (`job_…`, `last`) or a dataset (`ds_…`).")

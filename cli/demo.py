@@ -1,4 +1,4 @@
-"""`ridgeline demo`: one network on real data, with and without regularization, on a server of its own."""
+"""`ridgeline demo`: what regularization does on real data with wrong labels, on a server of its own."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
+from rich.progress import Progress
 from rich.text import Text
 
 from cli import views
 from cli.client import Client
-from cli.jobs import ending
+from cli.demo_data import SPLIT, TARGET, spoil
+from cli.demo_results import EPOCHS, FIRST, LAST, RECIPES, SEEDS, comparison, conclusion
+from cli.jobs import look
 from cli.occupancy import occupant
 from cli.options import terminal
 from cli.processes import ROOMS, Child, Program, StartError, room
@@ -37,23 +38,19 @@ bundled_csv("digits", Path(sys.argv[1]))
 
 NETWORK = {
     "network": {"hidden": [128, 64], "activation": "relu"},
-    "optimizer": {"kind": "adam", "learning_rate": 0.001},
-    "training": {"max_epochs": 50, "batch_size": 32, "seed": 0},
+    "optimizer": {"kind": "adam", "learning_rate": 0.002},
     "metrics": ["accuracy"],
+    "split": {"column": SPLIT},
 }
-COCKTAIL = {
-    "l1": 1e-5,
-    "l2": 1e-4,
-    "dropout": [0.5, 0.3],
-    "batch_norm": True,
-    "early_stopping": {"monitor": "val_loss", "patience": 3, "restore_best_weights": True},
-}
+TRAINING = {"max_epochs": EPOCHS, "batch_size": 64}
+POLL_SECONDS = 0.4
+FINAL = ("succeeded", "failed", "cancelled")
 
 
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the server running until Ctrl-C.")] = False,
 ) -> None:
-    """See it work: one network on real data, with and without regularization. Leaves nothing behind."""
+    """See what regularization does on data with wrong labels, step by step. Leaves nothing behind."""
     began = time.monotonic()
     console = terminal()
     with tempfile.TemporaryDirectory(prefix="ridgeline-demo-") as folder:
@@ -64,71 +61,85 @@ def demo(
             _farewell(console, address, began, keep=keep)
 
 
-def _show(console: Console, client: Client, file: Path) -> None:
-    """Upload, train twice, compare."""
-    _say(console, "A real CSV", "1,797 handwritten digits of 8 × 8 pixels, uploaded as anybody would")
-    dataset = client.upload(file, target="target")
+def _show(console: Console, client: Client, digits: Path) -> None:
+    """Upload, train every recipe from every seed, compare."""
+    _say(console, "Real data, spoiled", "1,797 handwritten digits, two in five labels shuffled")
+    file = digits.with_name("spoiled-digits.csv")
+    spoiled = spoil(digits, file)
+    dataset = client.upload(file, target=TARGET)
     console.print(views.dataset_summary(dataset))
-    spec = {"dataset": dataset["id"], **NETWORK}
-    _say(console, "With regularization", "dropout 0.5 and 0.3, L1, L2, batch norm, early stopping")
-    regularized = _train(console, client, {**spec, "name": "regularized", "regularization": COCKTAIL})
-    _say(console, "Without", "the same network, the same rows, the same seed")
-    plain = _train(console, client, {**spec, "name": "plain", "regularization": {}})
-    _say(console, "Side by side", "")
-    _compare(console, client, regularized, plain)
+    console.print(
+        Text(f"  {spoiled.rows['test']} test rows keep their right labels; training never sees them", "dim")
+    )
+    networks = len(RECIPES) * SEEDS
+    _say(
+        console,
+        f"{networks} networks",
+        f"{len(RECIPES)} recipes from {SEEDS} seeds each; one on its way:",
+    )
+    jobs = _train(console, client, dataset["id"])
+    console.print(Text("✓ ", "green").append(_trained_together(jobs), "default"))
+    results = {name: [job["result"] for job in jobs if job["metadata"]["recipe"] == name] for name in RECIPES}
+    _say(console, "Validation loss", "of the first seed, with nothing and with everything")
+    console.print(_drawn(console, client, jobs))
+    about = f"mean ± standard deviation of {SEEDS} seeds, ● the best; {spoiled.rows['test']} test rows"
+    _say(console, "Side by side", about)
+    console.print(Padding(comparison(results), (0, 0, 1, 2), expand=False))
+    console.print(Text(conclusion(results, wrong_share=spoiled.wrong_share)))
 
 
-def _train(console: Console, client: Client, spec: dict[str, Any]) -> dict[str, Any]:
-    job = watch(client, client.post("/v1/jobs", spec)["id"], console)
-    console.print(ending(client, job, console))
-    if job["status"] != "succeeded":
-        raise typer.Exit(1)
-    return job
+def _train(console: Console, client: Client, dataset: str) -> list[dict[str, Any]]:
+    """All networks, trained; one is watched while the others wait behind it, to be trained as stacks."""
+    first, *others = [
+        _spec(dataset, name, seed) for name in sorted(RECIPES, key=LAST.__ne__) for seed in range(SEEDS)
+    ]
+    leader = client.post("/v1/jobs", first)["id"]
+    ids = [leader, *(client.post("/v1/jobs", spec)["id"] for spec in others)]
+    watch(client, leader, console)
+    _await(console, client, len(ids))
+    jobs = [client.get(f"/v1/jobs/{job_id}") for job_id in ids]
+    for job in jobs:
+        if job["status"] != "succeeded":
+            console.print(views.outcome(job))
+            raise typer.Exit(1)
+    return jobs
 
 
-def _compare(console: Console, client: Client, regularized: dict[str, Any], plain: dict[str, Any]) -> None:
-    """Both jobs in a table, and what it says in words."""
-    jobs = (regularized, plain)
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
-    table.add_column("")
-    for name in ("with", "without"):
-        table.add_column(name, justify="right")
-    for name, values in _rows([job["result"] for job in jobs], [_last_gap(client, job) for job in jobs]):
-        table.add_row(Text(name, "bold" if "gap" in name else ""), *values)
-    console.print(Padding(table, (0, 0, 1, 2), expand=False))
-    console.print(Text(verdict(regularized["result"], plain["result"])))
+def _spec(dataset: str, recipe: str, seed: int) -> dict[str, Any]:
+    return {
+        "dataset": dataset,
+        "name": f"{recipe}, seed {seed}",
+        "metadata": {"recipe": recipe},
+        **NETWORK,
+        "regularization": RECIPES[recipe],
+        "training": {**TRAINING, "seed": seed},
+    }
 
 
-def _rows(results: list[dict[str, Any]], last_gaps: list[float]) -> Iterator[tuple[str, list[str]]]:
-    yield "training loss", [views.number(result["train"]["loss"]) for result in results]
-    yield "validation loss", [views.number(result["validation"]["loss"]) for result in results]
-    yield "validation ÷ training", [_times(result) for result in results]
-    yield "generalization gap", [views.number(result["generalization_gap"]) for result in results]
-    yield "gap at the last epoch", [views.number(gap) for gap in last_gaps]
-    yield "test accuracy", [f"{result['test']['accuracy']:.2%}" for result in results]
-    yield "best epoch", [f"{result['best_epoch']} of {result['last_epoch']}" for result in results]
+def _await(console: Console, client: Client, jobs: int) -> None:
+    """Until all have ended, with a bar where somebody looks."""
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("networks trained", total=jobs)
+        while (done := _ended(client, jobs)) < jobs:
+            progress.update(bar, completed=done)
+            time.sleep(POLL_SECONDS)
 
 
-def _times(result: dict[str, Any]) -> str:
-    """How many times worse the network does on rows that it has not seen."""
-    seen, unseen = result["train"]["loss"], result["validation"]["loss"]
-    return f"{unseen / seen:.1f} ×" if seen else "–"
+def _ended(client: Client, jobs: int) -> int:
+    return sum(job["status"] in FINAL for job in client.listing("/v1/jobs", jobs))
 
 
-def _last_gap(client: Client, job: dict[str, Any]) -> float:
-    """What the gap would be had the best weights not been restored."""
-    curve = client.get(f"/v1/jobs/{job['id']}/curves", series="train_loss,val_loss")["series"]
-    return float(curve["val_loss"][-1] - curve["train_loss"][-1])
+def _trained_together(jobs: list[dict[str, Any]]) -> str:
+    """How many took their last steps in one stack."""
+    together = 1 + max(job["environment"].get("company") or 0 for job in jobs)
+    return f"{len(jobs)} networks trained, up to {together} of them together as one stack"
 
 
-def verdict(regularized: dict[str, Any], plain: dict[str, Any]) -> str:
-    """A sentence that is true whatever the numbers are."""
-    with_it, without = regularized["generalization_gap"], plain["generalization_gap"]
-    change = "narrowed" if with_it < without else "did not narrow"
-    gap = f"Regularization {change} the gap between validation and training loss"
-    with_score, without_score = regularized["test"]["accuracy"], plain["test"]["accuracy"]
-    scores = f"test accuracy is {with_score:.1%} with it, {without_score:.1%} without"
-    return f"{gap} ({without:.3f} without, {with_it:.3f} with); {scores}."
+def _drawn(console: Console, client: Client, jobs: list[dict[str, Any]]) -> Text:
+    """Two curves over each other, as the server draws them."""
+    shown = [next(job["id"] for job in jobs if job["metadata"]["recipe"] == name) for name in (FIRST, LAST)]
+    query = {"jobs": ",".join(shown), "series": "val_loss", "format": "txt", **look(console)}
+    return Text.from_ansi(client.read("/v1/curves", **query).decode().rstrip())
 
 
 def _farewell(console: Console, address: str, began: float, *, keep: bool) -> None:

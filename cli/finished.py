@@ -18,6 +18,9 @@ SPLITS = ("train", "validation", "test")
 OF_STRANGERS = ("feature_weights", "metadata")
 """Parts of a spec whose names anybody may have chosen: they are told as one value each."""
 
+INSTALL_EXPORT = ".venv/bin/pip install -c constraints.txt -e '.[export]'"
+"""From the checkout: on PyPI the name `ridgeline` is somebody else's, and not to be installed."""
+
 
 class NotFinishedError(RidgelineError):
     """The job goes on, and what is exported now would be wrong in a moment."""
@@ -27,7 +30,9 @@ class MissingExtraError(RidgelineError):
     """The library that writes this format is not installed."""
 
     def __init__(self, library: str) -> None:
-        super().__init__(f"{library} is not installed; `pip install 'ridgeline[export]'` brings it")
+        super().__init__(
+            f"{library} is not installed; in a checkout of Ridgeline, `{INSTALL_EXPORT}` brings it"
+        )
 
 
 @dataclass(frozen=True, slots=True)

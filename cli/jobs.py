@@ -55,20 +55,6 @@ def validate(spec: Spec, server: Server = None, raw: AsJson = False) -> None:
         show(views.validation(answer), answer, raw=raw)
 
 
-def jobs(
-    status: Annotated[str | None, typer.Option(help="Only those: queued, running, succeeded, …")] = None,
-    dataset: Annotated[str | None, typer.Option(help="Only those on this dataset.")] = None,
-    name: Annotated[str | None, typer.Option(help="Only those with this name.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")] = 20,
-    server: Server = None,
-    raw: AsJson = False,
-) -> None:
-    """List jobs, the newest first."""
-    with connect(server) as client:
-        found = list(client.listing("/v1/jobs", limit, status=status, dataset=dataset, name=name))
-        show(views.jobs_table(found) if found else Text("No jobs.", "dim"), found, raw=raw)
-
-
 def job(job: Job, server: Server = None, raw: AsJson = False) -> None:
     """Show how a job stands and what came out of it."""
     with connect(server) as client:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as metadata_version
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -13,9 +15,11 @@ from cli import (
     datasets,
     demo,
     diagnosis,
+    editing,
     exporting,
     jobs,
     keys,
+    listing,
     networks,
     projects,
     servers,
@@ -36,7 +40,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
         jobs.submit,
         jobs.watch,
         jobs.validate,
-        jobs.jobs,
+        listing.jobs,
         jobs.job,
         jobs.curve,
         diagnosis.diagnose,
@@ -46,13 +50,29 @@ COMMANDS: dict[str, tuple[Callable[..., Any], ...]] = {
         jobs.finish,
     ),
     "Networks": (networks.predict, networks.model, networks.card),
-    "Data": (datasets.upload, datasets.datasets, datasets.delete, datasets.catalog),
+    "Data": (datasets.upload, listing.datasets, editing.edit, datasets.delete, datasets.catalog),
     "Upkeep": (workers.workers, upkeep.backup, upkeep.restore, upkeep.prune),
 }
 EXITS = (
     "Exit codes: 0 success, 1 the job failed or the server did not start, 2 the command was not understood, "
     "3 the job was cancelled, 4 the server refused, 5 no server answered."
 )
+
+
+def installed_version() -> str:
+    """As the package's metadata have it; a checkout that was never installed has none."""
+    try:
+        return metadata_version("ridgeline")
+    except PackageNotFoundError:
+        return "unknown: the package is not installed"
+
+
+def _print_version(asked: bool) -> None:
+    """By the package's metadata alone: no server is asked, and nothing large is loaded."""
+    if asked:
+        typer.echo(f"ridgeline {installed_version()}")
+        raise typer.Exit
+
 
 app = typer.Typer(
     name="ridgeline",
@@ -62,6 +82,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def ridgeline(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the installed version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Train regularized neural networks as a service."""
+
+
 database = typer.Typer(help="Look after the database.", no_args_is_help=True)
 database.command()(servers.upgrade)
 app.add_typer(database, name="database", rich_help_panel="Start")

@@ -134,10 +134,20 @@ def job(job: Mapping[str, Any]) -> RenderableType:
         "dataset": f"{job['dataset']['name']} ({job['dataset']['id']})",
         "progress": f"epoch {progress['epoch']} of at most {progress['max_epochs']}",
         "created": ago(job["created_at"]),
+        **({"queue": in_line(job["waiting"])} if job.get("waiting") else {}),
         "attempt": job["attempt"],
         "may take": ", ".join(job["allowed_actions"]) or "nothing",
     }
-    return Group(outcome(job), _facts(facts), spec(job["spec"]))
+    notice = (job.get("waiting") or {}).get("notice")
+    unheard = [Text(f"  ! {plain(notice)}", "yellow")] if notice else []
+    return Group(outcome(job), *unheard, _facts(facts), spec(job["spec"]))
+
+
+def in_line(waiting: Mapping[str, Any]) -> str:
+    """Where a queued job stands, in words."""
+    ahead, least = waiting["ahead"], "" if waiting["ahead_is_exact"] else " or more"
+    place = f"{ahead:,}{least} {'job' if ahead == 1 else 'jobs'} before it" if ahead else "the next"
+    return f"{plain(waiting['queue'])}, {place}"
 
 
 def validation(answer: Mapping[str, Any]) -> RenderableType:
@@ -175,25 +185,9 @@ def _facts(facts: Mapping[str, object]) -> RenderableType:
     return Padding(grid, (1, 0, 0, 2), expand=False)
 
 
-def jobs_table(jobs: Iterable[Mapping[str, Any]]) -> Table:
-    """A line a job."""
-    table = _table("id", "name", "dataset", "status", ("epoch", "right"), "created")
-    for job in jobs:
-        progress = job["progress"]
-        table.add_row(
-            Text(job["id"], "dim"),
-            Text(plain(job["name"] or "")),
-            Text(plain(job["dataset"]["name"])),
-            status_text(job),
-            f"{progress['epoch']}/{progress['max_epochs']}",
-            ago(job["created_at"]),
-        )
-    return table
-
-
 def datasets_table(datasets: Iterable[Mapping[str, Any]]) -> Table:
     """A line a dataset."""
-    table = _table("id", "name", "task", "target", ("rows", "right"), ("features", "right"), "created")
+    table = table_of("id", "name", "task", "target", ("rows", "right"), ("features", "right"), "created")
     for dataset in datasets:
         table.add_row(
             Text(dataset["id"], "dim"),
@@ -209,7 +203,7 @@ def datasets_table(datasets: Iterable[Mapping[str, Any]]) -> Table:
 
 def workers_table(workers: Iterable[Mapping[str, Any]]) -> Table:
     """A line a worker."""
-    table = _table("id", "state", "job", "queues", "device", "machine", "version", "started", "heard of")
+    table = table_of("id", "state", "job", "queues", "device", "machine", "version", "started", "heard of")
     for worker in workers:
         busy = worker["state"] == "busy"
         table.add_row(
@@ -241,6 +235,7 @@ def dataset_summary(dataset: Mapping[str, Any]) -> RenderableType:
     head.append(f"{dataset['task']} of {plain(dataset['target'])}", "default not bold")
     lines = [head, Text(f"  {plain(dataset['task_reason'])}", "dim")]
     lines += [Text(f"  {plain(note)}", "dim") for note in dataset["notes"]]
+    lines += [Text(f"  ! {plain(notice)}", "yellow") for notice in dataset.get("notices", [])]
     return Group(*lines, Text(f"  {dataset['id']}", "cyan"))
 
 
@@ -271,7 +266,8 @@ def _complaint(complaint: Mapping[str, Any]) -> list[Text]:
     return [line, Text(f"    → {plain(complaint['suggestion'])}", "green")]
 
 
-def _table(*columns: str | tuple[str, JustifyMethod]) -> Table:
+def table_of(*columns: str | tuple[str, JustifyMethod]) -> Table:
+    """An empty table of these columns, at the left where nothing else is said."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
     for column in columns:
         name, justify = column if isinstance(column, tuple) else (column, LEFT)

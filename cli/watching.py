@@ -17,7 +17,7 @@ from rich.text import Text
 
 from cli.client import Client, Event
 from cli.sketch import sketch
-from cli.views import name_of, number, plain
+from cli.views import in_line, name_of, number, plain
 
 SERIES = {"train_loss": "cyan", "val_loss": "yellow"}
 LINES_WITHOUT_A_TERMINAL = 10
@@ -32,6 +32,7 @@ class Scene:
     def __init__(self, job: dict[str, Any]) -> None:
         self.name = name_of(job)
         self.status: str = job["status"]
+        self.waiting: dict[str, Any] = job.get("waiting") or {}
         self.max_epochs: int = job["progress"]["max_epochs"]
         self.curves: dict[str, list[float]] = {name: [] for name in SERIES}
         self.epoch = 0
@@ -118,9 +119,16 @@ class Picture:
 
 
 def _waiting(spinner: Spinner, scene: Scene) -> RenderableType:
-    words = "waiting for a worker" if scene.status == "queued" else "preparing the data"
+    words = waiting_words(scene) if scene.status == "queued" else "preparing the data"
     spinner.text = Text(scene.name, "bold").append(f"  {scene.status}, {words}", "not bold dim")
+    if scene.status == "queued" and (notice := scene.waiting.get("notice")):
+        return Group(spinner, Text(f"  ! {plain(notice)}", "yellow"))
     return spinner
+
+
+def waiting_words(scene: Scene) -> str:
+    """What a queued job waits for, and behind how many others, as far as that is known."""
+    return f"waiting for a worker ({in_line(scene.waiting)})" if scene.waiting else "waiting for a worker"
 
 
 def _head(scene: Scene, width: int) -> RenderableType:
@@ -152,6 +160,10 @@ class Lines:
             self._print(
                 f"{scene.name}: {scene.status if scene.connected else 'connection lost, trying again'}"
             )
+            if scene.status == "queued" and scene.waiting.get("ahead"):
+                self._print(f"  {waiting_words(scene)}")
+            if scene.status == "queued" and (notice := scene.waiting.get("notice")):
+                self._print(f"  ! {plain(notice)}")
         elif event.kind == "epoch" and self._is_due(scene):
             self._last = time.monotonic()
             losses = "  ".join(f"{name} {number(value)}" for name, value, _ in scene.losses())

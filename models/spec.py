@@ -16,16 +16,17 @@ from models.metrics import METRICS
 from models.regularizers import Regularization
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """PostgreSQL takes neither NUL nor lone surrogates, and people see neither: refuse both at the edge."""
     if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
         raise ValueError("text may not contain NUL characters or unpaired surrogates")
     return text
 
 
-Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_storable)]
+Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(storable)]
 Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
-Value = Annotated[str, Field(max_length=2000), AfterValidator(_storable)] | bool | Integer | float | None
+Value = Annotated[str, Field(max_length=2000), AfterValidator(storable)] | bool | Integer | float | None
+LabelKey = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(storable)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -164,7 +165,8 @@ class JobSpec(Frozen):
     """A network to train, on what, and with which regularization. Only `dataset` is required."""
 
     dataset: Annotated[Text, Field(examples=["digits"])]
-    """A dataset's id (`ds_…`), or the name of a bundled one."""
+    """A dataset's id (`ds_…`) or its name; of several that share a name, `name@` and the first letters of the
+    sha256."""
     name: Text | None = None
     """What people will call it; need not be unique."""
     split: SplitSpec = SplitSpec()
@@ -182,7 +184,7 @@ class JobSpec(Frozen):
     )
     """Recorded every epoch for training and validation, and once for the test."""
     metadata: Annotated[
-        dict[Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_storable)], Value],
+        dict[LabelKey, Value],
         Field(max_length=50),
     ] = Field(default_factory=dict)
     """Your own labels, for finding jobs again: `GET /v1/jobs?metadata.team=risk`. A server takes 16 KB."""

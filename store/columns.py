@@ -111,6 +111,20 @@ class Text(TypeDecorator[str]):
         return value
 
 
+class Name(Text):
+    """A string that both databases sort by its code points, whatever language a PostgreSQL was set up for.
+
+    Names that begin alike then lie side by side in an index, and lists by name are the same on both.
+    """
+
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        length = getattr(self.impl, "length", None)
+        collation = "C" if dialect.name == "postgresql" else None
+        return dialect.type_descriptor(sa.String(length, collation=collation))
+
+
 class Whole(TypeDecorator[int]):
     """A 64-bit integer."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from store import ids, row_sizes, usage
 from store.columns import now
 from store.errors import DatasetInUse, NotFound
 from store.files import Stored
+from store.names import named
 from store.pages import Page, Sort, paged, to_page
 from store.projects import current, here, only, own
 from store.session import Connection
@@ -40,6 +41,9 @@ class Listed:
     """Where the table lies in the file store, as the workers read it."""
     table_sha256: str
     table_bytes: int
+    metadata: dict[str, Any]
+    user_notes: str | None
+    """What people wrote about it."""
     created_at: datetime
 
 
@@ -59,6 +63,11 @@ _BUNDLED = (
     .where(own(datasets), datasets.c.name == sa.bindparam("name"), datasets.c.bundled)
     .limit(1)
 )
+
+
+def select_listed() -> sa.Select[Any]:
+    """SELECT of datasets without their descriptions."""
+    return sa.select(*_LISTED)
 
 
 def table_key(dataset_id: str) -> str:
@@ -137,6 +146,33 @@ def share_bundled(tx: Connection, names: Iterable[str]) -> None:
         tx.execute(insert.values(values).on_conflict_do_nothing())
 
 
+def edit(
+    tx: Connection, dataset_id: str, change: Callable[[Dataset], tuple[str, Mapping[str, Any], str | None]]
+) -> Dataset:
+    """Call a dataset otherwise, or say something else of it: `change` answers name, metadata and notes."""
+    mine = sa.select(*_WHOLE).where(datasets.c.id == dataset_id, only(tx, datasets)).with_for_update()
+    row = tx.execute(mine).one_or_none() if ids.possible(dataset_id) else None
+    if row is None:
+        raise NotFound("dataset", dataset_id)
+    before = Dataset(**row._mapping)
+    name, metadata, notes = change(before)
+    edited = replace(before, name=name, metadata=dict(metadata), user_notes=notes)
+    if edited == before:
+        return before
+    more = _said_bytes(edited) - _said_bytes(before)
+    values = {"name": name, "metadata": edited.metadata, "user_notes": notes}
+    grown = datasets.c.row_bytes + more
+    tx.execute(datasets.update().where(datasets.c.id == before.id).values(**values, row_bytes=grown))
+    if not before.bundled:
+        usage.charge(tx, before.project_id, stored_bytes=more)
+    return edited
+
+
+def _said_bytes(dataset: Listed) -> int:
+    """What people say of a dataset takes; nothing at first."""
+    return row_sizes.of_documents([dataset.metadata or None]) + row_sizes.of_text(dataset.user_notes)
+
+
 def page(
     tx: Connection,
     *,
@@ -148,7 +184,7 @@ def page(
     """One page of a project's datasets, without their descriptions."""
     statement = sa.select(*_LISTED).where(only(tx, datasets))
     if name is not None:
-        statement = statement.where(datasets.c.name == name)
+        statement = statement.where(named(datasets.c.name, name))
     rows = tx.execute(
         paged(statement, datasets.c.created_at, datasets.c.id, sort=sort, cursor=cursor, limit=limit)
     )

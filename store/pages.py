@@ -37,7 +37,8 @@ def cursor_of(created_at: datetime, row_id: str) -> str:
     return base64.urlsafe_b64encode(f"{microseconds}.{row_id}".encode()).decode().rstrip("=")
 
 
-def _place(cursor: str) -> tuple[datetime, str]:
+def place_of(cursor: str) -> tuple[datetime, str]:
+    """The place that such a word stands for; `BadCursor` where it is none."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         written = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
@@ -63,7 +64,7 @@ def paged(
     descending = sort.startswith("-")
     key = sa.tuple_(created_at, row_id)
     if cursor is not None:
-        when, last = _place(cursor)
+        when, last = place_of(cursor)
         place = sa.tuple_(sa.literal(when, created_at.type), sa.literal(last, row_id.type))
         statement = statement.where(key < place if descending else key > place)
     order = (created_at.desc(), row_id.desc()) if descending else (created_at, row_id)

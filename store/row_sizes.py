@@ -20,6 +20,8 @@ DATASET: Final = 800
 JOB: Final = 1_000
 LABEL: Final = 300
 ATTEMPT: Final = 250
+SCORE: Final = 300
+"""A number that jobs are sorted by, and what finds it."""
 EVENT: Final = 200
 EPOCH: Final = 250
 WEIGHTS: Final = 350

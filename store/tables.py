@@ -7,20 +7,44 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from store import job_indexes
-from store.columns import Json, Moment, Real, Text, Whole, now
+from store.columns import Json, Moment, Name, Text, Whole, now
+from store.job_tables import (
+    attempts,
+    checkpoints,
+    events,
+    jobs,
+    labels,
+    points,
+    scores,
+    stretches,
+    weights,
+)
+from store.schema import metadata
+
+__all__ = [
+    "DEFAULT_PROJECT",
+    "attempts",
+    "checkpoints",
+    "counters",
+    "datasets",
+    "deliveries",
+    "events",
+    "idempotency",
+    "jobs",
+    "keys",
+    "labels",
+    "metadata",
+    "points",
+    "projects",
+    "scores",
+    "stretches",
+    "usage",
+    "webhooks",
+    "weights",
+    "workers",
+]
 
 DEFAULT_PROJECT = "default"
-
-metadata = sa.MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-    }
-)
 
 projects = sa.Table(
     "projects",
@@ -56,7 +80,9 @@ datasets = sa.Table(
     metadata,
     sa.Column("id", Text(40), primary_key=True),
     sa.Column("project_id", Text(40), nullable=False),
-    sa.Column("name", Text(200), nullable=False),
+    sa.Column("name", Name(200), nullable=False),
+    sa.Column("metadata", Json, nullable=False, default=dict, server_default="{}"),
+    sa.Column("user_notes", Text(10_000)),
     sa.Column("filename", Text(400)),
     sa.Column("bundled", sa.Boolean, nullable=False),
     sa.Column("sha256", Text(64), nullable=False),
@@ -76,149 +102,6 @@ datasets = sa.Table(
     sa.Index("ix_datasets_created", "project_id", "created_at", "id"),
     sa.Index("ix_datasets_name", "project_id", "name", "created_at", "id"),
     sa.Index("ix_datasets_table_key", "table_key"),
-)
-
-jobs = sa.Table(
-    "jobs",
-    metadata,
-    sa.Column("id", Text(40), primary_key=True),
-    sa.Column("project_id", Text(40), nullable=False),
-    sa.Column("dataset_id", Text(40), sa.ForeignKey("datasets.id", ondelete="RESTRICT"), nullable=False),
-    sa.Column("study_id", Text(40)),
-    sa.Column("name", Text(200)),
-    sa.Column("status", Text(16), nullable=False),
-    sa.Column("stop_reason", Text(32)),
-    sa.Column("stop_detail", Text(2000)),
-    sa.Column("requested_action", Text(16)),
-    sa.Column("spec", Json, nullable=False),
-    sa.Column("equivalents", Json),
-    sa.Column("warnings", Json, nullable=False),
-    sa.Column("metadata", Json, nullable=False),
-    sa.Column("result", Json),
-    sa.Column("error", Json),
-    sa.Column("environment", Json),
-    sa.Column("request_id", Text(200)),
-    sa.Column("queue", Text(16), nullable=False),
-    sa.Column("priority", Whole, nullable=False),
-    sa.Column("due_at", Moment, nullable=False, default=now()),
-    sa.Column("fence", Whole, nullable=False, default=0),
-    sa.Column("attempt", Whole, nullable=False, default=0),
-    # Attempts lost without a newer checkpoint, alone and together with other jobs of the same worker.
-    sa.Column("lost", Whole, nullable=False, default=0),
-    sa.Column("lost_together", Whole, nullable=False, default=0, server_default="0"),
-    sa.Column("worker_id", Text(100)),
-    sa.Column("lease_expires_at", Moment),
-    sa.Column("last_event", Whole, nullable=False),
-    sa.Column("epoch", Whole, nullable=False, default=0),
-    sa.Column("max_epochs", Whole, nullable=False),
-    sa.Column("epochs_per_second", Real),
-    sa.Column("progress_at", Moment),
-    # Over all its attempts, as far as is known: what `max_runtime_seconds` limits.
-    sa.Column("runtime_seconds", Real, nullable=False, default=0.0, server_default="0"),
-    sa.Column("traceparent", Text(100)),
-    sa.Column("stack_key", Text(64)),  # equal: may be trained together; None: alone
-    sa.Column("stack_limit", Whole, nullable=False, default=1, server_default="1"),
-    sa.Column("row_bytes", Whole, nullable=False, default=0, server_default="0"),  # with its curve and log
-    sa.Column("created_at", Moment, nullable=False, default=now()),
-    sa.Column("started_at", Moment),
-    sa.Column("finished_at", Moment),
-    sa.CheckConstraint(
-        "status IN ('queued', 'running', 'paused', 'succeeded', 'failed', 'cancelled')", name="status"
-    ),
-)
-job_indexes.index(jobs)
-
-
-def _job_id(**options: object) -> sa.Column[str]:
-    return sa.Column("job_id", Text(40), sa.ForeignKey("jobs.id", ondelete="CASCADE"), **options)  # type: ignore[arg-type]
-
-
-labels = sa.Table(
-    "labels",
-    metadata,
-    # One row for each entry of a job's metadata, in the lists' order; an index takes no text of any length.
-    sa.Column("project_id", Text(40), primary_key=True),
-    sa.Column("digest", Text(32), primary_key=True),
-    sa.Column("created_at", Moment, primary_key=True),
-    _job_id(primary_key=True),
-    sa.Index("ix_labels_job", "job_id"),
-)
-
-attempts = sa.Table(
-    "attempts",
-    metadata,
-    _job_id(primary_key=True),
-    sa.Column("number", Whole, primary_key=True),
-    sa.Column("fence", Whole, nullable=False),
-    sa.Column("worker_id", Text(100), nullable=False),
-    sa.Column("together", Whole, nullable=False, default=1, server_default="1"),
-    sa.Column("started_at", Moment, nullable=False, default=now()),
-    sa.Column("ended_at", Moment),
-    sa.Column("outcome", Text(16)),
-    sa.Column("detail", Text(2000)),
-)
-
-points = sa.Table(
-    "points",
-    metadata,
-    _job_id(primary_key=True),
-    sa.Column("epoch", Whole, primary_key=True),
-    sa.Column("event", Whole, nullable=False),
-    sa.Column("at", Moment, nullable=False, default=now()),
-    sa.Column("values", Json, nullable=False),
-    sa.Column("nonfinite", Json),
-    sa.Index("ix_points_event", "job_id", "event", unique=True),
-    sqlite_with_rowid=False,  # a curve then lies in one piece, in the order in which it is read
-)
-
-stretches = sa.Table(
-    "stretches",
-    metadata,
-    # Some hundred epochs of a curve once more, in packed columns: see `store.stretches`.
-    _job_id(primary_key=True),
-    sa.Column("last", Whole, primary_key=True),
-    sa.Column("series", Json, nullable=False),
-    sa.Column("nonfinite", Json),
-    sa.Column("data", sa.LargeBinary, nullable=False),
-)
-
-events = sa.Table(
-    "events",
-    metadata,
-    _job_id(primary_key=True),
-    sa.Column("number", Whole, primary_key=True),
-    sa.Column("kind", Text(32), nullable=False),
-    sa.Column("at", Moment, nullable=False, default=now()),
-    sa.Column("data", Json, nullable=False),
-)
-
-weights = sa.Table(
-    "weights",
-    metadata,
-    _job_id(primary_key=True),
-    sa.Column("key", Text(400), nullable=False),
-    sa.Column("sha256", Text(64), nullable=False),
-    sa.Column("bytes", Whole, nullable=False),
-    sa.Column("row_bytes", Whole, nullable=False, default=0, server_default="0"),
-    sa.Column("summary", Json, nullable=False),
-    sa.Column("created_at", Moment, nullable=False, default=now()),
-    sa.Index("ix_weights_key", "key"),
-)
-
-checkpoints = sa.Table(
-    "checkpoints",
-    metadata,
-    # All that is needed to go on from an epoch, or from a batch within it; the last two are kept.
-    _job_id(primary_key=True),
-    sa.Column("number", Whole, primary_key=True),
-    sa.Column("fence", Whole, nullable=False),
-    sa.Column("epoch", Whole, nullable=False),
-    sa.Column("batch", Whole, nullable=False),
-    sa.Column("key", Text(400), nullable=False),
-    sa.Column("sha256", Text(64), nullable=False),
-    sa.Column("bytes", Whole, nullable=False),
-    sa.Column("created_at", Moment, nullable=False, default=now()),
-    sa.Index("ix_checkpoints_key", "key"),
 )
 
 usage = sa.Table(

@@ -81,7 +81,11 @@ def _provider(endpoint: str, process: str) -> TracerProvider | None:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
-        log.warning("traces were asked for; install ridgeline[otel]", reason=str(error))
+        log.warning(
+            "traces were asked for, and the extra `otel` is not installed",
+            reason=str(error),
+            install="in a checkout: pip install -c constraints.txt -e '.[otel]'",
+        )
         return None
     provider = TracerProvider(resource=Resource.create({"service.name": process}), shutdown_on_exit=False)
     address = f"{endpoint.rstrip('/')}/v1/traces"

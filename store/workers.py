@@ -80,6 +80,12 @@ def alive(tx: Connection, within_seconds: float) -> list[Worker]:
     return [_worker(**row._mapping) for row in tx.execute(fresh)]
 
 
+def taking(tx: Connection, queue: str, within_seconds: float) -> int:
+    """How many worker processes that listen on this queue were heard of lately."""
+    fresh = sa.select(workers.c.queues).where(workers.c.seen_at > now(-within_seconds))
+    return sum(queue in queues for queues in tx.execute(fresh).scalars())
+
+
 def seen_from_here(tx: Connection, within_seconds: float, *, limit: int = MOST_SHOWN) -> list[Worker]:
     """The same for this transaction's project: a job that is another's is not named."""
     ours = sa.and_(jobs.c.id == workers.c.job_id, only(tx, jobs))

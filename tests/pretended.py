@@ -21,9 +21,9 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 from weakref import WeakValueDictionary
 
 import torch
@@ -94,24 +94,8 @@ class OnDevice(Tensor):
         cls, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """What torch does in C++ without asking the device."""
-        gpu = Accelerator.running()
-        if func is Tensor.tolist:
-            gpu.wait("tolist")
-            return args[0].held.tolist()
-        if func is Tensor.new_tensor:
-            return _tensor(args[1], dtype=args[0].dtype, device=DEVICE)
-        if func is Tensor.data_ptr:
-            return args[0].held.data_ptr()
-        if func is torch.linalg.eigvalsh:
-            # Where a mode is entered torch works out the vectors too, by other steps, which round otherwise.
-            gpu.launch("eigvalsh")
-            gpu.wait("eigvalsh")
-            with _disable_current_modes():
-                return OnDevice(func(args[0].held))
-        if func is Tensor.numpy:
-            raise TypeError(f"can't convert {DEVICE} device type tensor to numpy")
-        if func == Tensor.data.__set__:
-            args[0].hold(args[1].held)
+        if func in _UNASKED and (done := _UNASKED[func](func, args)) is not NotImplemented:
+            return done
         with torch._C.DisableTorchFunctionSubclass():
             return func(*args, **(kwargs or {}))
 
@@ -131,6 +115,40 @@ def _tensor(data: Any, *, device: Any = None, **more: Any) -> Tensor:
 
 
 torch.tensor = _tensor
+
+
+def _listed(_: Any, args: Sequence[Any]) -> Any:
+    Accelerator.running().wait("tolist")
+    return args[0].held.tolist()
+
+
+def _decomposed(func: Any, args: Sequence[Any]) -> Any:
+    """Where a mode is entered torch works out the vectors too, by other steps, which round otherwise."""
+    gpu = Accelerator.running()
+    gpu.launch("eigvalsh")
+    gpu.wait("eigvalsh")
+    with _disable_current_modes():
+        return OnDevice(func(args[0].held))
+
+
+def _refused(_: Any, args: Sequence[Any]) -> Any:
+    raise TypeError(f"can't convert {DEVICE} device type tensor to numpy")
+
+
+def _replaced(_: Any, args: Sequence[Any]) -> Any:
+    args[0].hold(args[1].held)
+    return NotImplemented
+
+
+_UNASKED: dict[Any, Callable[[Any, Sequence[Any]], Any]] = {
+    Tensor.tolist: _listed,
+    Tensor.new_tensor: lambda _, args: _tensor(args[1], dtype=args[0].dtype, device=DEVICE),
+    Tensor.data_ptr: lambda _, args: args[0].held.data_ptr(),
+    torch.linalg.eigvalsh: _decomposed,
+    Tensor.numpy: _refused,
+    Tensor.data.__set__: _replaced,  # type: ignore[attr-defined]
+}
+"""What is done instead of each, or before it where that returns NotImplemented."""
 
 
 class _Memory:
@@ -227,27 +245,29 @@ class Accelerator(TorchDispatchMode):
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         named = dict(kwargs or {})
-        tensors = list(_tensors_in([*args, *named.values()]))
-        comes = any(isinstance(each, OnDevice) for each in tensors)
-        if not comes and not _is_there(named.get("device")):
+        tensors = _tensors_in(args)
+        if named:
+            tensors += _tensors_in(named.values())
+        known = {id(each.held): each for each in tensors if isinstance(each, OnDevice)}
+        if not known and not _is_there(named.get("device")):
             return func(*args, **named)
-        if _is_composite(func):
+        operation = _operation(func)
+        if operation.is_composite:
             with self:
                 parts = func.decompose(*args, **named)
             if parts is not NotImplemented:
                 return parts
-        name = func._schema.name.removeprefix("aten::")
-        if name == "_to_copy":
+        if operation.name == "_to_copy":
             return self._copy(func, args[0], named)
-        self._refuse_strangers(func, name, tensors, args)
+        if len(known) < len(tensors):
+            self._refuse_strangers(func, operation.name, tensors, args)
         if "device" in named:
             named["device"] = torch.device("cpu")
-        self._count(func, name, tensors)
+        self._count(operation, tensors)
         found = func(*_each(_held, args), **{key: _each(_held, value) for key, value in named.items()})
-        if name == "_local_scalar_dense":
+        if operation.name == "_local_scalar_dense":
             return found
-        known = {id(each.held): each for each in tensors if isinstance(each, OnDevice)}
-        return _each(lambda each: _there(each, known), found)
+        return _there(found, known) if isinstance(found, Tensor) else _each(lambda e: _there(e, known), found)
 
     def _copy(self, func: Any, tensor: Tensor, named: dict[str, Any]) -> Tensor:
         """To the device, from it, or within."""
@@ -259,17 +279,18 @@ class Accelerator(TorchDispatchMode):
         found = func(_held(tensor), **{**named, "device": torch.device("cpu")})
         return OnDevice(found) if ends_there else found
 
-    def _count(self, func: Any, name: str, tensors: Sequence[Tensor]) -> None:
+    def _count(self, operation: _Operation, tensors: Sequence[Tensor]) -> None:
+        name = operation.name
         if name == "_local_scalar_dense":
             self.wait("item")
         elif name == "copy_" and any(not isinstance(each, OnDevice) for each in tensors):
             self.launch(name)
             self.wait("copy_")
-        elif not _is_view(func) and name not in _NO_KERNEL:
+        elif operation.is_kernel:
             self.launch(name)
         else:
             self._fail_if_due(counts=False)
-        for _ in range(_LOOKS_AT_VALUES.get(name, 0)):
+        for _ in range(operation.looks_at_values):
             self.wait(name)
         for each in tensors[1:] if name in ("index", "index_put_") else ():
             if not isinstance(each, OnDevice):
@@ -292,32 +313,47 @@ def _is_there(device: Any) -> bool:
     return device is not None and torch.device(device).type == NAME
 
 
-@cache
-def _is_composite(func: Any) -> bool:
+class _Operation(NamedTuple):
+    """What is to be known of an operation of torch's."""
+
+    name: str
+    is_composite: bool
     """Whether it is made of other operations, wherever it is computed."""
-    return torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
+    is_kernel: bool
+    """Whether something is launched for it: not for views and for memory that nobody writes to."""
+    looks_at_values: int
 
 
 @cache
+def _operation(func: Any) -> _Operation:
+    name = func._schema.name.removeprefix("aten::")
+    composite = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
+    return _Operation(
+        name, composite, not _is_view(func) and name not in _NO_KERNEL, _LOOKS_AT_VALUES.get(name, 0)
+    )
+
+
 def _is_view(func: Any) -> bool:
     """Whether it hands out memory that it was given, and writes nothing."""
     returned = [each.alias_info for each in func._schema.returns]
     return any(each is not None and not each.is_write for each in returned)
 
 
-def _tensors_in(arguments: Iterable[Any]) -> Iterator[Tensor]:
+def _tensors_in(arguments: Iterable[Any]) -> list[Tensor]:
+    found: list[Tensor] = []
     for each in arguments:
         if isinstance(each, Tensor):
-            yield each
+            found.append(each)
         elif isinstance(each, list | tuple):
-            yield from _tensors_in(each)
+            found += _tensors_in(each)
+    return found
 
 
 def _each(change: Callable[[Tensor], Any], value: Any) -> Any:
     """The same with every tensor changed, in lists as well."""
     if isinstance(value, Tensor):
         return change(value)
-    return type(value)(_each(change, each) for each in value) if type(value) in (list, tuple) else value
+    return type(value)([_each(change, each) for each in value]) if type(value) in (list, tuple) else value
 
 
 def _held(each: Tensor) -> Tensor:

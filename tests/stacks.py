@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -50,10 +51,17 @@ class Stack:
 
 
 @contextmanager
-def embedded(folder: Path, **chosen: object) -> Iterator[Stack]:
-    """`ridgeline up` on SQLite and a broker of its own."""
+def embedded(
+    folder: Path, *, prepared: Path | None = None, killed: bool = False, **chosen: object
+) -> Iterator[Stack]:
+    """`ridgeline up` on SQLite and a broker of its own.
+
+    `prepared` is a data folder to be copied. `killed`: it need not end well, which takes seconds.
+    """
+    if prepared:
+        shutil.copytree(prepared, folder / "data")
     settings = Settings(data_dir=folder / "data", port=0, **{**QUICK, **chosen})  # type: ignore[arg-type]
-    with _running(settings, ("up",), folder) as up:
+    with _running(settings, "up", [*room("cli"), "up"], folder, killed=killed) as up:
 
         def address() -> str | None:
             up.tend()
@@ -73,7 +81,10 @@ def by_hand(folder: Path, *, database_url: str, broker_url: str, **chosen: objec
     upgrade, *servers = COMMANDS
     run_once(Program("upgrade", [*room("cli"), *upgrade], settings.environment()))
     with ExitStack() as running:
-        children = [running.enter_context(_running(settings, command, folder)) for command in servers]
+        children = [
+            running.enter_context(_running(settings, words[0], [*room("cli"), *words], folder))
+            for words in servers
+        ]
         client = running.enter_context(Client(address_of(settings)))
         _eventually(lambda: _is_ready(client), lambda: "\n".join(child.last_words(20) for child in children))
         yield Stack(settings, client.server, client)
@@ -83,20 +94,23 @@ def by_hand(folder: Path, *, database_url: str, broker_url: str, **chosen: objec
 def second_api(stack: Stack, folder: Path, **chosen: object) -> Iterator[str]:
     """Another API on the database and broker of a stack, by settings of its own; its address."""
     settings = with_free_port(stack.settings.model_copy(update={"port": 0, **chosen}))
-    with _running(settings, ("api",), folder) as child, Client(address_of(settings)) as client:
+    command = room("api")  # what `ridgeline api` becomes
+    with _running(settings, "api", command, folder) as child, Client(address_of(settings)) as client:
         _eventually(lambda: _is_ready(client), lambda: child.last_words(20))
         yield client.server
 
 
 @contextmanager
-def _running(settings: Settings, command: tuple[str, ...], folder: Path) -> Iterator[Child]:
-    log = folder / f"{command[0]}.log"
-    child = Child(Program(command[0], [*room("cli"), *command], settings.environment(), log=log), print)
+def _running(
+    settings: Settings, name: str, command: list[str], folder: Path, *, killed: bool = False
+) -> Iterator[Child]:
+    child = Child(Program(name, command, settings.environment(), log=folder / f"{name}.log"), print)
     try:
         yield child
     finally:
-        child.ask_to_stop()
-        child.wait(time.monotonic() + STOP_SECONDS, hurry=lambda: False)
+        if not killed:
+            child.ask_to_stop()
+        child.wait(time.monotonic() + STOP_SECONDS, hurry=lambda: killed)
 
 
 def _is_ready(client: Client) -> bool:

@@ -21,7 +21,7 @@ def test_it_runs_scripts_and_has_what_pages_use() -> None:
         assert page.evaluate("typeof EventSource + typeof fetch") == "functionfunction"
 
 
-def without_browsers(tmp_path: Path, *arguments: str, **environment: str) -> str:
+def without_browsers(tmp_path: Path, *arguments: str) -> str:
     """What pytest says of one browser test and one other on a machine that has no browser."""
     (tmp_path / "conftest.py").write_text("from tests.conftest import *  # noqa\n")
     (tmp_path / "test_two.py").write_text(
@@ -36,7 +36,7 @@ def without_browsers(tmp_path: Path, *arguments: str, **environment: str) -> str
     command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path)]
     done = subprocess.run(
         [*command, "-p", "no:cacheprovider", *arguments, str(tmp_path)],
-        env=own | nowhere | environment,
+        env=own | nowhere,
         capture_output=True,
         text=True,
         check=False,
@@ -51,10 +51,19 @@ def test_without_one_its_tests_are_left_out_and_a_line_says_so(tmp_path: Path) -
     assert "failed" not in said
 
 
-def test_in_ci_they_fail_instead_and_say_why(tmp_path: Path) -> None:
-    said = without_browsers(tmp_path, CI="true")
-    assert "1 failed, 1 passed" in said, said
-    assert browsers.ADVICE in said
+def test_in_ci_they_stay_and_fail_and_say_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    for name in ("PATH", "PLAYWRIGHT_BROWSERS_PATH"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setattr(browsers, "executable", browsers.executable.__wrapped__)
+    request.node.add_marker("browser")
+    items = [request.node]
+    browsers.leave_out(request.config, items)
+    assert items == [request.node]
+    with pytest.raises(browsers.NoBrowser, match=r"\./run browser"), browsers.chromium():
+        pass
 
 
 def test_the_machines_own_is_taken_before_playwrights(

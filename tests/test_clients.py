@@ -66,8 +66,10 @@ def origin() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, origin: str) -> Iterator[Stack]:
-    with embedded(tmp_path_factory.mktemp("clients"), cors_origins=origin) as running:
+def stack(tmp_path_factory: pytest.TempPathFactory, origin: str, prepared_folder: Path) -> Iterator[Stack]:
+    with embedded(
+        tmp_path_factory.mktemp("clients"), prepared=prepared_folder, killed=True, cors_origins=origin
+    ) as running:
         yield running
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +18,7 @@ import pytest
 
 from cli.client import Event, RefusedError
 from models.datasets import bundled_csv
-from tests import curl, servers
+from tests import servers
 from tests.stacks import Stack, by_hand, embedded
 
 pytestmark = pytest.mark.timeout(180)
@@ -274,30 +272,6 @@ class Service:
         assert disturbed["series"]["val_loss"] == curve(stack, undisturbed["id"])["series"]["val_loss"]
         assert job["result"]["test"] == undisturbed["result"]["test"]
 
-    def test_from_a_csv_to_a_drawn_curve_in_three_calls(self, stack: Stack, tmp_path: Path) -> None:
-        bundled_csv("iris", tmp_path / "flowers.csv")
-        session = f"""
-    server={stack.address}
-    data=$(curl -s -F file=@flowers.csv $server/v1/datasets | grep -o 'ds_[0-9a-f]*' | head -1)
-    spec='{{"dataset": "'$data'"}}'
-    job=$(curl -s -H 'Prefer: wait=60' --json "$spec" $server/v1/jobs | grep -o 'job_[0-9a-f]*' | head -1)
-    curl -s "$server/v1/jobs/$job/curves?format=txt"
-    """
-        assert len(session.strip().splitlines()) <= 6
-        assert session.count("curl") == 3
-        environment = {**os.environ, "PATH": f"{curl.on_path(tmp_path)}:{os.environ['PATH']}"}
-        done = subprocess.run(
-            ["sh", "-euc", session],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert "val" in done.stdout
-        assert len(done.stdout.splitlines()) > 10, done.stdout
-
     def test_bad_specs_leave_server_and_worker_alive(self, stack: Stack) -> None:
         for body in (
             b'{"dataset": NaN}',
@@ -316,8 +290,9 @@ class TestOnSQLite(Service):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def stack(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-        with embedded(tmp_path_factory.mktemp("embedded with spaces")) as running:
+    def stack(cls, tmp_path_factory: pytest.TempPathFactory, prepared_folder: Path) -> Iterator[Stack]:
+        folder = tmp_path_factory.mktemp("embedded with spaces")
+        with embedded(folder, prepared=prepared_folder, killed=True) as running:
             yield running
 
 

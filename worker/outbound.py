@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import httpcore2
@@ -54,7 +55,7 @@ class Outbound:
     ) -> None:
         self._seconds = seconds
         self._private_hosts = private_hosts
-        self._tls = tls or httpcore2.default_ssl_context()
+        self._tls = tls or _trusting_the_known()
         self._look_up = look_up or addresses_of
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Receipt:
@@ -82,6 +83,12 @@ class Outbound:
             connection.stream("POST", url, headers=list(headers.items()), content=body) as response,
         ):
             return Receipt(response.status, _retry_after(response.headers))
+
+
+@cache
+def _trusting_the_known() -> ssl.SSLContext:
+    """Trusts those whom everybody does; to read who they are takes a while, once a process."""
+    return httpcore2.default_ssl_context()
 
 
 class _Guarded(httpcore2.NetworkBackend):

@@ -79,7 +79,7 @@ def card(sources: Sources) -> ModelCard:
             bytes=sources.weights.bytes,
         ),
         onnx=_onnx(address, exported),
-        usage=usage(f"{job.id}.onnx", exported.inputs, sources.dataset.description["head"]),
+        usage=usage(f"{job.id}.onnx", exported.inputs, {column.name: column for column in about.columns}),
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
-from models.datasets.cells import days
+from models.datasets import Column
 from models.graphs import Port
 
 _MOST_WRITTEN: Final = 20
@@ -21,20 +22,34 @@ print(session.run(None, feed))
 _ANY_ROW: Final = '{one.name: "" if "string" in one.type else numpy.nan for one in session.get_inputs()}'
 
 
-def usage(file: str, inputs: Sequence[Port], head: Sequence[Mapping[str, Any]]) -> str:
-    """The code, with the first row of the data; of very wide data with a row of which nothing is known."""
-    row = _ANY_ROW if len(inputs) > _MOST_WRITTEN else _written(inputs, head[0] if head else {})
+def usage(file: str, inputs: Sequence[Port], columns: Mapping[str, Column]) -> str:
+    """The code, with a row of medians and commonest levels; of very wide data with one that says nothing.
+
+    A card is handed on, so no row of the data is in it.
+    """
+    row = _ANY_ROW if len(inputs) > _MOST_WRITTEN else _written(inputs, columns)
     return _CODE.format(file=file, row=row)
 
 
-def _written(inputs: Sequence[Port], row: Mapping[str, Any]) -> str:
+def _written(inputs: Sequence[Port], columns: Mapping[str, Column]) -> str:
     # `ascii` writes what would reorder the line, or end it, in letters that do neither.
-    cells = [f"{port.name!a}: {_value(port, row.get(port.name))}" for port in inputs]
+    cells = [f"{port.name!a}: {_value(port, columns.get(port.name))}" for port in inputs]
     return "{" + ", ".join(cells) + "}"
 
 
-def _value(port: Port, value: Any) -> str:
+def _value(port: Port, column: Column | None) -> str:
+    typical = column.typical if column else None
     if port.type == "string":
-        return ascii("" if value is None else str(value))
-    number = days(value) if isinstance(value, str) else value
-    return "numpy.nan" if number is None else repr(float(number))
+        return ascii(typical if isinstance(typical, str) else "")
+    if isinstance(typical, float) and math.isfinite(typical):
+        return repr(typical)
+    return "numpy.nan" if column is None else _middle(column)
+
+
+def _middle(column: Column) -> str:
+    """Of a column that was described before medians were: half way between its ends."""
+    if column.kind == "boolean":
+        return "0.0"
+    ends = (column.minimum, column.maximum)
+    known = [end for end in ends if end is not None and math.isfinite(end)]
+    return repr(float(f"{known[0] / 2 + known[1] / 2:.3g}")) if len(known) == len(ends) else "numpy.nan"

@@ -1,7 +1,8 @@
 // What is where: from the address behind the `#` to a page, and what surrounds every page.
 
 import { Away, get, key, line, pause } from "./calls.js";
-import { fill, h, say } from "./elements.js";
+import { entitle, fill, h, say } from "./elements.js";
+import { Tray } from "./tray.js";
 
 /** A page is `open(main, { id, values, signal })`; the signal ends when somebody goes elsewhere. */
 const PAGES = [
@@ -17,6 +18,7 @@ const RETRY_SECONDS = 1;
 const WORKERS_SECONDS = 5;
 
 const main = document.getElementById("main");
+const tray = new Tray(document.getElementById("tray"));
 let leaving = new AbortController();
 
 /** The address as a page sees it. */
@@ -30,7 +32,7 @@ async function open() {
   const here = (leaving = new AbortController());
   const { path, values } = address();
   const [pattern, title, load] = PAGES.find(([one]) => one.test(path)) ?? [/^/, "Not found", nowhere];
-  document.title = `${title} · Ridgeline`;
+  entitle(title); // Until the page says more, as soon as it knows what it shows.
   mark(path);
   fill(main, h("p", { class: "waiting" }, "…"));
   try {
@@ -68,6 +70,7 @@ const nowhere = async () => ({
 function wrong(error) {
   if (error.status === 401) return;
   const title = error.status === 404 ? "It is not here" : "That did not work";
+  entitle(title);
   fill(
     main,
     h(
@@ -107,10 +110,11 @@ let isAsking = false;
 async function ask(reason) {
   if (isAsking) return; // Several calls may be refused at once; the first reason stays.
   isAsking = true;
+  tray.forget();
   leaving.abort();
   welcome();
   const { signIn } = await import("./door.js");
-  document.title = "Sign in · Ridgeline";
+  entitle("Sign in");
   signIn(main, reason, () => ((isAsking = false), welcome(), open()));
 }
 

@@ -4,14 +4,19 @@ const KEY = "ridgeline-key"; // Kept by the tab alone: gone with it, and unknown
 
 /** What the API says is wrong: a problem document (RFC 9457). */
 export class Problem extends Error {
-  constructor(document, status) {
+  constructor(document, status, seconds = null) {
     super(document.detail || document.title || `The server answered ${status}.`);
-    Object.assign(this, { document, status, errors: document.errors ?? [] });
+    Object.assign(this, { document, status, seconds, errors: document.errors ?? [] });
   }
 }
 
-/** The server does not answer, or cannot just now. */
-export class Away extends Error {}
+/** The server does not answer, or cannot just now; `seconds` is how long it asks to be left alone, if it says so. */
+export class Away extends Error {
+  constructor(message, seconds = null) {
+    super(message);
+    this.seconds = seconds;
+  }
+}
 
 const LONGEST_PAUSE_SECONDS = 5; // Between two tries while the server is away.
 const PATIENCE_SECONDS = 15; // For an answer; a server that hangs is as good as away.
@@ -64,10 +69,11 @@ async function heard(promise) {
 }
 
 async function refusal(answer, used) {
-  const problem = new Problem(await answer.json().catch(() => ({})), answer.status);
+  const seconds = Number(answer.headers.get("Retry-After")) || null;
+  const problem = new Problem(await answer.json().catch(() => ({})), answer.status, seconds);
   if ([502, 503, 504].includes(answer.status)) {
     tell("away", problem.message);
-    return new Away(problem.message);
+    return new Away(problem.message, seconds);
   }
   tell("here");
   // Said of a key that has been changed meanwhile, it says nothing of the new one.
@@ -77,6 +83,17 @@ async function refusal(answer, used) {
 
 export async function get(path, options) {
   return heard((await call(path, options)).json());
+}
+
+let known = null;
+
+/** The catalog, which stays as it is while a server runs: asked for once. */
+export function catalog() {
+  known ??= get("/v1/catalog").catch((error) => {
+    known = null;
+    throw error;
+  });
+  return known;
 }
 
 /** A key for one submission (`Idempotency-Key`): also where the page did not come by HTTPS. */

@@ -4,15 +4,19 @@ import { Away, Problem, Watched, every, get, query } from "./calls.js";
 import { bokeh, color } from "./bokeh.js";
 import { Chart } from "./chart.js";
 import { Curve, smoothed } from "./curve.js";
-import { differences, overSeeds } from "./differences.js";
-import { card, fill, h, say, scroller } from "./elements.js";
+import { differences } from "./differences.js";
+import { card, entitle, fill, h } from "./elements.js";
 import { averaged, replicates } from "./groups.js";
+import { labelsOf } from "./labels.js";
+import { Metrics } from "./metrics.js";
 import { FINAL, cocktail, pill } from "./standing.js";
 import { dash, hue, stroke } from "./strokes.js";
 import { switches } from "./switches.js";
+import { tickBox, ticked } from "./ticked.js";
+import { OVERLAID } from "./tray.js";
 import { ago, called, number, plain } from "./words.js";
 
-const MOST = 20; // As many as one call lays over each other.
+const NAMED = 8; // Of the jobs that one comparison does not hold.
 const POINTS = 500;
 const ALWAYS = [
   "val_loss",
@@ -26,71 +30,83 @@ const ALWAYS = [
 ];
 
 export async function open(main, { values, signal }) {
-  const ids = (values.get("jobs") ?? "").split(",").filter(Boolean).slice(0, MOST);
-  if (ids.length === 0) return choose(main, signal);
+  const asked = [...new Set((values.get("jobs") ?? "").split(",").filter(Boolean))];
+  if (asked.length === 0) return choose(main, signal);
+  const [ids, left] = [asked.slice(0, OVERLAID), asked.slice(OVERLAID)];
   bokeh().catch(() => {}); // Fetched beside what is to be drawn; the chart says so if it failed.
   const found = await Promise.allSettled(ids.map((id) => get(`/v1/jobs/${id}`, { signal })));
   const gone = found.filter(({ reason }) => reason instanceof Problem && reason.status === 404);
   const failed = found.find((one) => one.reason && !gone.includes(one));
   if (failed || gone.length === ids.length) throw (failed ?? gone[0]).reason;
   const jobs = found.filter(({ value }) => value).map(({ value }) => value);
-  const comparison = new Comparison(main, jobs, values.get("series") ?? "val_loss", signal);
+  entitle(`Compare ${jobs.length} jobs`);
+  const metrics = await Metrics.fetch().catch(() => null);
+  if (signal.aborted) return;
+  const comparison = new Comparison(main, jobs, { series: values.get("series") ?? "val_loss", metrics, signal });
   if (gone.length)
     main.prepend(
       h("p", { class: "away", role: "status" }, `${gone.length} of the jobs are not here any more.`),
     );
+  if (left.length) await tellLeft(main, asked.length, left, signal);
   await comparison.run();
 }
 
-/** With nothing to compare yet: the latest jobs, to pick from. */
+/** Which jobs were chosen beyond what one comparison holds, and the way to them. */
+async function tellLeft(main, asked, left, signal) {
+  const found = await Promise.allSettled(left.slice(0, NAMED).map((id) => get(`/v1/jobs/${id}`, { signal })));
+  if (signal.aborted) return;
+  const jobs = found.map(({ value }, place) => value ?? { id: left[place] });
+  const known = jobs.filter(({ spec }) => spec);
+  const labels = labelsOf(known.map((job) => [job]));
+  const names = jobs.map((job, place) => {
+    const words = job.spec ? labels[known.indexOf(job)].text : called(job);
+    return [place ? ", " : "", h("a", { href: `#/jobs/${job.id}`, dir: "auto" }, words)];
+  });
+  const more = left.length > NAMED ? ` and ${left.length - NAMED} more` : "";
+  main.prepend(
+    h(
+      "p",
+      { class: "away", role: "status" },
+      `${asked} jobs were chosen, and one comparison holds ${OVERLAID}: the first ${OVERLAID} are here. `,
+      "Not among them: ",
+      names,
+      `${more}. `,
+      h("a", { href: `#/compare?jobs=${left.join(",")}` }, left.length > 1 ? `Compare those ${left.length}` : "See it"),
+    ),
+  );
+}
+
+/** With nothing to compare yet: the latest jobs, to tick some. */
 async function choose(main, signal) {
   const { data } = await get(`/v1/jobs?limit=50`, { signal });
-  const picked = new Set();
-  const go = h(
-    "button",
-    {
-      type: "button",
-      class: "primary",
-      disabled: true,
-      onclick: () => (location.hash = `#/compare?jobs=${[...picked].join(",")}`),
-    },
-    "Compare",
-  );
-  const pick = (id, isPicked) => {
-    isPicked ? picked.add(id) : picked.delete(id);
-    go.disabled = picked.size < 1 || picked.size > MOST;
-    say(go, picked.size ? `Compare ${picked.size}` : "Compare");
-  };
-  const row = (job) =>
-    h(
+  ticked.note(data);
+  const row = (job) => {
+    const box = tickBox(job, signal);
+    box.id = `pick-${job.id}`;
+    return h(
       "tr",
       {},
-      h(
-        "td",
-        { class: "pick" },
-        h("input", {
-          type: "checkbox",
-          id: `pick-${job.id}`,
-          onchange: (event) => pick(job.id, event.target.checked),
-        }),
-      ),
+      h("td", { class: "pick" }, box),
       h(
         "td",
         { class: "name" },
-        h("label", { for: `pick-${job.id}`, dir: "auto" }, called(job)),
+        h("label", { for: box.id, dir: "auto" }, called(job)),
         h("span", { class: "small muted techniques" }, cocktail(job.spec)),
       ),
       h("td", { class: "dataset" }, h("span", {}, job.dataset.name)),
       h("td", {}, pill(job.status).element),
       h("td", { class: "small muted nowrap" }, ago(job.created_at)),
     );
+  };
   fill(
     main,
-    h("div", { class: "head" }, h("h1", {}, "Compare"), go),
+    h("div", { class: "head" }, h("h1", {}, "Compare")),
     h(
       "p",
       { class: "muted" },
-      `Pick up to ${MOST} jobs. Their curves are laid over each other, with what their specs differ in.`,
+      `Tick up to ${OVERLAID} jobs, here or in the `,
+      h("a", { href: "#/jobs" }, "list of jobs"),
+      ". Their curves are laid over each other, with what their specs differ in.",
     ),
     data.length
       ? h(
@@ -99,7 +115,7 @@ async function choose(main, signal) {
           h(
             "table",
             { class: "picks" },
-            h("caption", { class: "unseen" }, "Jobs to pick from"),
+            h("caption", { class: "unseen" }, "Jobs to tick"),
             h("tbody", {}, data.map(row)),
           ),
         )
@@ -110,26 +126,23 @@ async function choose(main, signal) {
 class Comparison {
   #log = false;
   #weight = 0;
-  #grouped = false;
+  #grouped = true;
 
-  constructor(main, jobs, series, signal) {
-    Object.assign(this, { jobs, series, signal, curves: [], watched: new Watched() });
+  constructor(main, jobs, { series, metrics, signal }) {
+    Object.assign(this, { jobs, series, metrics, signal, curves: [], watched: new Watched() });
     this.chart = new Chart({ label: "Curves of several jobs", height: 380 });
-    this.groups = replicates(jobs);
-    this.table = scroller("What they differ in");
+    this.table = h("div", { class: "column" });
     this.legendPlace = h("div", { class: "legend" });
-    this.seeds = h("div", { class: "place" });
     fill(
       main,
       h(
         "div",
         { class: "head" },
-        h("h1", {}, `${jobs.length} jobs compared`),
+        h("h1", {}, `${jobs.length} ${jobs.length === 1 ? "job" : "jobs"} compared`),
         h("a", { class: "button", href: "#/compare" }, "Others"),
       ),
       card(null, this.#tools(), this.legendPlace, this.chart.box),
-      card("What they differ in, and what came of it", this.table),
-      this.seeds,
+      card(null, this.table),
     );
     signal.addEventListener("abort", () => this.chart.forget(), { once: true });
     window.addEventListener("recolored", () => (this.chart.forget(), this.#draw()), { signal });
@@ -164,27 +177,36 @@ class Comparison {
     this.drawn = series;
   }
 
+  /** Jobs that share a line and a row: each by itself, or with those that differ from it in seeds alone. */
+  get groups() {
+    return this.#grouped ? replicates(this.jobs) : this.jobs.map((job) => [job]);
+  }
+
   /** Made anew only where something in it has changed, so that the keyboard keeps its place. */
   #tabulate() {
-    const said = JSON.stringify(
-      this.jobs.map(({ status, requested_action, result }) => [status, requested_action, result]),
-    );
+    const told = this.jobs.map(({ status, requested_action, result }) => [status, requested_action, result]);
+    const said = JSON.stringify([this.#grouped, told]);
     if (said === this.said) return;
     this.said = said;
-    this.groups = replicates(this.jobs);
-    fill(this.table, differences(this.jobs));
-    fill(this.seeds, overSeeds(this.groups));
+    const { groups } = this;
+    fill(this.table, differences(groups, labelsOf(groups), this.metrics));
   }
 
   // The chart ---------------------------------------------------------------------------------------------
 
   #draw() {
     if (this.signal.aborted || !this.curves.length) return;
-    const shown = this.#grouped ? this.#averages() : this.#each();
+    const { groups } = this;
+    const labels = labelsOf(groups);
+    const isAveraged = groups.length < this.jobs.length;
+    const shown = isAveraged ? this.#averages(groups) : this.#each();
     this.chart.draw({ ...shown, log: this.#log });
-    const last = this.curves.map(
-      (curve, at) => `${called(this.jobs[at])} ${number(curve.values(this.series).at(-1))}`,
+    fill(
+      this.legendPlace,
+      groups.map((group, at) => entry(labels[at], at, group.length)),
+      isAveraged && h("span", { class: "small muted" }, "bands: one standard deviation"),
     );
+    const last = shown.lines.map(({ y }, at) => `${labels[at].text} ${number(y.at(-1))}`);
     this.chart.describe(`${plain(this.series)} of ${this.jobs.length} jobs. At the end: ${last.join(", ")}.`);
   }
 
@@ -200,25 +222,16 @@ class Comparison {
       y: curve.values(this.series)[curve.epochs.indexOf(curve.best)],
       color: color(hue(at)),
     }));
-    fill(
-      this.legendPlace,
-      this.jobs.map((job, at) => entry(called(job), at)),
-    );
     return { lines, points: points.filter(({ y }) => y !== undefined && y !== null) };
   }
 
-  #averages() {
+  #averages(groups) {
     const curveOf = new Map(this.jobs.map((job, at) => [job.id, this.curves[at]]));
-    const averages = this.groups.map((group) =>
+    const averages = groups.map((group) =>
       averaged(
         group.map(({ id }) => curveOf.get(id)),
         this.series,
       ),
-    );
-    fill(
-      this.legendPlace,
-      this.groups.map((group, at) => entry(`${called(group[0])} · mean of ${group.length}`, at)),
-      h("span", { class: "small muted" }, "bands: one standard deviation"),
     );
     const lines = averages.map(({ x, middle }, at) => ({
       x,
@@ -250,9 +263,10 @@ class Comparison {
     });
     const grouped = h("input", {
       type: "checkbox",
-      onchange: (event) => ((this.#grouped = event.target.checked), redraw()),
+      checked: true,
+      onchange: (event) => ((this.#grouped = event.target.checked), this.#tabulate(), redraw()),
     });
-    const canGroup = this.groups.some((group) => group.length > 1);
+    const canGroup = this.groups.length < this.jobs.length;
     return h(
       "div",
       { class: "tools" },
@@ -267,9 +281,17 @@ class Comparison {
         ),
       ),
       asked,
-      canGroup ? h("label", {}, grouped, "Mean and spread over seeds") : null,
+      canGroup ? h("label", {}, grouped, "Seeds as mean and spread") : null,
     );
   }
 }
 
-const entry = (name, place) => h("span", { class: "entry" }, stroke(place), name);
+function entry({ name, difference }, place, many) {
+  return h(
+    "span",
+    { class: "entry" },
+    stroke(place),
+    h("span", {}, name && h("b", { dir: "auto" }, name), name && difference ? " · " : "", difference),
+    many > 1 && h("span", { class: "small muted nowrap" }, `mean of ${many}`),
+  );
+}

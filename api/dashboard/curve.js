@@ -30,6 +30,11 @@ export class Curve {
     return [...this.series.keys()];
   }
 
+  /** Whether there is a number to draw: a job that diverged in its first epoch has an epoch and none. */
+  get isDrawable() {
+    return ["train_loss", "val_loss"].some((name) => this.values(name).some((value) => value !== null));
+  }
+
   values(name) {
     return this.series.get(name) ?? [];
   }

@@ -1,7 +1,9 @@
 // One dataset: its columns, its classes, its first rows.
 
+import { About } from "./about.js";
 import { get, query, send } from "./calls.js";
-import { card, fill, h, say, scroller, sure } from "./elements.js";
+import { card, entitle, fill, h, say, scroller, sure } from "./elements.js";
+import { Leaderboard } from "./leaderboard.js";
 import { figures, meter, table } from "./table.js";
 import { count, number, plain, short } from "./words.js";
 
@@ -14,10 +16,17 @@ export async function open(main, { id, signal }) {
     get(`/v1/datasets/${id}`, { signal }),
     get(`/v1/datasets/${id}/rows?limit=10`, { signal }),
   ]);
+  const heading = h("h1", { dir: "auto" });
+  const name = (now) => {
+    say(heading, now.name);
+    entitle(now.name, "Dataset");
+  };
+  name(dataset);
+  const leaderboard = new Leaderboard(dataset, signal);
   const wrong = h("p", { class: "wrong", role: "alert" });
   const remove = async () => {
     const text = "The dataset is gone for good. Jobs that were trained on it keep it from being deleted.";
-    if (!(await sure({ title: `Delete ${dataset.name}?`, text, label: "Delete", danger: true, signal })))
+    if (!(await sure({ title: `Delete ${heading.textContent}?`, text, label: "Delete", danger: true, signal })))
       return;
     try {
       await send("DELETE", `/v1/datasets/${id}`);
@@ -38,7 +47,7 @@ export async function open(main, { id, signal }) {
     h(
       "div",
       { class: "head" },
-      h("h1", { dir: "auto" }, dataset.name),
+      heading,
       dataset.bundled ? null : h("button", { type: "button", class: "danger", onclick: remove }, "Delete"),
       h("a", { class: "button", href: `#/jobs${query({ dataset: dataset.id })}` }, "Its jobs"),
       h(
@@ -65,7 +74,9 @@ export async function open(main, { id, signal }) {
             dataset.notes.map((note) => h("li", {}, note)),
           )
         : null,
+      dataset.bundled ? null : about(dataset, signal, name),
     ),
+    leaderboard.element,
     h(
       "div",
       { class: "columns" },
@@ -74,6 +85,20 @@ export async function open(main, { id, signal }) {
     ),
     card("First rows", rowsTable(rows, dataset)),
   );
+  await leaderboard.run();
+}
+
+/** What people say of it, to be changed; `renamed` is told the dataset when it was. */
+function about(dataset, signal, renamed) {
+  const part = new About({
+    path: `/v1/datasets/${dataset.id}`,
+    signal,
+    // What people wrote; `notes` are what was noted when the file was read.
+    read: ({ name, user_notes, metadata }) => ({ name, notes: user_notes, metadata }),
+    saved: renamed,
+  });
+  part.show(dataset);
+  return part.element;
 }
 
 /** What is known of each column. */

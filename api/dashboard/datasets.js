@@ -2,7 +2,7 @@
 
 import { get, query } from "./calls.js";
 import { card, fill, h } from "./elements.js";
-import { Upload } from "./picker.js";
+import { Upload } from "./upload.js";
 import { ago, bytes, count } from "./words.js";
 
 export async function open(main, { values, signal }) {

@@ -1,85 +1,129 @@
-// Jobs side by side in tables: in what their specs differ, what came of them, and how much of it is the seed's.
+// Jobs side by side in tables: what came of them, and in what their specs differ. Jobs that are the same but for their
+// seeds may stand in one row, as mean and standard deviation.
 
-import { card, h, scroller } from "./elements.js";
-import { at } from "./form.js";
-import { HEADLINES, deviation, differing, mean } from "./groups.js";
+import { h, scroller } from "./elements.js";
+import { SEEDS, deviation, differing, mean } from "./groups.js";
+import { setting } from "./labels.js";
+import { bestOf } from "./metrics.js";
 import { pill } from "./standing.js";
 import { stroke } from "./strokes.js";
 import { figures, table } from "./table.js";
-import { called, number, plain } from "./words.js";
+import { called, number, plain, short } from "./words.js";
 
-/** A row a job, in the order and the colours of the chart. */
-export function differences(jobs) {
-  const paths = differing(jobs.map(({ spec }) => spec));
-  const metrics = new Set(jobs.flatMap(({ result }) => Object.keys(result?.validation ?? {})));
-  for (const beside of ["nonfinite", "loss_se"]) metrics.delete(beside);
-  const results = [...metrics].map((metric) => `validation ${plain(metric)}`);
-  const settings = paths.map((path) => ({ text: leaf(path), hint: path }));
-  const heads = ["Job", "Status", ...settings, ...figures(...results, "Gap", "Best epoch")];
-  const row = (job, place) => [
-    h(
-      "a",
-      { class: "plain entry", href: `#/jobs/${job.id}`, title: called(job) },
-      stroke(place),
-      called(job),
-    ),
-    pill(job.status).element,
-    ...paths.map((path) => (path === "dataset" ? job.dataset.name : setting(job.spec, path))),
-    ...[...metrics].map((metric) => number(job.result?.validation?.[metric])),
-    number(job.result?.generalization_gap, 3),
-    number(job.result?.best_epoch),
-  ];
-  return table("What the jobs differ in, and what came of them", heads, jobs.map(row));
+const WIDEST = 9; // Settings in columns of their own; of more, each row has a list.
+const NOTE =
+  "The best of each validation column is marked. Test columns are to report by: who chooses by them spends them.";
+const BESIDE = ["nonfinite", "loss_se"]; // What a split's result has besides its metrics.
+
+/**
+ * What came of groups of jobs, dataset by dataset, and in what they differ. A group has a row and a label, in the order
+ * and the colours of the chart.
+ */
+export function differences(groups, labels, metrics) {
+  const rows = groups.map((group, place) => ({ group, place, label: labels[place] }));
+  const datasets = [...Map.groupBy(rows, ({ group }) => group[0].dataset.id).values()];
+  const parts = datasets.map((some) => {
+    const title = datasets.length > 1 ? `What came of it on ${some[0].group[0].dataset.name}` : "What came of it";
+    return [h("h2", { dir: "auto" }, title), scroller(title, outcomes(some, metrics))];
+  });
+  return [...parts, metrics && rows.length > 1 && h("p", { class: "small muted" }, NOTE), settings(rows)];
 }
 
-/** Mean and spread of what came of jobs that are the same but for their seeds; null where there are none. */
-export function overSeeds(groups) {
-  const several = groups.filter((group) => group.filter(({ result }) => result?.validation).length > 1);
-  if (!several.length) return null;
-  const row = (group) => [
-    called(group[0]),
-    group.length,
-    spread(group.map(({ result }) => result?.validation?.loss)),
-    spread(group.map(({ result }) => result?.generalization_gap)),
-  ];
-  const heads = ["Jobs like", ...figures("Seeds", "Validation loss", "Gap")];
-  return card(
-    "Over seeds",
-    h(
-      "p",
-      { class: "small muted" },
-      "Mean ± standard deviation of jobs whose specs differ in nothing but seeds.",
+/** Rows that were trained on the same data: figures of different data are not to be compared. */
+function outcomes(rows, metrics) {
+  const jobs = rows.flatMap(({ group }) => group);
+  const names = (split) => {
+    const all = new Set(jobs.flatMap(({ result }) => Object.keys(result?.[split] ?? {})));
+    return [...all].filter((name) => !BESIDE.includes(name)).map((name) => ({ split, name }));
+  };
+  const columns = [...names("validation"), ...names("test")];
+  const best = columns.map(({ split, name }) =>
+    metrics && split === "validation" ? bestOf(entries(rows, name), name, metrics) : new Set(),
+  );
+  const isGrouped = rows.some(({ group }) => group.length > 1);
+  const words = columns.map(({ split, name }) => `${split} ${plain(name)}`);
+  const heads = ["Jobs", ...(isGrouped ? figures("Seeds") : []), "Status", ...figures(...words, "Gap", "Best epoch")];
+  const cells = ({ group, place, label }) => [
+    name(group, place, label),
+    ...(isGrouped ? [String(group.length)] : []),
+    statuses(group),
+    ...columns.map(({ split, name: metric }, at) =>
+      figure(
+        group.map(({ result }) => result?.[split]?.[metric]),
+        { isBest: best[at].has(place) },
+      ),
     ),
-    scroller("Over seeds", table("Over seeds", heads, several.map(row))),
+    figure(
+      group.map(({ result }) => result?.generalization_gap),
+      { digits: 3 },
+    ),
+    figure(
+      group.map(({ result }) => result?.best_epoch),
+      { digits: 3 },
+    ),
+  ];
+  const over = isGrouped ? ", as mean ± standard deviation over seeds" : "";
+  return wide(table(`What came of the jobs${over}`, heads, rows.map(cells)));
+}
+
+function wide(made) {
+  made.classList.add("outcomes");
+  return made;
+}
+
+const entries = (rows, metric) =>
+  rows.map(({ group, place }) => {
+    const known = numbers(group.map(({ result }) => result?.validation?.[metric]));
+    return { id: place, group: "all", value: known.length ? mean(known) : null };
+  });
+
+function settings(rows) {
+  const paths = differing(rows.map(({ group: [{ spec }] }) => spec)).filter(
+    (path) => !SEEDS.includes(path) || rows.every(({ group }) => group.length === 1),
+  );
+  if (!paths.length) return h("p", { class: "small muted" }, "Their specs differ in nothing but seeds and names.");
+  const isMany = paths.length > WIDEST;
+  const heads = ["Jobs", ...(isMany ? ["Settings"] : paths.map((path) => ({ text: heading(path), hint: path })))];
+  const told = ([job], path) => short(setting(job, path), 60);
+  const list = (group) => paths.map((path) => `${heading(path)}: ${told(group, path)}`).join("; ");
+  const cells = ({ group, place, label }) => [
+    name(group, place, label),
+    ...(isMany ? [list(group)] : paths.map((path) => told(group, path))),
+  ];
+  const made = wide(table("What the jobs differ in", heads, rows.map(cells)));
+  return [h("h2", {}, "What they differ in"), scroller("What they differ in", made)];
+}
+
+/** The label in its colour: a link where it is of one job, else a list of links to open. */
+function name(group, place, { text }) {
+  const link = (job, words) => h("a", { class: "plain", href: `#/jobs/${job.id}`, title: called(job) }, words);
+  if (group.length === 1) return h("span", { class: "entry" }, stroke(place), link(group[0], text));
+  const seed = (job) => link(job, `seed ${job.spec.training.seed}`);
+  return h(
+    "details",
+    { class: "seeds" },
+    h("summary", {}, h("span", { class: "entry" }, stroke(place), text)),
+    h("span", { class: "small muted" }, group.map((job, at) => [at ? ", " : "", seed(job)])),
   );
 }
 
-function spread(values) {
-  const known = values.filter((value) => (value ?? null) !== null);
-  return known.length ? `${number(mean(known))} ± ${number(deviation(known), 2)}` : "—";
+/** One status of all, or how many have each. */
+function statuses(group) {
+  const often = Map.groupBy(group, ({ status }) => status);
+  if (often.size === 1) return pill(group[0].status).element;
+  return [...often].map(([status, some]) => h("span", { class: "small nowrap" }, `${some.length} ${plain(status)} `));
 }
 
-const leaf = (path) => plain(path.replace(/^regularization\./, "")).replaceAll(".", " · ");
+const numbers = (values) => values.filter((value) => (value ?? null) !== null);
 
-/** What a spec has at a path; a technique by the setting that says most of it. */
-function setting(spec, path) {
-  const found = at(spec, `/${path.replaceAll(".", "/")}`);
-  const isTechnique = found && typeof found === "object" && !Array.isArray(found);
-  if (!isTechnique) return written(found);
-  const headline = HEADLINES.find((name) => name in found);
-  return headline ? written(found[headline]) : "on";
+/** The mean of what is known, and below it the standard deviation where it is of more than one. */
+function figure(values, { digits = 4, isBest = false }) {
+  const known = numbers(values);
+  const middle = number(known.length ? mean(known) : null, digits);
+  const shown = isBest
+    ? h("span", { class: "best-value" }, h("span", { class: "unseen" }, "best: "), middle)
+    : middle;
+  return known.length < 2 ? shown : [shown, h("span", { class: "deviation" }, ` ± ${number(deviation(known), 2)}`)];
 }
 
-function written(value) {
-  if (value === undefined) return "—";
-  if (value === null) return "off";
-  if (typeof value === "number") return number(value);
-  if (Array.isArray(value)) return value.map(item).join(", ") || "none";
-  return plain(String(value));
-}
-
-/** A monitor by its metric and patience. */
-function item(one) {
-  if (typeof one !== "object") return String(one);
-  return one.metric ? `${one.metric}, patience ${one.patience}` : JSON.stringify(one);
-}
+const heading = (path) => plain(path.replace(/^regularization\./, "")).replaceAll(".", " · ");

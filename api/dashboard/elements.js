@@ -1,6 +1,8 @@
 // Elements made from data. What people typed goes in as text and never as markup: this is the only place
 // of the dashboard that makes elements, and it knows no way to parse any.
 
+import { sentence, short } from "./words.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 /** An HTML element: `h("a", { href, class: "quiet", onclick }, "text", otherElement, null)`. */
@@ -109,6 +111,18 @@ export function sure({ title, text, label, danger, signal }) {
       resolve(dialog.returnValue === "yes" && !signal.aborted);
     });
   });
+}
+
+/** What the browser calls the page: on its tab, in its history, in a screen reader's first words. */
+export function entitle(...words) {
+  document.title = [...words.filter(Boolean).map((word) => short(word, 60)), "Ridgeline"].join(" · ");
+}
+
+/** What the API says should be known, in a list; null where there is nothing. */
+export function noticeList(texts, label = "Notices") {
+  if (!texts?.length) return null;
+  const items = texts.map((text) => h("li", {}, sentence(text)));
+  return h("ul", { class: "warnings", role: "status", "aria-label": label }, items);
 }
 
 /** Tell a screen reader something that is only to be seen otherwise. */

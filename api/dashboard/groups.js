@@ -2,7 +2,7 @@
 
 const NAMES = ["name", "metadata", "priority"]; // What tells jobs apart without training them differently.
 export const HEADLINES = ["strength", "hidden"]; // The setting that says most of a technique.
-const SEEDS = ["training.seed", "split.seed"];
+export const SEEDS = ["training.seed", "split.seed"];
 
 /** `{"network.hidden": [64, 32], …}`: each leaf of a spec under its path. */
 function flat(spec, path = "") {

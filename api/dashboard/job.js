@@ -1,17 +1,20 @@
 // One job: its live curve, what came of it and what to try next.
 
-import { Problem, Watched, call, events, every, get, send } from "./calls.js";
+import { Problem, Watched, call, events, every, get, query, send } from "./calls.js";
 import { bokeh } from "./bokeh.js";
 import { Curve } from "./curve.js";
-import { Kept, announce, card, fill, h, save, say, sure } from "./elements.js";
+import { About } from "./about.js";
+import { Kept, announce, card, entitle, fill, h, save, say, sure } from "./elements.js";
+import { standing } from "./ending.js";
 import { Learning } from "./learning.js";
 import { Log } from "./log.js";
 import { predictions } from "./predictions.js";
 import { results } from "./results.js";
 import { FINAL, cocktail, pill, progressBar } from "./standing.js";
 import { judge } from "./verdict.js";
+import { ticked } from "./ticked.js";
 import { weights } from "./weights.js";
-import { called, duration, moment, number, plain } from "./words.js";
+import { called, duration, moment, number, percent, plain } from "./words.js";
 
 const POINTS = 2000; // Of a curve that is fetched; more than there are pixels.
 const JUDGED_SECONDS = 5;
@@ -86,7 +89,7 @@ class JobPage {
       if (event.kind === "epoch") this.curve.add(event.data);
       else this.log.add(event);
       if (event.kind === "rewound") await this.#fetchCurve();
-      if (event.kind === "epoch") this.learning.show(this.curve, this.job);
+      if (event.kind === "epoch" && this.curve.isDrawable) this.learning.show(this.curve, this.job);
     }
     if (this.signal.aborted) return;
     this.#changed(await get(this.path, { signal: this.signal }));
@@ -97,7 +100,7 @@ class JobPage {
   async #fetchCurve() {
     const answer = await get(`${this.path}/curves?max_points=${POINTS}`, { signal: this.signal });
     this.curve = Curve.of(answer);
-    if (this.curve.epochs.length) this.learning.show(this.curve, this.job);
+    if (this.curve.isDrawable) this.learning.show(this.curve, this.job);
   }
 
   #changed(job) {
@@ -142,18 +145,35 @@ class JobPage {
       (name) => name,
       (name) => this.#action(name),
     );
-    for (const name of ["verdictPlace", "resultPlace", "weightsPlace", "predictPlace", "warningsPlace"])
-      this[name] = h("div", { class: "place" });
+    this.heading = h("h1", { dir: "auto" });
+    this.about = new About({
+      path: this.path,
+      signal: this.signal,
+      read: ({ name, notes, metadata }) => ({ name, notes, metadata }),
+      label: (key, value) => `#/jobs${query({ [`metadata.${key}`]: String(value) })}`,
+      saved: (job) => this.#changed(job),
+    });
+    for (const part of ["standing", "verdict", "result", "weights", "predict", "warnings"])
+      this[`${part}Place`] = h("div", { class: "place" });
     fill(
       this.main,
       h(
         "div",
         { class: "head" },
-        h("h1", { dir: "auto" }, called(this.job)),
+        this.heading,
         this.status.element,
         this.buttons,
       ),
-      h("section", { class: "card" }, this.progress.element, this.why, this.facts.parent, this.warningsPlace),
+      h(
+        "section",
+        { class: "card" },
+        this.progress.element,
+        this.why,
+        this.facts.parent,
+        this.about.element,
+        this.warningsPlace,
+      ),
+      this.standingPlace,
       this.verdictPlace,
       this.learning.element,
       h(
@@ -167,9 +187,16 @@ class JobPage {
 
   #tell() {
     const { job } = this;
+    const { status, progress } = job;
+    const far = status === "running" && progress.epoch ? ` ${percent(progress.fraction)}` : "";
+    entitle(called(job), plain(status) + far);
+    say(this.heading, called(job));
     this.status.update(job);
     this.progress.update(job);
-    say(this.why, job.error?.detail ?? job.stop_detail ?? "");
+    this.about.show(job);
+    fill(this.standingPlace, standing(job));
+    // Why it failed stands in a card of its own.
+    say(this.why, status === "failed" ? "" : (job.stop_detail ?? ""));
     this.why.hidden = !this.why.textContent;
     this.#act();
     const facts = [
@@ -266,7 +293,7 @@ class JobPage {
     const method = name === "delete" ? "DELETE" : "POST";
     const job = await send(method, name === "delete" ? this.path : `${this.path}/${name}`);
     if (this.signal.aborted) return;
-    if (!job) return void (location.hash = "#/jobs");
+    if (!job) return ticked.set(this.job, false), void (location.hash = "#/jobs");
     this.#changed(job);
     announce(`${label} was asked for.`);
   }

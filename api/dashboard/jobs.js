@@ -1,16 +1,19 @@
-// The table of jobs: live, filtered, a page at a time.
+// The table of jobs: live, narrowed, sorted, a page at a time.
 
 import { Away, Problem, Watched, every, get, query } from "./calls.js";
-import { Curve, indexOfLowest } from "./curve.js";
-import { Kept, fill, h, say } from "./elements.js";
-import { spark } from "./spark.js";
-import { cocktail, pill, progressBar } from "./standing.js";
-import { ago, called, headline, moment, number } from "./words.js";
+import { Curve } from "./curve.js";
+import { Kept, entitle, fill, h, noticeList, say } from "./elements.js";
+import { sortHead } from "./heads.js";
+import { entriesOf, jobRow } from "./jobrow.js";
+import { labelsOf } from "./labeltext.js";
+import { Metrics, bestOf, inWords, parts } from "./metrics.js";
+import { Narrowing } from "./narrowing.js";
+import { tickAll, ticked } from "./ticked.js";
+import { headline } from "./words.js";
 
 const PAGE = 50;
 const OVERLAID = 20; // As many curves as one call tells.
-const TYPING_MILLISECONDS = 300;
-const STATUSES = ["queued", "running", "paused", "succeeded", "failed", "cancelled"];
+const NEWEST = "-created_at"; // How a list is sorted that nobody has sorted.
 
 export async function open(main, { values, signal }) {
   const page = new JobsPage(main, Object.fromEntries(values), signal);
@@ -22,254 +25,231 @@ class JobsPage {
     Object.assign(this, {
       chosen,
       signal,
-      // Where somebody had paged to comes back with the browser's own Back.
+      metrics: new Metrics(),
+      // Where somebody had paged to comes back with the browser's own Back, and with a reload.
       trail: history.state?.trail ?? [],
       cursor: history.state?.cursor ?? null,
-      picked: new Set(),
-      curves: new Map(),
-      drawn: new Map(),
+      view: { metric: null, curves: new Map(), best: {} },
     });
     this.watched = new Watched();
     this.body = h("tbody");
     this.rows = new Kept(
       this.body,
       (job) => job.id,
-      (job) => this.#row(job),
+      (job) => jobRow(job, this.view, signal),
     );
     this.empty = h("p", { class: "empty", hidden: true });
+    this.notices = h("div", { class: "place" });
+    this.narrowing = new Narrowing(chosen, (values) => this.#choose(values));
     fill(
       main,
-      h("div", { class: "head" }, h("h1", {}, "Jobs"), this.#filters()),
-      this.#table(),
+      h("div", { class: "head" }, h("h1", {}, "Jobs"), this.narrowing.element),
+      this.narrowing.wrong,
+      this.notices,
+      (this.box = h("div", { class: "card flat scroll" }, this.#table())),
       this.empty,
       this.#foot(),
     );
+    this.#tell();
   }
 
   async run() {
-    await this.#look();
+    await Promise.all([this.#look(), this.#learn()]);
     await every(1, this.signal, () => this.#look());
   }
 
   async #look() {
-    const path = `/v1/jobs${query({ ...this.chosen, limit: PAGE, cursor: this.cursor })}`;
-    const answer = await this.watched.read(path, this.signal);
-    if (answer) this.#show(answer);
-    else this.rows.show(this.answer.data); // Nothing is new but how long ago it was.
+    const { metric, ...asked } = this.chosen;
+    const path = `/v1/jobs${query({ ...asked, limit: PAGE, cursor: this.cursor })}`;
+    try {
+      const answer = await this.watched.read(path, this.signal);
+      if (answer) this.#show(answer);
+      else if (this.answer) this.rows.show(this.answer.data); // Nothing is new but how long ago it was.
+    } catch (error) {
+      if (!(error instanceof Problem) || ![400, 422].includes(error.status)) throw error;
+      return this.#refuse(error);
+    }
     await this.#fetchCurves();
+  }
+
+  /** The names of the metrics, and which way each is better. */
+  async #learn() {
+    this.metrics = await Metrics.fetch();
+    if (this.signal.aborted) return;
+    this.#offer();
+    if (this.answer) this.#show(this.answer);
   }
 
   #show(answer) {
     this.answer = answer;
+    this.narrowing.complain("");
+    ticked.note(answer.data);
+    this.#mark();
     this.rows.show(answer.data);
+    this.all.follow();
+    fill(this.notices, noticeList(answer.notices));
     this.older.disabled = !answer.next;
     this.newer.disabled = !this.trail.length;
     this.empty.hidden = answer.data.length > 0;
-    const isNarrowed = query(this.chosen) !== "";
-    if (!answer.data.length) {
-      fill(
-        this.empty,
-        isNarrowed
-          ? "No job is like that."
-          : [
-              "No jobs yet. ",
-              h("a", { href: "#/new" }, "Submit the first one"),
-              " — a name of a dataset is enough.",
-            ],
-      );
-    }
+    this.box.hidden = !this.empty.hidden;
+    if (!answer.data.length) fill(this.empty, this.#nothing());
   }
 
-  // The rows ----------------------------------------------------------------------------------------------
+  /** What was asked for makes no sense: it is said beside the fields, which stay as they are. */
+  #refuse(error) {
+    this.answer = { data: [], next: null };
+    this.rows.show([]);
+    this.box.hidden = this.empty.hidden = true;
+    this.narrowing.complain(error.errors[0]?.detail ?? error.message);
+  }
+
+  #nothing() {
+    const { sort, metric, ...narrowed } = this.chosen;
+    if (query(narrowed)) return ["No job is like that. ", h("a", { href: "#/jobs" }, "Show all jobs")];
+    return ["No jobs yet. ", h("a", { href: "#/new" }, "Submit the first one"), " — a name of a dataset is enough."];
+  }
+
+  // The table ---------------------------------------------------------------------------------------------
 
   #table() {
-    const heads = [
-      "",
-      "Job",
-      "Dataset",
-      "Status",
-      "Progress",
-      "Losses",
-      "Best validation",
-      "Gap",
-      "Submitted",
-    ];
-    return h(
-      "div",
-      { class: "card flat scroll" },
-      h(
-        "table",
-        { class: "jobs" },
-        h("caption", { class: "unseen" }, "Jobs, the newest first"),
-        h(
-          "thead",
-          {},
-          h(
-            "tr",
-            {},
-            heads.map((head, at) =>
-              h(
-                "th",
-                { scope: "col", class: at > 5 && at < 8 ? "right" : null },
-                head || h("span", { class: "unseen" }, "Compare"),
-              ),
-            ),
-          ),
-        ),
-        this.body,
-      ),
-    );
-  }
-
-  #row(job) {
-    const [status, progress, small] = [pill(), progressBar(), spark()];
-    const [best, gap] = [h("td", { class: "right figure" }), h("td", { class: "right figure" })];
-    const when = h("td", { class: "small muted nowrap", title: moment(job.created_at) });
-    const pick = h("input", {
-      type: "checkbox",
-      "aria-label": `Compare ${called(job)}`,
-      checked: this.picked.has(job.id),
-      onchange: () => this.#pick(job.id, pick.checked),
-    });
-    const element = h(
-      "tr",
-      {},
-      h("td", { class: "pick" }, pick),
-      h(
-        "td",
-        { class: "name" },
-        h("a", { href: `#/jobs/${job.id}`, title: called(job) }, called(job)),
-        h("span", { class: "small muted techniques" }, cocktail(job.spec)),
-      ),
-      h(
-        "td",
-        { class: "dataset" },
-        h(
-          "a",
-          { class: "plain", href: `#/datasets/${job.dataset.id}`, title: job.dataset.name },
-          job.dataset.name,
-        ),
-      ),
-      h("td", {}, status.element),
-      h("td", {}, progress.element),
-      h("td", {}, small.element),
-      best,
-      gap,
-      when,
-    );
-    this.drawn.set(job.id, (curve) => small.show(curve));
-    if (this.curves.has(job.id)) small.show(this.curves.get(job.id));
-    const update = (now) => {
-      [status, progress].forEach((part) => part.update(now));
-      const so = this.#soFar(now);
-      fill(
-        best,
-        so.value === null ? "—" : [h("span", { class: "muted small" }, `${so.name} `), number(so.value)],
-      );
-      say(gap, number(so.gap, 3));
-      say(when, ago(now.created_at));
+    const sorted = (sort) => this.#choose({ sort });
+    this.heads = {
+      name: sortHead({ sorted }),
+      duration: sortHead({ sorted }),
+      loss: sortHead({ sorted, right: true }),
+      metric: sortHead({ sorted, right: true, className: "metric" }),
+      gap: sortHead({ sorted, right: true }),
+      created: sortHead({ sorted }),
     };
-    return { element, update };
+    const { name, duration, loss, metric, gap, created } = this.heads;
+    this.all = tickAll(() => this.answer?.data ?? [], this.signal);
+    const plainHead = (text, className) => h("th", { scope: "col", class: className }, text);
+    return h(
+      "table",
+      { class: "jobs" },
+      (this.caption = h("caption", { class: "unseen" })),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          h("td", { class: "pick" }, this.all.element),
+          name.element,
+          plainHead("Dataset", "dataset"),
+          plainHead("Status"),
+          duration.element,
+          plainHead("Losses", "losses"),
+          [loss, metric, gap, created].map(({ element }) => element),
+        ),
+      ),
+      this.body,
+    );
   }
 
-  /** The result where there is one, else what the curve tells of a job that is still training. */
-  #soFar(job) {
-    if (job.result) return { ...headline(job), gap: job.result.generalization_gap ?? null };
-    const curve = this.curves.get(job.id);
-    const place = curve ? indexOfLowest(curve.values("val_loss")) : -1;
-    if (place < 0) return { name: "", value: null, gap: null };
-    const value = curve.values("val_loss")[place];
-    return { name: "loss", value, gap: value - curve.values("train_loss")[place] };
+  get sort() {
+    return this.chosen.sort ?? NEWEST;
+  }
+
+  /** The key of the metric that the list shows: the one chosen, or sorted by; null for each job's own. */
+  get metric() {
+    const sorted = this.sort.replace(/^-/, "");
+    const isOwn = parts(sorted) && sorted !== "val_loss";
+    return (parts(this.chosen.metric) && this.chosen.metric) || (isOwn ? sorted : null);
+  }
+
+  /** The heads, the title, the fields: all that follows from what is chosen. */
+  #tell() {
+    const { sort, metric } = this;
+    const common = metric ?? this.#commonest();
+    const best = common && this.metrics.bestFirst(common);
+    this.view.metric = metric;
+    const heads = {
+      name: ["Job", "name"],
+      duration: ["Duration", "duration"],
+      loss: ["Val. loss", "val_loss"],
+      metric: [metric ? inWords(metric) : "Metric", best ?? "val_loss"],
+      gap: ["Gap", "gap"],
+      created: ["Submitted", NEWEST],
+    };
+    for (const [name, [text, first]] of Object.entries(heads)) this.heads[name].show({ text, first, sort });
+    say(this.caption, `Jobs, sorted by ${sortWords(sort)}`);
+    const labels = labelsOf(this.chosen);
+    const { status, name, dataset } = this.chosen;
+    entitle([status, name, dataset, labels].filter(Boolean).join(", "), "Jobs");
+  }
+
+  /** The metric on validation rows that most jobs of the page name first. */
+  #commonest() {
+    const names = (this.answer?.data ?? []).map((job) => headline(job).name);
+    const often = (name) => names.filter((one) => one === name).length;
+    const [name] = [...new Set(names)].sort((a, b) => often(b) - often(a));
+    return name && name !== "loss" ? `val_${name}` : null;
+  }
+
+  #mark() {
+    const best = (key) => bestOf(entriesOf(this.answer.data, key), parts(key)[1], this.metrics);
+    this.view.best = { loss: best("val_loss"), metric: this.metric ? best(this.metric) : null };
+    this.#tell();
+  }
+
+  #offer() {
+    const shown = this.metric ?? this.#commonest() ?? "val_loss";
+    const sorts = [
+      ["", "newest first"],
+      ["created_at", "oldest first"],
+      ["name", "by name"],
+      ["-duration", "longest first"],
+      ["val_loss", "lowest validation loss"],
+      ["gap", "smallest gap"],
+      [this.metrics.bestFirst(shown), `best ${inWords(shown)}`],
+    ];
+    if (this.chosen.sort) sorts.push([this.chosen.sort, sortWords(this.chosen.sort)]);
+    this.narrowing.offer(this.metrics.names(), [...new Map(sorts.reverse())].reverse());
   }
 
   /** Curves of what trains again and again, of what has ended once. */
   async #fetchCurves() {
-    const wanted = (this.answer?.data ?? []).filter(
-      (job) => job.progress.epoch > (this.curves.get(job.id)?.last ?? 0),
-    );
+    const { curves } = this.view;
+    const wanted = (this.answer?.data ?? []).filter(({ id, progress }) => progress.epoch > (curves.get(id)?.last ?? 0));
     for (let at = 0; at < wanted.length; at += OVERLAID) {
       const ids = wanted.slice(at, at + OVERLAID).map(({ id }) => id);
       const asked = query({ jobs: ids.join(","), series: "train_loss,val_loss", max_points: 60 });
-      const { curves } = await get(`/v1/curves${asked}`, { signal: this.signal }).catch(withoutThem);
-      for (const answer of curves) {
+      const found = await get(`/v1/curves${asked}`, { signal: this.signal }).catch(withoutThem);
+      for (const answer of found.curves) {
         const curve = Curve.of(answer);
-        this.curves.set(answer.job_id, curve);
-        this.drawn.get(answer.job_id)?.(curve);
+        curves.set(answer.job_id, curve);
+        this.rows.known.get(answer.job_id)?.draw(curve);
       }
     }
     const shown = new Set(this.answer?.data.map(({ id }) => id));
-    for (const known of [this.curves, this.drawn])
-      for (const id of known.keys()) if (!shown.has(id)) known.delete(id);
+    for (const id of curves.keys()) if (!shown.has(id)) curves.delete(id);
     if (wanted.length) this.rows.show(this.answer.data);
   }
 
   // Choosing ----------------------------------------------------------------------------------------------
 
-  #filters() {
-    const change = (name) => (event) => this.#narrow({ ...this.chosen, [name]: event.target.value.trim() });
-    const soon = (name) => (event) => {
-      clearTimeout(this.typing);
-      this.typing = setTimeout(() => change(name)(event), TYPING_MILLISECONDS);
-    };
-    const status = h(
-      "select",
-      { "aria-label": "Status", onchange: change("status") },
-      h("option", { value: "" }, "any status"),
-      STATUSES.map((one) => h("option", { value: one, selected: this.chosen.status === one }, one)),
-    );
-    const field = (name, label) =>
-      h("input", {
-        type: "search",
-        placeholder: label,
-        "aria-label": label,
-        value: this.chosen[name] ?? "",
-        oninput: soon(name),
-      });
-    return h(
-      "div",
-      { class: "filters", role: "search" },
-      status,
-      field("name", "whole name"),
-      field("dataset", "dataset"),
-    );
-  }
-
   /** In place, so that the keyboard stays where it is; the address follows. */
-  #narrow(chosen) {
-    this.chosen = chosen;
+  #choose(values) {
+    const chosen = { ...this.chosen, ...values };
+    // Who looks at another metric of a list that is sorted by one wants it sorted by that.
+    if ("metric" in values && parts(this.sort.replace(/^-/, "")) && chosen.metric)
+      chosen.sort = this.metrics.bestFirst(chosen.metric);
+    this.chosen = Object.fromEntries(Object.entries(chosen).filter(([, value]) => value));
+    if (this.chosen.sort === NEWEST) delete this.chosen.sort;
     this.trail = [];
-    this.#turn(null, `#/jobs${query(chosen)}`);
-  }
-
-  #pick(id, isPicked) {
-    isPicked ? this.picked.add(id) : this.picked.delete(id);
-    const { size } = this.picked;
-    this.compare.hidden = size < 2;
-    say(
-      this.compare,
-      size > OVERLAID ? `${size} jobs: at most ${OVERLAID} can be compared` : `Compare ${size} jobs`,
-    );
-    if (size > OVERLAID) this.compare.removeAttribute("href");
-    else this.compare.href = `#/compare?jobs=${[...this.picked].join(",")}`;
+    this.narrowing.show(this.chosen);
+    this.#offer();
+    this.#tell();
+    if (this.answer) this.#mark();
+    this.#turn(null, `#/jobs${query(this.chosen)}`);
   }
 
   #foot() {
-    this.newer = h(
-      "button",
-      { type: "button", disabled: true, onclick: () => this.#turn(this.trail.pop()) },
-      "Newer",
-    );
-    this.older = h(
-      "button",
-      {
-        type: "button",
-        disabled: true,
-        onclick: () => (this.trail.push(this.cursor), this.#turn(this.answer.next)),
-      },
-      "Older",
-    );
-    this.compare = h("a", { class: "button primary", hidden: true });
-    return h("div", { class: "foot" }, this.compare, h("span", { class: "grow" }), this.newer, this.older);
+    const button = (label, act) => h("button", { type: "button", disabled: true, onclick: act }, label);
+    this.newer = button("Previous", () => this.#turn(this.trail.pop()));
+    this.older = button("Next", () => (this.trail.push(this.cursor), this.#turn(this.answer.next)));
+    return h("div", { class: "foot" }, h("span", { class: "grow" }), this.newer, this.older);
   }
 
   /** To another page of the list; where the server is away, the next look goes there. */
@@ -281,6 +261,12 @@ class JobsPage {
       if (!(error instanceof Away) && !this.signal.aborted) throw error;
     });
   }
+}
+
+function sortWords(sort) {
+  const key = sort.replace(/^-/, "");
+  const words = parts(key) ? inWords(key) : key.replaceAll("_", " ");
+  return `${words}, ${sort.startsWith("-") ? "descending" : "ascending"}`;
 }
 
 /** A job of the page has been deleted meanwhile; the next look has a page without it. */

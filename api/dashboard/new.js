@@ -1,8 +1,8 @@
 // A new job: a dataset, a form that says what each technique does, the spec as JSON beside it.
 
-import { Away, Problem, freshKey, get, line, pause, query, send } from "./calls.js";
+import { Away, Problem, catalog, freshKey, get, line, pause, query, send } from "./calls.js";
 import { DatasetPicker } from "./picker.js";
-import { announce, card, fill, h, say } from "./elements.js";
+import { announce, card, entitle, fill, h, say } from "./elements.js";
 import { Form, at, merged, put } from "./form.js";
 import { techniques } from "./techniques.js";
 import { bytes, count } from "./words.js";
@@ -10,9 +10,9 @@ import { bytes, count } from "./words.js";
 const SETTLE_SECONDS = 0.25; // After the last key, before the API is asked.
 
 export async function open(main, { values, signal }) {
-  const catalog = await get("/v1/catalog", { signal });
+  const known = await catalog();
   const spec = await begun(values, signal);
-  const page = new NewJob(main, catalog, values.get("from"), signal);
+  const page = new NewJob(main, known, values.get("from"), signal);
   await page.begin(spec);
 }
 
@@ -176,7 +176,8 @@ class NewJob {
     }
   }
 
-  #accept({ spec, warnings, cost }) {
+  #accept({ spec, warnings, cost, dataset }) {
+    entitle(spec.name, `New job on ${dataset.name}`);
     Object.assign(this, { full: spec, problems: [] });
     this.submit.disabled = false;
     fill(this.wrong);

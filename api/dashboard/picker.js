@@ -1,8 +1,9 @@
 // Choosing a dataset: one that is there, or a file.
 
-import { Problem, call, get } from "./calls.js";
-import { announce, card, fill, h, say } from "./elements.js";
+import { Problem, get } from "./calls.js";
+import { card, fill, h } from "./elements.js";
 import { columnsTable, rowsTable } from "./dataset.js";
+import { Upload } from "./upload.js";
 import { count } from "./words.js";
 
 const SHOWN = 200;
@@ -90,70 +91,3 @@ const option = (one) =>
     { value: valueOf(one) },
     `${one.name} · ${count(one.rows)} rows, ${one.features} columns, ${one.task}`,
   );
-
-/** A file to drop or to choose, and what is to be predicted from it. */
-export class Upload {
-  constructor({ signal, done }) {
-    Object.assign(this, { signal, done });
-    this.file = h("input", {
-      type: "file",
-      id: "file",
-      accept: ".csv,.gz,.parquet,.npz",
-      class: "unseen",
-      onchange: () => this.#take(this.file.files[0]),
-    });
-    this.drop = h(
-      "div",
-      { class: "drop" },
-      h("label", { for: "file", class: "button" }, "Choose a file"),
-      this.file,
-      " or drop one here: CSV, CSV.gz, Parquet, NPZ",
-    );
-    const over = (isOver) => (event) => (event.preventDefault(), this.drop.classList.toggle("over", isOver));
-    for (const [name, isOver] of [
-      ["dragover", true],
-      ["dragleave", false],
-      ["drop", false],
-    ])
-      this.drop.addEventListener(name, over(isOver));
-    this.drop.addEventListener("drop", (event) => this.#take(event.dataTransfer.files[0]));
-    this.target = h("input", { type: "text", id: "target", placeholder: "the last column" });
-    this.wrong = h("p", { class: "wrong", role: "alert" });
-    this.send = h("button", { type: "button", class: "primary", onclick: () => this.#upload() }, "Upload");
-    this.more = h(
-      "div",
-      { class: "bar", hidden: true },
-      (this.chosen = h("b")),
-      h("label", { for: "target" }, "Target"),
-      h("span", {}, this.target),
-      this.send,
-    );
-    this.element = h("div", { class: "column" }, this.drop, this.more, this.wrong);
-  }
-
-  #take(file) {
-    this.taken = file;
-    this.more.hidden = !file;
-    say(this.wrong, "");
-    if (file) say(this.chosen, file.name);
-  }
-
-  async #upload() {
-    const form = new FormData();
-    form.append("file", this.taken);
-    if (this.target.value.trim()) form.append("target", this.target.value.trim());
-    this.send.disabled = true;
-    try {
-      const dataset = await (
-        await call("/v1/datasets", { method: "POST", body: form, signal: this.signal, seconds: null })
-      ).json();
-      announce(`${dataset.name} is uploaded.`);
-      this.#take(null);
-      await this.done(dataset);
-    } catch (error) {
-      say(this.wrong, error.message);
-    } finally {
-      this.send.disabled = false;
-    }
-  }
-}

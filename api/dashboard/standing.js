@@ -18,21 +18,38 @@ export function pill(status) {
   return { element, update };
 }
 
-/** How far a job is, and how long it will take at most. */
-export function progressBar() {
+/** How far a job is, and how long it will take at most; `isBrief` where what else is told of it is not beside it. */
+export function progressBar({ isBrief = false } = {}) {
   const bar = h("progress", { max: 1, value: 0, "aria-label": "Progress" });
   const told = h("span", { class: "small muted" });
-  const update = ({ status, progress }) => {
+  const update = (job) => {
+    const { status, progress, waiting } = job;
     bar.value = progress.fraction;
     bar.hidden = FINAL.includes(status) || status === "queued";
     say(
       told,
       status === "queued" && !progress.epoch
-        ? "waiting for a worker"
-        : inWords(FINAL.includes(status), progress),
+        ? inLine(waiting)
+        : inWords(FINAL.includes(status), progress) + (isBrief ? howItEnded(job) : ""),
     );
   };
   return { element: h("div", { class: "progress" }, bar, told), update };
+}
+
+/** Why a job still waits, and behind how many: known of one that was asked for by itself. */
+function inLine(waiting) {
+  if (!waiting) return "waiting for a worker";
+  const many = waiting.ahead_is_exact ? count(waiting.ahead) : `${count(waiting.ahead)} or more`;
+  const place = waiting.ahead ? `${many} before it in the queue ${waiting.queue}` : "the next in its queue";
+  return waiting.notice ? `${waiting.notice} Its place: ${place}.` : `waiting for a worker: ${place}`;
+}
+
+/** How long an ended job took, or why it failed. */
+function howItEnded({ status, stop_reason, duration_seconds, progress }) {
+  if (!FINAL.includes(status)) return "";
+  const took = duration_seconds === null ? "" : duration(duration_seconds);
+  const told = status === "failed" ? plain(stop_reason) : took;
+  return progress.epoch && told ? ` · ${told}` : told;
 }
 
 function inWords(isOver, { epoch, max_epochs, eta_seconds }) {

@@ -67,6 +67,12 @@ export const title = (name) => NAMES[name] ?? plain(name).replace(/^./, (letter)
 /** What a job is called: by its name, or the end of its id. */
 export const called = (job) => job.name || `job …${job.id.slice(-8)}`;
 
+/** Words of the API as a sentence. */
+export function sentence(text) {
+  const whole = text.replace(/^\p{Ll}/u, (letter) => letter.toUpperCase());
+  return /[.!?)]$/.test(whole) ? whole : `${whole}.`;
+}
+
 /** One line of something long. */
 export const short = (text, length = 80) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
 

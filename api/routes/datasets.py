@@ -1,4 +1,4 @@
-"""Datasets: upload a file, look at it, delete it; the bundled ones are there from the start."""
+"""Datasets: upload a file, look at it, rename or delete it; the bundled ones are there from the start."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from api import repeating, uploads
+from api import bodies, repeating, uploads
 from api.access import Caller
 from api.deps import CallerDep, Server, ServerDep
 from api.describing import Described
+from api.editing import edit_dataset
 from api.errors import BundledDatasetError
+from api.examples import DATASET_CHANGES, json_body
 from api.keeping import Origin, discard_in_threads, keep, workspace_in_threads
+from api.naming import find_dataset
 from api.negotiation import ANSWERS_JSON
 from api.outgoing import PiecewiseRoute
 from api.paging import Cursor, Limit, link_next
 from api.problems import documented
 from api.schemas import DatasetDetail, DatasetSummary, Listing, Rows
+from api.schemas.changes import DatasetChanges
 from api.uploads import Upload
+from models.complaints import printable
 from models.datasets import BUNDLED
 from models.spec import Text
 from store import datasets, idempotency
@@ -28,6 +33,7 @@ from store.idempotency import Answer, Ticket
 from store.pages import Sort
 from store.session import Connection
 
+MERGE = bodies.JSON + bodies.MERGE_PATCH
 router = APIRouter(tags=["datasets"], dependencies=[ANSWERS_JSON], route_class=PiecewiseRoute)
 
 _FORM = {
@@ -115,18 +121,29 @@ def _kept(
     def remember(tx: Connection, dataset: Dataset, created: bool) -> None:
         if created:
             server.quotas.make_room_for_bytes(tx)
-        repeating.finish(tx, ticket, _created(dataset, created))
+        repeating.finish(tx, ticket, _created(dataset, created, origin.name))
 
-    return _created(*keep(caller.database, server.files, origin, described, also=remember))
+    kept = keep(caller.database, server.files, origin, described, also=remember)
+    return _created(*kept, origin.name)
 
 
-def _created(dataset: Dataset, created: bool) -> Response:
+def _created(dataset: Dataset, created: bool, name: str) -> Response:
+    notices = [] if created or name == dataset.name else [_not_taken(dataset, name)]
     return Response(
-        DatasetDetail.of(dataset).model_dump_json(),
+        DatasetDetail.of(dataset, notices).model_dump_json(),
         201 if created else 200,
         headers={"Location": f"/v1/datasets/{dataset.id}"},
         media_type="application/json",
     )
+
+
+def _not_taken(dataset: Dataset, name: str) -> str:
+    """What became of the name of a file that was here already under another."""
+    here = f"these bytes are already here as {printable(dataset.name)!r} ({dataset.id})"
+    how = "a bundled dataset, which keeps its name"
+    if not dataset.bundled:
+        how = f"PATCH /v1/datasets/{dataset.id} renames it"
+    return f"{here}; the name {printable(name)!r} was not taken: {how}"
 
 
 @router.get("/v1/datasets", responses=documented())
@@ -155,7 +172,7 @@ async def list_datasets(
 
 @router.get("/v1/datasets/{dataset_id}", responses=documented())
 async def get_dataset(dataset_id: str, caller: CallerDep, server: ServerDep) -> DatasetDetail:
-    """A dataset with its columns and classes; a bundled one also by its name."""
+    """A dataset with its columns and classes, by its id or its name."""
     return DatasetDetail.of(await _found(server, caller, dataset_id))
 
 
@@ -172,6 +189,20 @@ async def read_rows(
     return Rows(columns=list(head[0]) if head else [], data=head[:limit], total=dataset.rows)
 
 
+@router.patch(
+    "/v1/datasets/{dataset_id}",
+    responses=documented(409, 415, 507),
+    openapi_extra=json_body(DatasetChanges, DATASET_CHANGES, MERGE),
+)
+async def change_dataset(
+    request: Request, dataset_id: str, caller: CallerDep, server: ServerDep
+) -> DatasetDetail:
+    """Change a dataset's name, metadata or notes, which it answers as `user_notes`; not a bundled one's."""
+    _, changes = await bodies.document(request, DatasetChanges, accepted=MERGE)
+    dataset = await _found(server, caller, dataset_id)
+    return DatasetDetail.of(await run_in_threadpool(edit_dataset, server, caller, dataset.id, changes))
+
+
 @router.delete(
     "/v1/datasets/{dataset_id}", status_code=204, response_class=Response, responses=documented(409)
 )
@@ -180,19 +211,19 @@ async def delete_dataset(dataset_id: str, caller: CallerDep, server: ServerDep) 
 
     def delete() -> list[str]:
         with caller.database.writing() as tx:
-            if dataset_id in BUNDLED or datasets.get(tx, dataset_id).bundled:
+            if dataset_id in BUNDLED or (dataset := find_dataset(tx, dataset_id)).bundled:
                 raise BundledDatasetError
-            return datasets.delete(tx, dataset_id)
+            return datasets.delete(tx, dataset.id)
 
     await discard_in_threads(server.files, await run_in_threadpool(delete), server.file_work)
 
 
 async def _found(server: Server, caller: Caller, word: str) -> Dataset:
-    """A dataset by its id, or a bundled one by its name."""
+    """A dataset by its id or its name."""
     await server.bundles.need(caller.database, word)
 
     def read() -> Dataset:
         with caller.database.reading() as tx:
-            return (datasets.find_bundled(tx, word) if word in BUNDLED else None) or datasets.get(tx, word)
+            return find_dataset(tx, word)
 
     return await run_in_threadpool(read)

@@ -1,4 +1,4 @@
-"""Jobs: submit, validate, list, look, wait, pause, resume, finish, cancel, delete."""
+"""Jobs: submit, validate, list, look, wait, change, pause, resume, finish, cancel, delete."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import structlog
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from api import bodies, plans, repeating, waiting
+from api import bodies, plans, queue_notices, repeating, waiting
 from api.access import Caller
 from api.deps import CallerDep, Server, ServerDep
-from api.examples import SPEC_BODY
+from api.editing import edit_job
+from api.examples import JOB_CHANGES, SPEC_BODY, json_body
 from api.filters import JobFilters
 from api.keeping import discard_in_threads
 from api.negotiation import ANSWERS_JSON
@@ -20,16 +21,19 @@ from api.outgoing import PiecewiseRoute
 from api.paging import Cursor, Limit, page_of
 from api.plans import Plan, plan
 from api.problems import documented
+from api.queue_notices import GPU
 from api.schemas import CostEstimate, DatasetReference, JobAnswer, Listing, SpecWarning, Validation
+from api.schemas.changes import JobChanges
+from api.sorting import JobSort, notices_of
 from models.spec import JobSpec
 from store import jobs
 from store.idempotency import Answer
-from store.jobs import FINAL, Job
-from store.pages import Sort, cursor_of
+from store.jobs import FINAL, Found, Job
 from store.session import Connection
 from store.settings import Settings
 
 log = structlog.get_logger(__name__)
+MERGE = bodies.JSON + bodies.MERGE_PATCH
 router = APIRouter(tags=["jobs"], dependencies=[ANSWERS_JSON], route_class=PiecewiseRoute)
 
 _IN_TIME: dict[int | str, dict[str, Any]] = {
@@ -68,13 +72,15 @@ def _accepted(
         if earlier := repeating.answered(tx, request, given, server.settings):
             return repeating.replayed(earlier)
         planned = plan(tx, spec, server.settings)
+        # Not of other queues: a worker that just restarts would leave a warning that stays for good.
+        unheard = queue_notices.warnings(tx, GPU, server.settings) if planned.queue == GPU else []
     with caller.database.writing() as tx:
         ticket = repeating.begin(tx, request, given, server.settings)
         if isinstance(ticket, Answer):
             return repeating.replayed(ticket)
         server.quotas.make_room_for_job(tx)
         ids = {"request_id": request.state.request_id, "traceparent": server.tracing.traceparent()}
-        job = _add(tx, planned, server.settings, **ids)
+        job = _add(tx, planned, unheard, server.settings, **ids)
         answer = _answer(job, 202)
         repeating.finish(tx, ticket, answer)
     log.info("job accepted", job_id=job.id, queue=job.queue)
@@ -82,7 +88,9 @@ def _accepted(
     return answer
 
 
-def _add(tx: Connection, planned: Plan, settings: Settings, **ids: str | None) -> Job:
+def _add(
+    tx: Connection, planned: Plan, unheard: list[dict[str, str]], settings: Settings, **ids: str | None
+) -> Job:
     spec = planned.completed.spec
     return jobs.add(
         tx,
@@ -93,7 +101,7 @@ def _add(tx: Connection, planned: Plan, settings: Settings, **ids: str | None) -
         name=spec.name,
         metadata=spec.metadata,
         priority=spec.priority,
-        warnings=planned.warnings,
+        warnings=[*planned.warnings, *unheard],
         equivalents=planned.completed.equivalents,
         stack_key=planned.stack_key,
         stack_limit=planned.stack_limit(settings),
@@ -131,11 +139,12 @@ async def validate_job(request: Request, caller: CallerDep, server: ServerDep) -
 def _validated(server: Server, caller: Caller, spec: JobSpec) -> Validation:
     with caller.database.reading() as tx:
         planned = plan(tx, spec, server.settings)
+        unheard = queue_notices.warnings(tx, planned.queue, server.settings)
     dataset = planned.dataset
     return Validation(
         spec=planned.spec,
         equivalents=planned.completed.equivalents,
-        warnings=[SpecWarning(**warning) for warning in planned.warnings],
+        warnings=[SpecWarning(**warning) for warning in (*planned.warnings, *unheard)],
         dataset=DatasetReference(id=dataset.id, name=dataset.name, sha256=dataset.sha256),
         parameters=planned.cost.parameters,
         cost=CostEstimate(**asdict(planned.cost)),
@@ -151,21 +160,30 @@ async def list_jobs(
     filters: Annotated[JobFilters, Depends()],
     limit: Limit = 50,
     cursor: Cursor = None,
-    sort: Sort = "-created_at",
+    sort: JobSort = "-created_at",
 ) -> Response:
-    """Jobs, the newest first; a page at any depth costs the same, and ends at some megabytes."""
+    """Jobs, the newest first, or the best; a page at any depth costs the same, and ends at some megabytes.
+
+    Sorted by a number of the test split, the list has a notice that choosing by it spends the test split.
+    """
 
     def read() -> Response:
         with caller.database.reading() as tx:
             found = jobs.walk(tx, filters.chosen(), sort=sort, cursor=cursor, limit=limit)
-            return page_of(request, found, limit=limit, answer=JobAnswer.of, cursor=_place)
+            return page_of(
+                request, found, limit=limit, answer=_shown, cursor=_cursor, notices=notices_of(sort)
+            )
 
     async with server.outgoing.turns:
         return await run_in_threadpool(read)
 
 
-def _place(job: Job) -> str:
-    return cursor_of(job.created_at, job.id)
+def _shown(found: Found) -> JobAnswer:
+    return JobAnswer.of(found.job)
+
+
+def _cursor(found: Found) -> str:
+    return found.cursor
 
 
 @router.get("/v1/jobs/{job_id}", responses=documented())
@@ -183,12 +201,30 @@ async def get_job(
             await waiting.until(
                 request, server, caller, job_id, wait, lambda now: now.status != before.status
             )
-    return JobAnswer.of(await run_in_threadpool(_read, caller, job_id))
+    return await run_in_threadpool(_read_waiting, server, caller, job_id)
+
+
+def _read_waiting(server: Server, caller: Caller, job_id: str) -> JobAnswer:
+    """A job, and how it waits where it does."""
+    with caller.database.reading() as tx:
+        job = jobs.get(tx, job_id)
+        return JobAnswer.of(job, queue_notices.waiting(tx, job, server.settings))
 
 
 def _read(caller: Caller, job_id: str) -> Job:
     with caller.database.reading() as tx:
         return jobs.get(tx, job_id)
+
+
+@router.patch(
+    "/v1/jobs/{job_id}",
+    responses=documented(415, 507),
+    openapi_extra=json_body(JobChanges, JOB_CHANGES, MERGE),
+)
+async def change_job(request: Request, job_id: str, caller: CallerDep, server: ServerDep) -> JobAnswer:
+    """Change a job's name, metadata or notes, in whatever status it is; its `spec` stays as it was sent."""
+    _, changes = await bodies.document(request, JobChanges, accepted=MERGE)
+    return JobAnswer.of(await run_in_threadpool(edit_job, server, caller, job_id, changes))
 
 
 @router.post("/v1/jobs/{job_id}/pause", responses=documented(409))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from api.schemas.shapes import Answer, Scalar
+from pydantic import Field
+
+from api.schemas.shapes import Answer, Notices, Scalar
 from models.datasets import ClassCount, Column, Description
 from store.datasets import Dataset, Listed
 
@@ -25,6 +28,10 @@ class DatasetSummary(Answer):
     task: Literal["classification", "regression"]
     rows: int
     features: int
+    metadata: dict[str, Scalar]
+    """Your own labels."""
+    user_notes: str | None
+    """What people wrote about it; `notes` is what was made of the file."""
     created_at: datetime
     links: dict[str, str]
 
@@ -47,16 +54,24 @@ class DatasetDetail(DatasetSummary):
     """Of two classes the one that precision, recall, F1 and average precision are of; null else."""
     notes: list[str]
     """What was made of the file."""
+    notices: Notices = Field(default=[])
+    """What became of the name that it was uploaded under; left out where there is nothing to say."""
 
     @classmethod
-    def of(cls, dataset: Listed) -> Self:
+    def of(cls, dataset: Listed, notices: Sequence[str] = ()) -> Self:
         """The answer for a row with its description."""
         if not isinstance(dataset, Dataset):
             raise TypeError("a listed row has no description")
         about = description_of(dataset)
         parts = {name: getattr(about, name) for name in ("columns", "task_reason", "classes", "notes")}
         positive = about.positive_class
-        return cls(**_dataset_parts(dataset), target_column=about.target, positive_class=positive, **parts)
+        return cls(
+            **_dataset_parts(dataset),
+            target_column=about.target,
+            positive_class=positive,
+            notices=list(notices),
+            **parts,
+        )
 
 
 _DESCRIPTIONS: dict[str, Description] = {}
@@ -96,6 +111,8 @@ def _dataset_parts(dataset: Listed) -> dict[str, Any]:
         "task",
         "rows",
         "features",
+        "metadata",
+        "user_notes",
         "created_at",
     )
     address = f"/v1/datasets/{dataset.id}"

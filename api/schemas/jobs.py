@@ -117,6 +117,21 @@ class JobError(Answer):
     detail: str | None = None
 
 
+class Waiting(Answer):
+    """How a job waits in its queue."""
+
+    queue: str
+    """`gpu` for jobs that insist on CUDA, `cpu` for all others."""
+    ahead: int
+    """Jobs that are claimed before it, if no other is submitted; 64 at most are counted."""
+    ahead_is_exact: bool
+    """Else there are at least so many."""
+    workers: int
+    """Worker processes that take this queue and were heard of lately."""
+    notice: str | None
+    """Said where no worker takes the queue."""
+
+
 class JobAnswer(Answer):
     """A job: what was asked, how it stands, what came out."""
 
@@ -142,6 +157,8 @@ class JobAnswer(Answer):
     """How often a worker has begun it."""
     priority: int
     metadata: dict[str, Scalar]
+    notes: str | None
+    """What people wrote about it."""
     request_id: str | None
     """The `X-Request-ID` it was submitted with."""
     created_at: datetime
@@ -152,11 +169,14 @@ class JobAnswer(Answer):
     environment: dict[str, Scalar] | None
     """What it was trained with, and where."""
     links: dict[str, str]
+    waiting: Annotated[Waiting | None, Field(exclude_if=lambda waiting: waiting is None)] = None
+    """Of a queued job that was asked for by itself: its place, and who takes its queue. Left out of lists."""
 
     @classmethod
-    def of(cls, job: Job) -> Self:
+    def of(cls, job: Job, waiting: Waiting | None = None) -> Self:
         """The answer for a row."""
         return cls(
+            waiting=waiting,
             **{name: getattr(job, name) for name in _SAME},
             warnings=[SpecWarning(**warning) for warning in job.warnings],
             dataset=DatasetReference(id=job.dataset_id, name=job.dataset_name, sha256=job.dataset_sha256),
@@ -169,7 +189,7 @@ class JobAnswer(Answer):
 
 _SAME = (
     *("id", "name", "status", "stop_reason", "stop_detail", "requested_action", "allowed_actions"),
-    *("spec", "equivalents", "study_id", "error", "attempt", "priority", "metadata", "request_id"),
+    *("spec", "equivalents", "study_id", "error", "attempt", "priority", "metadata", "notes", "request_id"),
     *("created_at", "started_at", "finished_at", "environment"),
 )
 

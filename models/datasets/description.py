@@ -14,6 +14,8 @@ Kind = Literal["numeric", "categorical", "boolean", "datetime"]
 Task = Literal["classification", "regression"]
 
 SHOWN_LEVELS = 50
+COMMON_ROWS = 5
+"""Rows that a level has at least to be shown as usual: what fewer share may name one of them."""
 
 
 class TextForm(Frozen):
@@ -42,6 +44,9 @@ class Column(Frozen):
     minimum: float | None = None
     """Smallest value of a number; dates count in days since 1970-01-01."""
     maximum: float | None = None
+    typical: float | str | None = None
+    """What an example shows, and no row's own: of numbers and dates (in days) the rounded median; of text and
+    truths (1, 0) the commonest, where five rows share it. None in descriptions from before there was this."""
     written: NumberForm | DateForm | TextForm | None = None
     """How the column's cells are written, by which a prediction's rows are read too; null for plain ones."""
 

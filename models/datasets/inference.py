@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from math import isqrt
+from math import isfinite, isqrt
 from typing import cast, get_args
 
+import numpy as np
 import polars as pl
 
-from models.datasets.description import SHOWN_LEVELS, ClassCount, Column, Description, Kind, Task
+from models.datasets.description import COMMON_ROWS, SHOWN_LEVELS, ClassCount, Column, Description, Kind, Task
 from models.datasets.distinct import stripped_text
 from models.datasets.findings import counted, some, some_columns
 from models.datasets.frames import Form, TypedFrame
@@ -211,8 +212,26 @@ def _column(series: pl.Series, written: Form | None) -> Column:
         levels=present.unique().sort().head(SHOWN_LEVELS).to_list() if kind == "categorical" else None,
         minimum=None if numbers is None else float(numbers.min()),
         maximum=None if numbers is None else float(numbers.max()),
+        typical=_typical(present, kind),
         written=written,
     )
+
+
+def _typical(present: pl.Series, kind: Kind) -> float | str | None:
+    """A value for examples that is nobody's own; see `Column.typical`."""
+    if not len(present):
+        return None
+    if kind in ("numeric", "datetime"):
+        middle = float(np.median(as_array(present, kind)))
+        if not isfinite(middle):
+            return None
+        # Rounded, or the median of an odd number of rows would be one row's cell, to the last digit.
+        return float(round(middle)) if kind == "datetime" else float(f"{middle:.3g}")
+    commonest = present.value_counts(name="rows").sort("rows", present.name, descending=[True, False])
+    value, rows = commonest[present.name][0], int(commonest["rows"][0])
+    if rows < COMMON_ROWS:
+        return None
+    return value if isinstance(value, str) else float(value)
 
 
 def _remarks(columns: list[Column], rows: int, rounded: frozenset[str]) -> list[str]:

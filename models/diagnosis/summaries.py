@@ -9,6 +9,7 @@ from models.diagnosis.symptoms import Symptoms
 from models.diagnosis.verdicts import (
     Verdict,
     has_learned_little,
+    has_memorized,
     has_risen,
     is_dead,
     may_be_overfitting,
@@ -60,12 +61,19 @@ def _of_overfitting(found: Symptoms) -> str:
     first = (
         f"At epoch {found.kept_epoch} the loss is {number(found.val)} on validation rows and "
         f"{number(found.train)} on training rows: the gap is {percent(found.gap_share)} of all there was to "
-        f"learn."
+        f"learn{_times(found)}."
     )
     if stops_early(found.case) or not has_risen(found):
         return first
     end = f"{percent_of(found.rise, found.lowest)} higher" if found.lowest else "higher"
     return f"{first} val_loss was lowest around epoch {found.lowest_epoch} and ends {end}."
+
+
+def _times(found: Symptoms) -> str:
+    """Both losses may be small: then it is their ratio that tells."""
+    if not has_memorized(found) or found.train <= 0:
+        return ""
+    return f", and rows that were not seen cost {number(found.val / found.train)} times as much"
 
 
 def _of_little(found: Symptoms) -> str:

@@ -19,7 +19,7 @@ def request_cancel(tx: Connection, job_id: str) -> Job:
 
     Cancelling what is cancelled or being cancelled changes nothing.
     """
-    job = _held(tx, job_id)
+    job = held(tx, job_id)
     if job.status == "cancelled" or job.requested_action == "cancel":
         return job
     if job.is_final:
@@ -36,7 +36,7 @@ def request_finish(tx: Connection, job_id: str) -> Job:
     Finishing what is finishing, or was finished so, changes nothing. A job that waits is claimed once more,
     goes on from its checkpoint and ends there; a paused one goes into the queue for that.
     """
-    job = _held(tx, job_id)
+    job = held(tx, job_id)
     if job.requested_action == "finish" or (job.status, job.stop_reason) == ("succeeded", "finished"):
         return job
     if "finish" not in job.allowed_actions:
@@ -51,7 +51,7 @@ def request_pause(tx: Connection, job_id: str) -> Job:
 
     Pausing what is paused or being paused changes nothing.
     """
-    job = _held(tx, job_id)
+    job = held(tx, job_id)
     if job.status == "paused" or job.requested_action == "pause":
         return job
     if "pause" not in job.allowed_actions:
@@ -63,7 +63,7 @@ def request_pause(tx: Connection, job_id: str) -> Job:
 
 def request_resume(tx: Connection, job_id: str) -> Job:
     """Let a paused job go on, or take back a pause that has not come about yet; else nothing changes."""
-    job = _held(tx, job_id)
+    job = held(tx, job_id)
     if job.is_final or job.requested_action == "cancel":
         raise ActionNotAllowed("resume", job.status, job.allowed_actions)
     if "resume" not in job.allowed_actions:
@@ -73,8 +73,8 @@ def request_resume(tx: Connection, job_id: str) -> Job:
     return get(tx, job_id)
 
 
-def _held(tx: Connection, job_id: str) -> Job:
-    """The job, which nobody else changes until this transaction ends: what is decided now holds then."""
+def held(tx: Connection, job_id: str) -> Job:
+    """A job that nobody else changes until this transaction ends: what is decided now holds then."""
     chosen = select_jobs().where(jobs.c.id == job_id, only(tx, jobs))
     row = tx.execute(chosen.with_for_update(of=jobs)).one_or_none() if ids.possible(job_id) else None
     if row is None:

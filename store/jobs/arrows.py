@@ -21,7 +21,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from store import attempts, checkpoints, curves, ids, row_sizes, usage, weights
+from store import attempts, checkpoints, curves, ids, row_sizes, scores, usage, weights
 from store.attempts import Outcome
 from store.columns import now, printable, printable_values
 from store.errors import NotFound
@@ -279,6 +279,8 @@ def _end(
     entries = [told(status, **why), Entry("end", {"status": status, **why})]
     job = _change(tx, final, entries, (outcome or status, detail), *conditions)
     if job is not None:
+        times = {"started_at": job.started_at, "finished_at": job.finished_at}
+        scores.write(tx, job.id, job.project_id, result=final.get("result"), **times)
         checkpoints.forget(tx, job.id, job.project_id)
         usage.charge(tx, job.project_id, open_jobs=-1)
     return job is not None
@@ -305,7 +307,8 @@ def _change(
     """The one conditional UPDATE of an arrow, its log, its attempt's end; whose row it changed, if any."""
     more = row_sizes.of_ending(values) + row_sizes.of_entries(entries)
     grown = {"last_event": jobs.c.last_event + len(entries), "row_bytes": jobs.c.row_bytes + more}
-    returned = (jobs.c.id, jobs.c.project_id, jobs.c.last_event, jobs.c.attempt)
+    shown = ("id", "project_id", "last_event", "attempt", "started_at", "finished_at")
+    returned = [jobs.c[name] for name in shown]
     changing = jobs.update().where(*conditions).values({**values, **grown})
     changed = tx.execute(changing.returning(*returned)).one_or_none()
     if changed is None:

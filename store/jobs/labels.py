@@ -40,6 +40,12 @@ def write(tx: Connection, job: Job) -> None:
     tx.execute(labels.insert(), rows)
 
 
+def rewrite(tx: Connection, job: Job) -> None:
+    """Index a job's metadata anew, once they have become others."""
+    tx.execute(labels.delete().where(labels.c.job_id == job.id))
+    write(tx, job)
+
+
 def rarest_first(tx: Connection, metadata: Mapping[str, str]) -> list[str]:
     """The digests of some labels in the order to ask for them; none where there is one that no job has.
 

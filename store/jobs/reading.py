@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 import sqlalchemy as sa
 
 from store import ids, pages
 from store.errors import NotFound
+from store.jobs import ranking
+from store.jobs.filters import Filters, conditions_of, within_times
 from store.jobs.labels import having_all, rarest_first
 from store.jobs.row import Action, Job, Status, select_jobs, to_job
-from store.pages import Page, Sort, to_page
+from store.pages import Page, Sort, cursor_of
 from store.projects import here, only, own
 from store.session import Connection
-from store.tables import datasets, jobs, labels
+from store.tables import jobs, labels
 
 _THIS_ONE = (jobs.c.id == sa.bindparam("job_id"), own(jobs))
 # Built once: to build a statement, and to find out that it was built before, takes longer than to execute it.
@@ -51,49 +53,49 @@ def glance(tx: Connection, job_id: str) -> Glance:
 
 
 @dataclass(frozen=True, slots=True)
-class Filters:
-    """What a list of jobs may be narrowed by; None and empty mean any."""
+class Found:
+    """A job of a list, and the cursor of what comes behind it."""
 
-    status: Sequence[str] = ()
-    stop_reason: Sequence[str] = ()
-    dataset: str | None = None
-    """A dataset's id or name."""
-    study: str | None = None
-    name: str | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    created_after: datetime | None = None
-    created_before: datetime | None = None
+    job: Job
+    cursor: str
 
 
 def page(
     tx: Connection,
     filters: Filters | None = None,
     *,
-    sort: Sort = "-created_at",
+    sort: str = "-created_at",
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[Job]:
     """One page of a project's jobs; page 1,000 costs what page 1 does."""
-    return to_page(list(walk(tx, filters, sort=sort, cursor=cursor, limit=limit)), limit, _place)
+    found = list(walk(tx, filters, sort=sort, cursor=cursor, limit=limit))
+    return Page([each.job for each in found[:limit]], found[limit - 1].cursor if len(found) > limit else None)
 
 
 def walk(
     tx: Connection,
     filters: Filters | None = None,
     *,
-    sort: Sort = "-created_at",
+    sort: str = "-created_at",
     cursor: str | None = None,
     limit: int = 50,
-) -> Iterator[Job]:
-    """The jobs of a page and one more if more follow, fetched a few at a time: a job may be large."""
+) -> Iterator[Found]:
+    """The jobs of a page and one more if more follow, fetched a few at a time: a job may be large.
+
+    `sort` is `created_at`, `name` or a number's name (see `store.scores`), with a `-` in front descending.
+    """
     filters = filters or Filters()
-    if (ordered := _ordered(tx, filters)) is None:
-        return
-    statement, created_at, id_ = ordered
-    narrowed = statement.where(only(tx, jobs), *_conditions(tx, filters, created_at))
-    yield from pages.walk(
-        *(tx, narrowed, created_at, id_), sort=sort, cursor=cursor, limit=limit, read=to_job, place=_place
-    )
+    if sort not in get_args(Sort) or filters.has_prefix:
+        for job, behind in ranking.walk(tx, filters, sort=sort, cursor=cursor, limit=limit):
+            yield Found(job, behind)
+    elif (ordered := _ordered(tx, filters)) is not None:
+        statement, created_at, id_ = ordered
+        its = [*conditions_of(tx, filters).values(), *within_times(filters, created_at)]
+        narrowed = statement.where(only(tx, jobs), *its)
+        order: dict[str, Any] = {"sort": sort, "cursor": cursor, "limit": limit}
+        for job in pages.walk(tx, narrowed, created_at, id_, **order, read=to_job, place=_place):
+            yield Found(job, cursor_of(*_place(job)))
 
 
 def _place(job: Job) -> tuple[datetime, str]:
@@ -114,32 +116,3 @@ def _ordered(
         return None
     statement = select_jobs().join(labels, labels.c.job_id == jobs.c.id)
     return statement.where(*having_all(tx, digests)), labels.c.created_at, labels.c.job_id
-
-
-def _conditions(
-    tx: Connection, filters: Filters, created_at: sa.ColumnElement[datetime]
-) -> list[sa.ColumnElement[bool]]:
-    found = [
-        _one_of(jobs.c.status, filters.status) if filters.status else None,
-        _one_of(jobs.c.stop_reason, filters.stop_reason) if filters.stop_reason else None,
-        _one_of(jobs.c.dataset_id, _datasets_called(tx, filters.dataset))
-        if filters.dataset is not None
-        else None,
-        jobs.c.study_id == filters.study if filters.study is not None else None,
-        jobs.c.name == filters.name if filters.name is not None else None,
-        created_at > filters.created_after if filters.created_after else None,
-        created_at < filters.created_before if filters.created_before else None,
-    ]
-    return [condition for condition in found if condition is not None]
-
-
-def _one_of(column: sa.ColumnElement[str], values: Sequence[str]) -> sa.ColumnElement[bool]:
-    """Equality where it can be: an index then gives the rows in the page's order."""
-    return column == values[0] if len(values) == 1 else column.in_(values)
-
-
-def _datasets_called(tx: Connection, word: str) -> list[str]:
-    named = datasets.c.name == word
-    if ids.possible(word):
-        named = sa.or_(named, datasets.c.id == word)
-    return list(tx.execute(sa.select(datasets.c.id).where(only(tx, datasets), named)).scalars())

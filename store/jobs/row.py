@@ -37,6 +37,7 @@ class Job:
     equivalents: dict[str, Any] | None
     warnings: list[dict[str, Any]]
     metadata: dict[str, Any]
+    notes: str | None
     result: dict[str, Any] | None
     error: dict[str, Any] | None
     environment: dict[str, Any] | None

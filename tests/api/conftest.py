@@ -10,10 +10,12 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from api import describing
 from api.app import create_app
 from api.deps import Server
 from store import logs
 from store.settings import Settings
+from tests import forking
 from tests.api.acting import Worker
 
 HOME = "http://localhost"
@@ -25,15 +27,16 @@ def quiet() -> None:
     logs.configure("error")
 
 
-@pytest.fixture(scope="session")
-def prepared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder as a server leaves it that has been started once."""
-    folder = tmp_path_factory.mktemp("prepared")
-    with TestClient(create_app(Settings(data_dir=folder)), HOME) as client:
-        # Who needs a bundled dataset before it has been stored waits for it.
-        assert client.post("/v1/jobs/validate", json={"dataset": "digits"}).status_code == 200
-        assert len(client.get("/v1/datasets").json()["data"]) == 5
-    return folder
+@pytest.fixture(autouse=True)
+def quick_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever uploads need not wait until a process has loaded what it reads with."""
+    monkeypatch.setattr(describing, "_child", forking.reading_child)
+
+
+@pytest.fixture
+def real_children(quick_children: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are read as they are in earnest, where it matters how the process begins."""
+    monkeypatch.setattr(describing, "_child", forking.start_anew)
 
 
 @pytest.fixture(scope="module")

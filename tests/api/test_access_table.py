@@ -46,7 +46,8 @@ NEEDS: dict[str, set[Route]] = {
     "write": {
         *(("POST", "/v1/datasets"), ("DELETE", "/v1/datasets/{dataset_id}"), ("POST", "/v1/jobs")),
         *(("POST", f"/v1/jobs/{{job_id}}/{action}") for action in ("cancel", "finish", "pause", "resume")),
-        ("DELETE", "/v1/jobs/{job_id}"),
+        *(("DELETE", "/v1/jobs/{job_id}"), ("PATCH", "/v1/jobs/{job_id}")),
+        ("PATCH", "/v1/datasets/{dataset_id}"),
     },
     "admin": {
         *(("POST", "/v1/keys"), ("GET", "/v1/keys"), ("GET", "/v1/keys/{key_id}")),
@@ -165,19 +166,23 @@ def filled(path: str, ids: dict[str, str]) -> str:
     return re.sub(r"\{(\w+)\}", lambda found: ids[found[1]], path)
 
 
+@pytest.fixture(scope="module")
+def worthless(server: Server) -> dict[str, str | None]:
+    return belongings.worthless(server, DEFAULT_PROJECT)
+
+
 @pytest.mark.parametrize("route", ROUTES, ids=named)
-def test_without_a_valid_key(route: Route, client: TestClient, server: Server) -> None:
+def test_without_a_valid_key(route: Route, client: TestClient, worthless: dict[str, str | None]) -> None:
     """Missing, unknown, expired, revoked: one and the same 401; or the same answer as to anybody."""
     method, path = route[0], filled(route[1], UNKNOWN)
-    kinds = belongings.worthless(server, DEFAULT_PROJECT)
     answers = {}
-    for kind, word in kinds.items():
+    for kind, word in worthless.items():
         headers = {"X-Request-ID": "the-same"} | (
             {"Authorization": word.encode()} if word is not None else {}
         )
         answers[kind] = client.request(method, path, headers=headers)
         assert not any(
-            word and word[7:] in answers[kind].text for word in kinds.values() if word != "Bearer "
+            word and word[7:] in answers[kind].text for word in worthless.values() if word != "Bearer "
         )
     if NEEDED[route] == "nothing":
         assert {answer.status_code for answer in answers.values()} & {401, 403, 429} == set()

@@ -55,11 +55,9 @@ def parquet(columns: int, rows: int) -> bytes:
 
 
 Y = npy("(3,)", b"\x00" * 24)
+# Files that only lie, and are small, are refused by what reads them: see `tests/models/test_readers.py`.
 BOMBS: dict[str, Callable[[], tuple[str, bytes]]] = {
     "an array of 64 GiB in 192 bytes": lambda: ("a.npz", npz(X=npy(f"({2**33},)"), y=Y)),
-    "a shape beyond 64 bits": lambda: ("a.npz", npz(X=npy(f"({2**62}, {2**62})"), y=Y)),
-    "a negative shape": lambda: ("a.npz", npz(X=npy("(-1, 3)"), y=Y)),
-    "objects, which would be unpickled": lambda: ("a.npz", npz(X=npy("(3, 1)", kind="|O"), y=Y)),
     "a thousand members": lambda: ("a.npz", npz(**{f"m{number}": Y for number in range(1000)})),
     "zeros that unfold to 130 MB": lambda: ("a.npz", zeros(1_500_000)),
     "a line of 64 MiB": lambda: ("a.csv.gz", gzip.compress(b"a,b\n1," + b"x" * 64 * MiB)),
@@ -70,10 +68,6 @@ BOMBS: dict[str, Callable[[], tuple[str, bytes]]] = {
         b",".join(b"c%d" % n for n in range(60_000)) + b"\n" + b"1," * 60_000,
     ),
     "a parquet that is mostly hot air": lambda: ("a.parquet", parquet(40, 500_000)),
-    "a parquet with a broken footer": lambda: ("a.parquet", parquet(2, 10)[:-12] + b"\xff" * 8 + b"PAR1"),
-    "a parquet that is only its name": lambda: ("a.parquet", b"PAR1" + b"\x00" * 1000 + b"PAR1"),
-    "a csv that is a zip": lambda: ("a.csv", npz(X=Y)),
-    "a npz that is a csv": lambda: ("a.npz", b"a,b\n1,2\n"),
     "nothing but quotes": lambda: ("a.csv", b'a,b\n"' + b'"' * MiB),
     "nothing but NULs": lambda: ("a.csv", b"\x00" * MiB),
 }

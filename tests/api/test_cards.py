@@ -10,14 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from api.cards import words
 from api.cards.markdown import escaped, sentence
+from api.cards.usage import usage
 from api.deps import Server
+from api.schemas import datasets as answers
 from models.catalog import techniques
-from models.datasets import read
+from models.datasets import Column, read
+from models.graphs import Port
 from models.regularizers import Regularization
+from store import tables
 from tests.api.acting import pointers, problem, submit
 from tests.api.trained import trained
 
@@ -248,3 +253,93 @@ def test_what_was_not_tested_or_not_ended_is_said(client: TestClient, server: Se
         "Generalization gap (validation loss − training loss): –."
         in client.get(f"/v1/jobs/{job}/card?format=md").text
     )
+
+
+# ── what a card shows of the data ───────────────────────────────────────────────────────────────────────────
+
+
+PRIVATE = """\
+name,city,member,since,income,gone,target
+"""
+
+
+def people(rows: int = 60) -> str:
+    """Everybody has a name and an income of their own; cities, truths and dates are shared."""
+    lines = [
+        f"Person {n:02d},{'Berlin' if n % 3 else 'Rome'},{'true' if n % 4 else 'false'},"
+        f"2026-01-{1 + n % 20:02d},{30_000 + 137 * n}.77,,{'yes' if n % 2 else 'no'}"
+        for n in range(rows)
+    ]
+    return PRIVATE + "\n".join(lines)
+
+
+def row_of(code: str) -> dict[str, Any]:
+    """The row that the printed code asks about."""
+    (line,) = [each for each in code.splitlines() if each.startswith("row = ")]
+    nan = type("numpy", (), {"nan": None})
+    row: dict[str, Any] = eval(line.removeprefix("row = "), {"numpy": nan})
+    return row
+
+
+@pytest.fixture(scope="module")
+def of_people(client: TestClient, server: Server, folder: Path) -> str:
+    path = folder / "people.csv"
+    path.write_text(people())
+    with path.open("rb") as content:
+        sent = client.post("/v1/datasets", files={"file": ("people.csv", content)}, data={"target": "target"})
+    assert sent.status_code == 201, sent.text
+    table = read(path, filename="people.csv", target="target")
+    return trained(client, server, folder, dataset=sent.json()["id"], table=table)
+
+
+def test_a_card_shows_medians_and_commonest_levels_and_no_row(client: TestClient, of_people: str) -> None:
+    told = card(client, of_people)
+    row = row_of(told["usage"])
+    assert (row["city"], row["member"], row["income"]) == ("Berlin", 1.0, 34_000.0)
+    assert row["since"] == 20_464.0, "the middle of the twenty days, rounded"
+    assert row["name"] == "", "each name is one person's"
+    markdown = client.get(f"/v1/jobs/{of_people}/card?format=md").text
+    for said in (json.dumps(told), markdown):
+        assert "Person" not in said
+        assert ".77" not in said
+
+
+def test_a_dataset_described_before_there_were_medians_shows_no_row_either(
+    client: TestClient, server: Server, of_people: str
+) -> None:
+    dataset_id = client.get(f"/v1/jobs/{of_people}").json()["dataset"]["id"]
+    with server.database.writing() as tx:
+        this = tables.datasets.c.id == dataset_id
+        kept = tx.execute(sa.select(tables.datasets.c.description).where(this)).scalar_one()
+        older = {**kept, "columns": [{**each, "typical": None} for each in kept["columns"]]}
+        tx.execute(tables.datasets.update().where(this).values(description=older))
+    answers._DESCRIPTIONS.clear()
+    try:
+        row = row_of(card(client, of_people)["usage"])
+        assert row["income"] == 34_000.0, "half way between the ends"
+        assert (row["name"], row["city"], row["member"]) == ("", "", 0.0)
+    finally:
+        with server.database.writing() as tx:
+            tx.execute(tables.datasets.update().where(this).values(description=kept))
+        answers._DESCRIPTIONS.clear()
+
+
+@pytest.mark.parametrize(
+    ("column", "shown"),
+    [
+        ({"kind": "numeric"}, "numpy.nan"),
+        ({"kind": "numeric", "minimum": 1.0, "maximum": 4.0}, "2.5"),
+        ({"kind": "numeric", "minimum": -1.7e308, "maximum": 1.7e308}, "0.0"),
+        ({"kind": "numeric", "typical": 3.0, "minimum": 1.0, "maximum": 9.0}, "3.0"),
+        ({"kind": "boolean", "typical": 1.0}, "1.0"),
+        ({"kind": "categorical", "typical": "\u202ered"}, "'\\u202ered'"),
+        ({"kind": "categorical", "levels": ["Ada"]}, "''"),
+        (None, "numpy.nan"),
+    ],
+)
+def test_a_row_for_an_example_is_made_of_what_is_usual(column: dict[str, Any] | None, shown: str) -> None:
+    kind = (column or {}).get("kind", "numeric")
+    port = Port("x", "string" if kind == "categorical" else "float64", ["rows", 1], "")
+    known = {"name": "x", "missing": 0, "cardinality": 9, "constant": False}
+    columns = {"x": Column.model_validate({**known, **column})} if column else {}
+    assert f"row = {{'x': {shown}}}\n" in usage("a.onnx", [port], columns)

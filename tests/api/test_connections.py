@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -13,7 +12,6 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -22,6 +20,7 @@ from starlette.routing import Route
 from api import connections
 from api.connections import BoundedProtocol, most_connections
 from api.heads import ADDRESS_BYTES, HEADERS, HEADERS_BYTES, HeadLimits
+from tests.api.sockets import listening
 
 LARGE = 64 * 1024**2
 
@@ -39,26 +38,22 @@ async def slow(_: Request) -> Response:
     return PlainTextResponse("late")
 
 
-@pytest.fixture
-def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """A server with the limits of production and the patience of a test."""
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.4)
-    monkeypatch.setattr(connections, "STALLED_SECONDS", 0.3)
+@contextlib.contextmanager
+def serving() -> Iterator[int]:
+    """The port of a server with the limits of production and the patience of a test."""
     routes = [Route("/", hello, methods=["GET", "POST"]), Route("/large", large), Route("/slow", slow)]
-    app = HeadLimits(Starlette(routes=routes))
-    config = uvicorn.Config(
-        app, port=0, http=BoundedProtocol, log_config=None, timeout_keep_alive=1, timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(connections, "HEAD_SECONDS", 0.4)
+        patched.setattr(connections, "STALLED_SECONDS", 0.3)
+        with listening(HeadLimits(Starlette(routes=routes))) as port:
+            yield port
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """One server for all who do not count its connections."""
+    with serving() as port:
+        yield port
 
 
 @contextlib.contextmanager
@@ -90,10 +85,10 @@ HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 
 def test_a_request_is_answered_and_another_on_the_same_connection(port: int) -> None:
     with connected(port) as client:
-        for _ in range(3):
+        for pause in (0, 0, 0.5):  # longer than a head may take: an idle connection is not a late head
+            time.sleep(pause)
             client.sendall(HEAD + b"\r\n")
             assert b"200 OK" in client.recv(4096)
-            time.sleep(0.5)  # longer than a head may take: an idle connection is not a late head
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET", HEAD, HEAD + b"X-Long: "])
@@ -202,9 +197,9 @@ def test_a_pipeline_has_so_many_places(port: int) -> None:
         assert rest(client).count(b"200 OK") <= connections.PIPELINED + 1
 
 
-def test_so_many_connections_and_no_more(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_so_many_connections_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BoundedProtocol, "most", 3)
-    with contextlib.ExitStack() as stack:
+    with serving() as port, contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connected(port)) for _ in range(6)]
         answered = 0
         for client in clients:

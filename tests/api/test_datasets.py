@@ -73,7 +73,9 @@ def test_the_same_bytes_and_target_are_the_same_dataset(client: TestClient, serv
     content = CSV + "red,5,2026-02-02,no\n"
     first, again = upload(client, content), upload(client, content, "other.csv", name="renamed")
     assert (first.status_code, again.status_code) == (201, 200)
-    assert again.json() == first.json()
+    (notice,) = again.json()["notices"]
+    assert f"already here as 'mine.csv' ({first.json()['id']}); the name 'renamed' was not taken" in notice
+    assert {key: value for key, value in again.json().items() if key != "notices"} == first.json()
     other = upload(client, content, target="colour")
     assert other.status_code == 201
     assert other.json()["id"] != first.json()["id"]
@@ -287,6 +289,7 @@ def test_the_limits_reach_the_process_that_reads(narrow: TestClient) -> None:
     assert "100" in document["detail"]
 
 
+@pytest.mark.usefixtures("real_children")
 def test_a_process_that_dies_over_a_file_takes_nothing_with_it(settings: Settings) -> None:
     starved = settings.model_copy(update={"describe_bytes": 50 * 1024**2})
     with TestClient(create_app(starved), HOME) as client:

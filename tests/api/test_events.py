@@ -195,19 +195,18 @@ def test_the_stream_of_a_deleted_job_ends(address: str, client: TestClient, work
 
 def test_open_streams_hold_no_connections(address: str, client: TestClient, server: Server) -> None:
     job_id = submit(client)["id"]
-    streams = [httpx2.Client() for _ in range(60)]  # more than the pool has
-    requests = [
-        stream.build_request("GET", f"{address}/v1/jobs/{job_id}/events", headers=STREAM)
-        for stream in streams
-    ]
-    responses = [stream.send(each, stream=True) for stream, each in zip(streams, requests, strict=True)]
+    stream = httpx2.Client()
+    sent = [
+        stream.build_request("GET", f"{address}/v1/jobs/{job_id}/events", headers=STREAM) for _ in range(60)
+    ]  # more than the pool has
+    responses = [stream.send(each, stream=True) for each in sent]
     assert b"ridgeline_event_streams 60.0" in client.get("/metrics").content
     started = time.perf_counter()
     assert client.get(f"/v1/jobs/{job_id}").status_code == 200
     assert time.perf_counter() - started < 3
-    for response, stream in zip(responses, streams, strict=True):
+    for response in responses:
         response.close()
-        stream.close()
+    stream.close()
     deadline = time.monotonic() + 10
     while b"ridgeline_event_streams 0.0" not in client.get("/metrics").content:
         assert time.monotonic() < deadline

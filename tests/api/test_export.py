@@ -368,7 +368,7 @@ def test_without_the_extra_it_says_what_to_install(
     monkeypatch.setitem(__import__("sys").modules, module, None)
     monkeypatch.setitem(__import__("sys").modules, "tensorboard.summary.writer.record_writer", None)
     assert run("export", where, job, "--to", str(tmp_path)) == Exit.FAILED
-    assert "pip install 'ridgeline[export]'" in capsys.readouterr().err
+    assert "-e '.[export]'" in capsys.readouterr().err
 
 
 def test_a_job_that_never_began_is_exported_as_that(

@@ -79,6 +79,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/keys": {"json": {"name": "another"}},
     "POST /v1/projects": {"json": {"name": "another"}},
     "PATCH /v1/projects/{project_id}": {"json": {"name": "renamed"}},
+    "PATCH /v1/jobs/{job_id}": {"json": {"name": "renamed"}},
+    "PATCH /v1/datasets/{dataset_id}": {"json": {"name": "renamed"}},
     "POST /v1/webhooks": {"json": {"url": HOOK}},
     "PATCH /v1/webhooks/{webhook_id}": {"json": {"url": f"{HOOK}/b"}},
 }
@@ -215,6 +217,7 @@ def test_no_room_for_a_workspace(
     assert (client.get("/readyz").json()["files"]["status"] == "full") == (REFUSALS[code] == 507)
 
 
+@pytest.mark.usefixtures("real_children")
 def test_no_process_for_the_child_that_reads(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
-import threading
-import time
 from collections.abc import Iterator
 
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from api.connections import BoundedProtocol
 from api.heads import SINGLE
 from tests.api.acting import problem
+from tests.api.sockets import listening
 
 ANSWERED = b"HTTP/1.1 200 OK"
 REFUSED = b"HTTP/1.1 400 Bad Request"
@@ -52,17 +48,8 @@ def test_a_host_is_a_name_and_a_port(client: TestClient, host: str) -> None:
 @pytest.fixture(scope="module")
 def port(app: FastAPI, client: TestClient) -> Iterator[int]:
     """The application that `client` has started, on a socket."""
-    config = uvicorn.Config(app, port=0, http=BoundedProtocol, lifespan="off", log_config=None)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join()
+    with listening(app, lifespan="off") as found:
+        yield found
 
 
 HOST = b"Host: localhost\r\n"

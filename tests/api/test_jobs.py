@@ -35,7 +35,9 @@ def test_a_submitted_job_is_answered_in_full(client: TestClient) -> None:
         "stratify": True,
     }
     assert job["created_at"].endswith("Z")
-    assert client.get(job["links"]["self"]).json() == job
+    again = client.get(job["links"]["self"]).json()
+    assert again.pop("waiting")["queue"] == "cpu"
+    assert again == job
 
 
 def test_the_full_spec_can_be_sent_again_and_stays_as_it_is(client: TestClient) -> None:

@@ -55,7 +55,7 @@ def test_the_names_that_people_begin_with_stay(document: dict[str, Any]) -> None
     begun_with = {
         "/v1/datasets": {"post": "upload_dataset", "get": "list_datasets"},
         "/v1/jobs": {"post": "submit_job", "get": "list_jobs"},
-        "/v1/jobs/{job_id}": {"get": "get_job", "delete": "delete_job"},
+        "/v1/jobs/{job_id}": {"get": "get_job", "patch": "change_job", "delete": "delete_job"},
         "/v1/jobs/{job_id}/curves": {"get": "read_curve"},
         "/v1/jobs/{job_id}/events": {"get": "read_events"},
     }

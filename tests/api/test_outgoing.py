@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -14,14 +13,12 @@ from typing import Any
 
 import orjson
 import pytest
-import uvicorn
 from fastapi import APIRouter, FastAPI, Response
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.testclient import TestClient
 
 from api import conditional, errors, outgoing, paging
 from api.conditional import ConditionalAnswers
-from api.connections import BoundedProtocol
 from api.deps import Server
 from api.outgoing import PIECE_BYTES, Outgoing, PiecewiseRoute
 from api.plans import MOST_METADATA_BYTES
@@ -29,6 +26,7 @@ from api.schemas import JobAnswer, Listing
 from api.shortages import Shortages
 from store import datasets, jobs
 from tests.api.acting import Worker, pointers, problem, submit
+from tests.api.sockets import listening
 
 SIZE = 4 * 1024**2
 MEMORY = 2 * SIZE
@@ -171,19 +169,8 @@ def test_where_there_is_no_room_for_more_that_is_said(tmp_path: Path) -> None:
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[int, Outgoing]]:
     app = _app(tmp_path, memory_bytes=MEMORY)
-    config = uvicorn.Config(
-        app, port=0, http=BoundedProtocol, log_config=None, timeout_keep_alive=1, timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1], app.state.server.outgoing
-    finally:
-        server.should_exit = True
-        thread.join()
+    with listening(app) as port:
+        yield port, app.state.server.outgoing
 
 
 def _ask(port: int) -> socket.socket:

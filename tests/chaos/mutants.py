@@ -200,7 +200,7 @@ MUTANTS = (
                 "        return checkpoints.add(tx, job_id, fence, stored, ",
             ),
         ),
-        "tests/worker/test_side_effects.py::test_every_side_effect_may_be_the_last_or_fail[checkpoint-dies]",
+        "tests/worker/test_side_effects.py::test_every_side_effect_may_be_the_last[checkpoint]",
     ),
     Mutant(
         "dropout that starts over",

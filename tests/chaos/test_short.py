@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,10 +27,10 @@ def attack(under_way: Campaign) -> None:
 
 
 @pytest.mark.timeout(240)
-def test_nothing_is_lost_and_nothing_happens_twice(tmp_path: Path) -> None:
+def test_nothing_is_lost_and_nothing_happens_twice(tmp_path: Path, prepared_folder: Path) -> None:
     """Four kills among visitors who submit, watch, cancel, finish, pause and resume."""
     folder = tmp_path / "a place with spaces"
-    folder.mkdir()
+    shutil.copytree(prepared_folder, folder / "data")
     report = campaign.run("sqlite", folder, seed=SEED, say=print, attack=attack, visitors=2, specs=QUICK)
     assert report.violations == [], "\n".join(report.lines())
     assert report.faults.total() == len(KINDS)

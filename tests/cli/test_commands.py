@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -258,3 +259,11 @@ def test_the_help_tells_every_exit_code(run: Run, capsys: pytest.CaptureFixture[
     for code in Exit:
         if code != Exit.INTERRUPTED:
             assert f" {int(code)} " in said.partition("Exit codes:")[2]
+
+
+def test_the_version_is_the_installed_packages_and_asks_nobody(
+    run: Run, script: Script, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--version") == Exit.OK
+    assert capsys.readouterr().out == f"ridgeline {version('ridgeline')}\n"
+    assert script.asked == []

@@ -10,6 +10,7 @@ from rich.console import Console, RenderableType
 
 from cli import views
 from cli.client import RefusedError, UnreachableError
+from cli.leaderboards import jobs_table
 from tests.cli import answers
 
 
@@ -85,7 +86,7 @@ def test_names_are_neither_markup_nor_commands_for_the_terminal() -> None:
     nasty = "[red]x[/red]\x1b[2J\nsecond\u202e"
     for picture in (
         views.outcome(answers.job(name=nasty)),
-        views.jobs_table([answers.job(name=nasty)]),
+        jobs_table([answers.job(name=nasty)]),
         views.datasets_table([answers.dataset(name=nasty)]),
         views.dataset_summary(answers.dataset(notes=[nasty])),
         views.workers_table([answers.worker(host=nasty)]),
@@ -172,3 +173,26 @@ def test_what_is_wrong_with_a_worker_is_seen() -> None:
         name: value for name, value in answers.worker().items() if name not in ("device_name", "problem")
     }
     assert "cuda:0" in seen(views.workers_table([older])), "a server of the version before"
+
+
+@pytest.mark.parametrize(
+    ("ahead", "exact", "words"),
+    [
+        (0, True, "gpu, the next"),
+        (1, True, "gpu, 1 job before it"),
+        (64, False, "gpu, 64 or more jobs before it"),
+    ],
+)
+def test_a_job_that_waits_tells_its_place_and_whether_anybody_will_come(
+    ahead: int, exact: bool, words: str
+) -> None:
+    waiting = {
+        "queue": "gpu",
+        "ahead": ahead,
+        "ahead_is_exact": exact,
+        "workers": 0,
+        "notice": "none\x1b",
+    }
+    said = seen(views.job({**answers.job(status="queued", result=None), "waiting": waiting}))
+    assert words in said
+    assert "! none\ufffd" in said

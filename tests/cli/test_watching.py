@@ -115,3 +115,19 @@ def test_a_lost_connection_is_told_and_mended(script: Script, client: Client) ->
     output = io.StringIO()
     watch(client, "job_1", Console(file=output, width=80))
     assert "connection lost, trying again" in output.getvalue()
+
+
+UNHEARD = {"queue": "gpu", "ahead": 12, "ahead_is_exact": True, "workers": 0, "notice": "nobody takes it"}
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_who_watches_a_job_that_waits_is_told_its_place_and_that_nobody_takes_it(
+    script: Script, client: Client, is_terminal: bool
+) -> None:
+    script.answer({**answers.job(status="queued", result=None), "waiting": UNHEARD})
+    script.stream((1, "status", {"status": "queued"}), (2, "end", {}))
+    script.answer(answers.job())
+    output = io.StringIO()
+    watch(client, "job_1", Console(file=output, width=120, force_terminal=is_terminal))
+    assert "waiting for a worker (gpu, 12 jobs before it)" in output.getvalue()
+    assert "! nobody takes it" in output.getvalue()

@@ -47,16 +47,16 @@ def rates(member: int, kind: str = "adam", **more: Any) -> dict[str, Any]:
 CASES: dict[str, tuple[str, int, dict[str, Any], Any, set[str], int]] = {
     "one": ("binary", 1, {}, None, COPIED, 50),
     "64": ("binary", 64, {}, None, COPIED, 52),
-    "64 with rates of their own": ("binary", 64, {}, rates, RATES, 184),
-    "64 with decays of their own": (
+    "16 with rates of their own": ("binary", 16, {}, rates, RATES, 88),
+    "16 with decays of their own": (
         "binary",
-        64,
+        16,
         {},
         lambda member: rates(member, "adamw", weight_decay=0.01 * (member + 1)),
         DECAYS,
-        188,
+        92,
     ),
-    "64 without dropout": ("binary", 64, {"regularization": L2}, None, {"batches.py copy to the device"}, 28),
+    "16 without dropout": ("binary", 16, {"regularization": L2}, None, {"batches.py copy to the device"}, 28),
     "8 by SGD": ("binary", 8, {}, lambda member: rates(member, "sgd", momentum=0.9), RATES, 60),
     "all metrics": ("binary", 1, {"metrics": every("binary")}, None, COPIED, 50),
     "all metrics of many classes": ("multiclass", 1, {"metrics": every("multiclass")}, None, COPIED, 50),

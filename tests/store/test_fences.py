@@ -13,7 +13,8 @@ from store.events import Entry
 from store.files import Stored
 from store.jobs import Job, arrows
 from store.session import Connection, Database
-from tests.store.examples import add_job, claim, points, snapshot
+from tests.store.examples import add_job, claim, points
+from tests.store.trials import on_trial, rows_of
 
 STORED = Stored("weights/job.1.safetensors", "c" * 64, 10)
 KEPT = Stored("checkpoints/job.1.1.safetensors", "c" * 64, 10)
@@ -60,41 +61,38 @@ def _taken(database: Database) -> Job:
 
 
 @pytest.mark.parametrize("fate", [_lost, _taken], ids=["requeued", "taken by another"])
-@pytest.mark.parametrize("write", WRITES)
-def test_a_stale_fence_writes_nothing(
-    database: Database, fate: Callable[[Database], Job], write: str
-) -> None:
-    job = fate(database)
-    before = snapshot(database)
-    with database.writing() as tx:
-        assert not WRITES[write](tx, job)
-    assert snapshot(database) == before
+def test_a_stale_fence_writes_nothing(database: Database, fate: Callable[[Database], Job]) -> None:
+    _assert_that_nothing_is_written(database, fate(database))
 
 
-@pytest.mark.parametrize("write", WRITES)
-def test_nobody_writes_to_a_finished_job(database: Database, write: str) -> None:
+def test_nobody_writes_to_a_finished_job(database: Database) -> None:
     add_job(database)
     job = claim(database, lease_seconds=-1)
     with database.writing() as tx:
         assert curves.record(tx, job.id, job.fence, points(1, 3))
         assert arrows.succeed(tx, job.id, job.fence, stop_reason="max_epochs", result={})
-    before = snapshot(database)
-    with database.writing() as tx:
-        assert not WRITES[write](tx, job)
-    assert snapshot(database) == before
+    _assert_that_nothing_is_written(database, job)
 
 
-@pytest.mark.parametrize("write", ["next epoch", "weights", "event", "beat", "succeed", "fail", "release"])
-def test_the_fresh_fence_may(database: Database, write: str) -> None:
+def _assert_that_nothing_is_written(database: Database, job: Job) -> None:
+    before = rows_of(database)
+    for name, write in WRITES.items():
+        with on_trial(database) as trial:
+            assert not write(trial.tx, job), name
+        assert trial.after == before, name
+
+
+def test_the_fresh_fence_may(database: Database) -> None:
     """The other half: what the tests above refuse does work for whoever has the job."""
     _lost(database)
     job = claim(database, worker="worker-b")
     with database.writing() as tx:
         assert curves.record(tx, job.id, job.fence, points(1, 3))
-    before = snapshot(database)
-    with database.writing() as tx:
-        assert WRITES[write](tx, job)
-    assert snapshot(database) != before
+    before = rows_of(database)
+    for name in ("next epoch", "weights", "event", "beat", "succeed", "fail", "release"):
+        with on_trial(database) as trial:
+            assert WRITES[name](trial.tx, job), name
+        assert trial.after != before, name
 
 
 def test_each_claim_and_each_loss_raises_the_fence(database: Database) -> None:

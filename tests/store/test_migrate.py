@@ -20,7 +20,9 @@ from store import migrate
 from store.errors import SchemaOutdated
 from store.session import Database
 from store.tables import metadata
+from tests.forks import forked
 from tests.servers import Databases
+from tests.store.processes import find_nothing_to_upgrade, upgrade
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,6 +42,13 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 def empty(empty_url: str, tmp_path: Path) -> Iterator[Database]:
     (tmp_path / "a folder").mkdir()
     with Database(empty_url) as database:
+        yield database
+
+
+@pytest.fixture
+def migrated(database_url: str) -> Iterator[Database]:
+    """One with the newest schema."""
+    with Database(database_url) as database:
         yield database
 
 
@@ -94,28 +103,31 @@ def test_migrations_build_what_the_code_sees(empty: Database) -> None:
     assert len(migrated) > len(metadata.tables)
 
 
-def test_upgrading_again_changes_nothing(empty: Database) -> None:
-    migrate.upgrade(empty)
-    before = _definitions(empty)
-    migrate.upgrade(empty)
-    assert _definitions(empty) == before
+def test_upgrading_again_changes_nothing(migrated: Database) -> None:
+    before = _definitions(migrated)
+    migrate.upgrade(migrated)
+    assert _definitions(migrated) == before
 
 
 def test_an_old_schema_is_told_from_the_newest(empty: Database) -> None:
+    """The other tests here end with one that is the newest."""
     with pytest.raises(SchemaOutdated, match="ridgeline database upgrade"):
         migrate.check(empty)
-    migrate.upgrade(empty)
-    migrate.check(empty)
 
 
-def test_a_database_of_a_later_version_is_left_alone(empty: Database) -> None:
-    migrate.upgrade(empty)
-    with empty.writing() as tx:
-        tx.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(SchemaOutdated):
-        migrate.check(empty)
-    with pytest.raises(SchemaOutdated, match="another version"):
-        migrate.upgrade(empty)
+def test_a_database_of_a_later_version_is_left_alone(migrated: Database) -> None:
+    def say(version: str) -> None:
+        with migrated.writing() as tx:
+            tx.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{version}'")
+
+    say("9999")
+    try:
+        with pytest.raises(SchemaOutdated):
+            migrate.check(migrated)
+        with pytest.raises(SchemaOutdated, match="another version"):
+            migrate.upgrade(migrated)
+    finally:
+        say(migrate.newest())
 
 
 def test_an_upgrade_that_breaks_off_leaves_nothing(empty: Database) -> None:
@@ -134,41 +146,45 @@ def test_an_upgrade_that_breaks_off_leaves_nothing(empty: Database) -> None:
     migrate.check(empty)
 
 
-def test_several_processes_upgrade_at_once(empty: Database, tmp_path: Path) -> None:
-    """Started from another folder too, as an installed package is."""
+def test_several_processes_upgrade_at_once(empty: Database) -> None:
     url = empty.url.render_as_string(hide_password=False)
-    settings = {"RIDGELINE_DATABASE_URL": url, "RIDGELINE_DATA_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "store.migrate"],
-            cwd=tmp_path,
-            env={**os.environ, **settings},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    for process in processes:
-        said, _ = process.communicate(timeout=60)
-        assert process.returncode == 0, said
-        assert "is up to date" in said
+    with forked(upgrade, url) as first, forked(upgrade, url) as second, forked(upgrade, url) as third:
+        for process in (first, second, third):
+            process.join(60)
+            assert process.exitcode == 0
     migrate.check(empty)
     assert _tables(empty) == {*metadata.tables, "alembic_version"}
 
 
+def test_the_program_may_be_started_anywhere(tmp_path: Path) -> None:
+    """As an installed package is."""
+    url = f"sqlite:///{tmp_path}/new.db"
+    settings = {"RIDGELINE_DATABASE_URL": url, "RIDGELINE_DATA_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-m", "store.migrate"],
+        cwd=tmp_path,
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "is up to date" in done.stdout
+    with Database(url) as database:
+        migrate.check(database)
+
+
 def test_an_upgrade_may_take_as_long_as_it_does(empty: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server's statements are stopped after a while; an index over a million jobs takes longer."""
-    counted = "WITH RECURSIVE g(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM g WHERE n < 3000000)"
-    upgrade = command.upgrade
+    counted = "WITH RECURSIVE g(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM g WHERE n < 1500000)"
+    upgrade_itself = command.upgrade
 
     def slowly(config: Config, revision: str) -> None:
         config.attributes["connection"].exec_driver_sql(f"{counted} SELECT count(*) FROM g")
-        upgrade(config, revision)
+        upgrade_itself(config, revision)
 
     monkeypatch.setattr(command, "upgrade", slowly)
     url = empty.url.render_as_string(hide_password=False)
-    with Database(url, statement_seconds=0.3) as hurried:
+    with Database(url, statement_seconds=0.15) as hurried:
         migrate.upgrade(hurried)
     migrate.check(empty)
 
@@ -183,11 +199,6 @@ def test_the_newest_revision_is_known_without_alembic(sqlite_url: str) -> None:
 
 
 def test_a_server_that_finds_nothing_to_upgrade_does_without_alembic(sqlite_url: str) -> None:
-    program = (
-        "import sys; from store import migrate; from store.session import Database;"
-        f"migrate.upgrade(Database({sqlite_url!r})); print('alembic' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "False\n"
+    with forked(find_nothing_to_upgrade, sqlite_url) as process:
+        process.join(60)
+    assert process.exitcode == 0

@@ -18,9 +18,10 @@ import pytest
 import sqlalchemy as sa
 
 from api.quotas import Counted, Quotas
-from store import datasets, gauges, jobs, projects, usage
+from store import datasets, gauges, jobs, projects, tables, usage
 from store.errors import DatasetInUse
 from store.jobs import MOST_COUNTED
+from store.jobs.row import select_jobs, to_job
 from store.session import Connection, Database
 from store.settings import Settings
 from tests.servers import Databases
@@ -59,6 +60,17 @@ def _submit(tx: Connection) -> None:
     jobs.add(tx, spec={}, dataset_id=FULL, max_epochs=1)
 
 
+def _place(tx: Connection) -> object:
+    """Of the last job of a project that has many, in the middle of all others."""
+    first = tables.jobs.c.project_id == "many_000500"
+    newest = sa.select(tables.jobs.c.id).where(first).order_by(tables.jobs.c.created_at.desc()).limit(1)
+    if (job_id := tx.execute(newest).scalar()) is None:
+        pytest.fail("nothing waits")
+    job = to_job(tx.execute(select_jobs().where(tables.jobs.c.id == job_id)).one())
+    assert jobs.place(tx, job).ahead > 0
+    return job
+
+
 ASKED: dict[str, tuple[Act, int]] = {
     # One row for each project that waits, and what a claim then writes.
     "claim": (_claim("cpu"), 2 * ACTIVE + 100),
@@ -71,12 +83,19 @@ ASKED: dict[str, tuple[Act, int]] = {
     "nudge": (lambda tx: jobs.waiting(tx, at_most=64), 64 + 20),
     "expire": (lambda tx: jobs.expire(tx, max_attempts=3, backoff_seconds=0), 20),
     "gauges": (lambda tx: gauges.read(tx, alive_seconds=30), 2 * MOST_COUNTED + ACTIVE + 100),
+    "a job's place in a queue of many projects": (_place, jobs.MOST_AHEAD * (jobs.MOST_AHEAD + 4)),
     "what a project uses": (projects.usage_of, usage.PARTS),
     "submit": (_submit, 50),
     "delete a dataset of many jobs": (_delete_what_is_used, DatasetInUse.MOST_COUNTED + 10),
 }
 """What → the act, and how many rows it may touch."""
-READING_ONLY = ("does anything wait", "nudge", "gauges", "what a project uses")
+READING_ONLY = (
+    "does anything wait",
+    "nudge",
+    "gauges",
+    "a job's place in a queue of many projects",
+    "what a project uses",
+)
 
 
 class _Undone(Exception):

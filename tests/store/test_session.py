@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import sqlite3
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,7 +16,9 @@ from store import jobs, session
 from store.errors import DatabaseFull, DatabaseUnavailable, StatementTooLong
 from store.session import Database
 from store.tables import DEFAULT_PROJECT
+from tests.forks import forked
 from tests.store.examples import add_job, look, snapshot, together
+from tests.store.processes import add_jobs_for_ever, fork_a_child
 
 ROOT = Path(__file__).parents[2]
 
@@ -191,51 +190,21 @@ def test_whoever_is_paused_in_a_transaction_lets_go_in_time(postgres_url: str) -
 
 def test_a_forked_child_takes_connections_of_its_own(database_url: str) -> None:
     """In a process of its own, for a fork is only safe where no threads are."""
-    script = f"""
-import os
-from store.session import Database
-database = Database({database_url!r})
-database.ping()
-parent = id(database._pool.engine.pool)
-child = os.fork()
-if not child:
-    database.ping()
-    os._exit(0 if id(database._pool.engine.pool) != parent else 3)
-assert os.waitpid(child, 0)[1] == 0
-database.ping()
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-
-
-@contextmanager
-def _writer(url: str) -> Iterator[multiprocessing.process.BaseProcess]:
-    process = multiprocessing.get_context("spawn").Process(target=_write_for_ever, args=(url,), daemon=True)
-    process.start()
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.join()
-
-
-def _write_for_ever(url: str) -> None:
-    with Database(url) as unbound:
-        database = unbound.of(DEFAULT_PROJECT)
-        while True:
-            add_job(database, warnings=[{"pointer": "", "detail": "x"}] * 5)
+    with forked(fork_a_child, database_url) as process:
+        process.join(60)
+    assert process.exitcode == 0
 
 
 def test_sigkill_while_writing_leaves_whole_transactions(database: Database, database_url: str) -> None:
-    with _writer(database_url) as process:
+    def written() -> int:
+        with database.reading() as tx:
+            return int(tx.exec_driver_sql("SELECT count(*) FROM jobs").scalar_one())
+
+    with forked(add_jobs_for_ever, database_url):
         deadline = time.monotonic() + 30
-        while len(snapshot(database)["jobs"]) < 5:
+        while written() < 5:
             assert time.monotonic() < deadline
-            threading.Event().wait(0.01)
-        process.kill()
-        process.join()
+            time.sleep(0.002)
     rows = snapshot(database)
     assert len(rows["jobs"]) >= 5
     assert len(rows["datasets"]) == len(rows["jobs"])

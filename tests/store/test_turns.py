@@ -35,7 +35,7 @@ class Queued:
     status: str
 
 
-def _table(tx: Connection, chance: random.Random) -> tuple[list[Queued], dict[str, datetime | None]]:
+def fill_with_ties(tx: Connection, chance: random.Random) -> tuple[list[Queued], dict[str, datetime | None]]:
     """Jobs of a few projects with many ties, and when each project had its last turn."""
     for table in (tables.jobs, tables.projects):
         tx.execute(table.delete())
@@ -106,7 +106,7 @@ def _best(
 def test_the_next_is_who_comes_first_in_the_order(database: Database, seed: int) -> None:
     chance = random.Random(seed)
     with database.writing() as tx:
-        queued, turn_at = _table(tx, chance)
+        queued, turn_at = fill_with_ties(tx, chance)
         clock = BEGAN + timedelta(days=1)
         for _ in range(len(queued) + 1):
             for listened in LISTENED:
@@ -133,7 +133,7 @@ def test_what_others_hold_is_passed_over_in_the_same_order(postgres_url: str) ->
         for seed in range(25):
             chance = random.Random(seed)
             with database.writing() as tx:
-                queued, turn_at = _table(tx, chance)
+                queued, turn_at = fill_with_ties(tx, chance)
             held = {job.id for job in queued if chance.random() < 0.5}
             some = tables.jobs.c.id.in_(held)
             with database.writing() as other, database.writing() as tx:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,10 @@ class Workshop:
         dataset_id = ids.new("ds")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "table.parquet"
-            data.save(path)
+            if data is iris():
+                path.write_bytes(_iris_file())
+            else:
+                data.save(path)
             stored = self.files.put(datasets.table_key(dataset_id), path)
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
         with self.database.writing() as tx:
@@ -168,6 +172,14 @@ def iris() -> Table:
     return bundled("iris")
 
 
+@cache
+def _iris_file() -> bytes:
+    """Written once: nearly every job of the worker's tests is about it."""
+    with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
+        iris().save(Path(file.name))
+        return Path(file.name).read_bytes()
+
+
 def noise(rows: int, columns: int = 4) -> Table:
     """A table as large as one likes, with nothing to learn in it."""
     random = np.random.default_rng(0)
@@ -201,16 +213,18 @@ def at_epoch(number: int, act: Callable[[], None]) -> type[Watched]:
     return Eventful
 
 
-def slow(epoch_seconds: float, *, pulse_seconds: float = 0.1) -> type[Watched]:
-    """A stack whose epochs take long: it pulses, and computes nothing meanwhile."""
+def slow(
+    epoch_seconds: float, *, pulse_seconds: float = 0.02, after: int = 0, clock: Any = time
+) -> type[Watched]:
+    """A stack whose epochs take long, but for so many: it pulses, and computes nothing meanwhile."""
 
     class Slow(Watched):
         def pulses(self) -> Iterator[Measured]:
             epochs = (measured for measured in super().pulses() if measured)
-            while True:
-                end = time.monotonic() + epoch_seconds
-                while time.monotonic() < end:
-                    time.sleep(pulse_seconds)
+            for number in count():
+                end = clock.monotonic() + (epoch_seconds if number >= after else 0.0)
+                while clock.monotonic() < end:
+                    clock.sleep(pulse_seconds)
                     yield []
                 try:
                     yield next(epochs)

@@ -10,7 +10,6 @@ import torch
 
 from store.files import Files
 from store.session import Database
-from store.tables import DEFAULT_PROJECT
 from tests.worker.building import Workshop
 
 # As a worker's child does: with more threads than processors every small training crawls.
@@ -25,9 +24,8 @@ def workshop(database: Database, tmp_path: Path) -> Iterator[Workshop]:
 
 
 @pytest.fixture
-def small_workshop(sqlite_url: str, tmp_path: Path) -> Iterator[Workshop]:
+def small_workshop(sqlite_database: Database, tmp_path: Path) -> Iterator[Workshop]:
     """On SQLite alone, for what does not depend on the database."""
-    with Database(sqlite_url) as database:
-        made = Workshop(database.of(DEFAULT_PROJECT), Files(str(tmp_path / "files")))
-        yield made
-        made.stop()
+    made = Workshop(sqlite_database, Files(str(tmp_path / "files")))
+    yield made
+    made.stop()

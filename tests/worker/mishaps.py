@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import logging
 import os
@@ -67,6 +68,14 @@ class DoomedDatabase(Database):
 
     fate = Fate()
 
+    @classmethod
+    def over(cls, database: Database) -> DoomedDatabase:
+        """The same database, over the same connections: they know the statements already."""
+        doomed = copy.copy(database)
+        doomed.__class__ = cls
+        assert isinstance(doomed, cls)
+        return doomed
+
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         self.fate.step("begin")
@@ -93,7 +102,7 @@ class Doomed:
 
     @cached_property
     def database(self) -> DoomedDatabase:
-        return DoomedDatabase(self.workshop.database.url.render_as_string(hide_password=False))
+        return DoomedDatabase.over(self.workshop.everybodys)
 
     def run(self, fate: Fate, **options: Any) -> bool:
         """Run the next job as far as fate allows. Its heartbeat has no thread that could count along."""

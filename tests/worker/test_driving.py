@@ -66,19 +66,21 @@ def check_like_alone(workshop: Workshop, folder: Path, together: Sequence[Job], 
         assert workshop.look(one).result == workshop.look(other).result
 
 
-def test_a_stack_is_claimed_at_once_and_each_ends_for_itself(workshop: Workshop, tmp_path: Path) -> None:
-    together = workshop.add_stack(None, *FOUR, **SPEC)
-    run(workshop)
-    alone = add_alone(workshop, *FOUR)
-    while workshop.run():
+def test_a_stack_is_claimed_at_once_and_each_ends_for_itself(
+    small_workshop: Workshop, tmp_path: Path
+) -> None:
+    together = small_workshop.add_stack(None, *FOUR, **SPEC)
+    run(small_workshop)
+    alone = add_alone(small_workshop, *FOUR)
+    while small_workshop.run():
         pass
-    check_like_alone(workshop, tmp_path, together, alone)
-    assert [companies(workshop, job) for job in together] == [[4]] * 4
-    assert [at_its_end(workshop, job) for job in (*together, *alone)] == [3] * 4 + [0] * 4
+    check_like_alone(small_workshop, tmp_path, together, alone)
+    assert [companies(small_workshop, job) for job in together] == [[4]] * 4
+    assert [at_its_end(small_workshop, job) for job in (*together, *alone)] == [3] * 4 + [0] * 4
     for job in together:
-        kept = workshop.weights(job)
+        kept = small_workshop.weights(job)
         assert job.id in kept.key
-        kinds = workshop.kinds(job)
+        kinds = small_workshop.kinds(job)
         assert kinds == ["queued", "running", *["epoch"] * 12, "succeeded", "end"]
 
 
@@ -304,17 +306,17 @@ def test_a_stack_that_takes_too_much_memory_is_trained_one_by_one(small_workshop
     assert [workshop.look(job).status for job in together] == ["succeeded"] * 2
 
 
-def test_a_cancel_acknowledged_as_training_ends_holds_for_its_job(workshop: Workshop) -> None:
-    first, second = workshop.add_stack(None, {}, {"name": "late"}, **SPEC)
+def test_a_cancel_acknowledged_as_training_ends_holds_for_its_job(small_workshop: Workshop) -> None:
+    first, second = small_workshop.add_stack(None, {}, {"name": "late"}, **SPEC)
 
     class CancelledAtLast(Training):
         def result(self) -> dict[str, Any]:
             if self.spec.name == "late":
-                workshop.ask("cancel", second)
+                small_workshop.ask("cancel", second)
             return super().result()
 
-    run(workshop, begin=CancelledAtLast)
-    assert [workshop.look(job).status for job in (first, second)] == ["succeeded", "cancelled"]
+    run(small_workshop, begin=CancelledAtLast)
+    assert [small_workshop.look(job).status for job in (first, second)] == ["succeeded", "cancelled"]
 
 
 # ── what it costs ───────────────────────────────────────────────────────────────────────────────────────────
@@ -334,9 +336,10 @@ def test_many_small_jobs_share_transactions(small_workshop: Workshop) -> None:
     """One for the claim, one for the ends of those that end together, and one each quarter of a second."""
     together = small_workshop.add_stack(None, *[{}] * 20, **SPEC)
     began = time.monotonic()
-    with Counting(small_workshop.database.url.render_as_string(hide_password=False)) as database:
-        heartbeat = Heartbeat(database, queues=("cpu",), lease_seconds=60)
-        Runner(database, small_workshop.files, heartbeat, at_most=64).run_next(["cpu"])
+    database = small_workshop.everybodys
+    database.__class__ = Counting
+    heartbeat = Heartbeat(database, queues=("cpu",), lease_seconds=60)
+    Runner(database, small_workshop.files, heartbeat, at_most=64).run_next(["cpu"])
     for job in together:
         mishaps.check_ended(small_workshop, job, "succeeded")
     assert Counting.written <= 3 + (time.monotonic() - began) / curves.FLUSH_SECONDS

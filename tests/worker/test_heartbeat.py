@@ -6,27 +6,49 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from store import jobs, workers
 from store.jobs import Job
 from store.session import Database
+from tests.worker import clocks
 from tests.worker.building import Workshop
-from worker.heartbeat import Heartbeat, Lease, node
+from tests.worker.clocks import Beating, Clock
+from worker.heartbeat import Lease, node
 from worker.memory import Memory
 
 ROOT = Path(__file__).parents[2]
 
 
-def until(true: Callable[[], bool], seconds: float = 3.0) -> None:
-    """Wait for something that must come soon."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    clocks.beat_often(monkeypatch)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock by which leases run out and jobs hang."""
+    return Clock.of(monkeypatch, "worker.heartbeat")
+
+
+@pytest.fixture
+def beating(small_workshop: Workshop) -> Iterator[Callable[..., Beating]]:
+    """Heartbeats on their way, stopped at the end."""
+    begun: list[Beating] = []
+
+    def begin(lease_seconds: float = 30, **options: Any) -> Beating:
+        database = small_workshop.everybodys
+        begun.append(Beating(database, queues=("cpu",), lease_seconds=lease_seconds, **options))
+        begun[-1].start()
+        return begun[-1]
+
+    yield begin
+    for heartbeat in begun:
+        heartbeat.stop()
 
 
 def claimed(workshop: Workshop, lease_seconds: float) -> Job:
@@ -36,64 +58,96 @@ def claimed(workshop: Workshop, lease_seconds: float) -> Job:
     return job
 
 
-def test_a_lease_is_renewed_before_it_runs_out(workshop: Workshop) -> None:
-    job = claimed(workshop, 1.0)
-    with workshop.heartbeat(1.0).keeping([job], since=time.monotonic()) as (lease,):
-        time.sleep(1.5)
-        assert not lease.lost
-        with workshop.database.writing() as tx:
+@pytest.mark.parametrize(("lease_seconds", "most"), [(3600, 1.0), (4, 1.0), (2, 0.5)])
+def test_beats_come_once_a_second_and_four_times_in_a_lease(
+    small_workshop: Workshop, monkeypatch: pytest.MonkeyPatch, lease_seconds: float, most: float
+) -> None:
+    """So what is asked of a job is heard within a second; the other tests let beats come more often."""
+    monkeypatch.undo()
+    heartbeat = Beating(small_workshop.everybodys, queues=("cpu",), lease_seconds=lease_seconds)
+    pauses: list[float | None] = []
+
+    def wait(seconds: float | None = None) -> bool:
+        pauses.append(seconds)
+        return len(pauses) == 3
+
+    monkeypatch.setattr(heartbeat._stopping, "wait", wait)
+    heartbeat._run()
+    assert (heartbeat.beats, pauses) == (3, [most] * 3)
+
+
+def test_a_lease_is_renewed_before_it_runs_out(
+    small_workshop: Workshop, beating: Callable[..., Beating], clock: Clock
+) -> None:
+    """Here by the clock of this process, and in the database by its own."""
+    job, heartbeat = claimed(small_workshop, -1), beating(10)
+    with heartbeat.keeping([job], since=clock.now) as (lease,):
+        for _ in range(4):
+            clock.now += 6
+            heartbeat.beat_again()
+            assert not lease.lost
+        with small_workshop.database.writing() as tx:
             assert jobs.expire(tx, max_attempts=3, backoff_seconds=0).requeued == []
 
 
-def test_what_is_asked_is_heard_within_a_second(workshop: Workshop) -> None:
-    job = claimed(workshop, 30)
-    with workshop.heartbeat(30).keeping([job], since=time.monotonic()) as (lease,):
+def test_what_is_asked_is_heard_with_the_next_beat(
+    small_workshop: Workshop, beating: Callable[..., Beating]
+) -> None:
+    job, heartbeat = claimed(small_workshop, 30), beating()
+    with heartbeat.keeping([job], since=time.monotonic()) as (lease,):
         assert lease.requested_action is None
-        workshop.ask("finish", job)
-        until(lambda: lease.requested_action == "finish", 1.3)
-        workshop.ask("cancel", job)
-        until(lambda: lease.requested_action == "cancel", 1.3)
+        for action in ("finish", "cancel"):
+            small_workshop.ask(action, job)
+            heartbeat.beat_again()
+            assert lease.requested_action == action
 
 
-def test_a_job_that_is_somebody_elses_is_noticed(workshop: Workshop) -> None:
-    job = claimed(workshop, 30)
-    with workshop.heartbeat(30).keeping([job], since=time.monotonic()) as (lease,):
-        with workshop.database.writing() as tx:
+def test_a_job_that_is_somebody_elses_is_noticed(
+    small_workshop: Workshop, beating: Callable[..., Beating]
+) -> None:
+    job, heartbeat = claimed(small_workshop, 30), beating()
+    with heartbeat.keeping([job], since=time.monotonic()) as (lease,):
+        with small_workshop.database.writing() as tx:
             jobs.release(tx, job.id, job.fence, detail="taken away")
-        until(lambda: lease.lost, 1.3)
+        heartbeat.beat_again()
+        assert lease.lost
 
 
-def test_a_lease_runs_out_where_nobody_can_renew_it(workshop: Workshop) -> None:
+def test_a_lease_runs_out_where_nobody_can_renew_it(small_workshop: Workshop, clock: Clock) -> None:
     """The process's own clock decides: a thread that hangs in the network could not."""
-    job = claimed(workshop, 30)
-    lease = Lease(job, 0.2, since=time.monotonic())
+    lease = Lease(claimed(small_workshop, 30), 10, since=clock.now)
+    clock.now += 10
     assert not lease.lost
-    time.sleep(0.25)
+    clock.now += 0.1
     assert lease.lost
 
 
-def test_a_lease_is_as_old_as_its_question_not_its_answer(workshop: Workshop) -> None:
-    job = claimed(workshop, 30)
-    lease = Lease(job, 10, since=time.monotonic() - 9)
-    lease.heard(jobs.Beat(still_mine=True), asked_at=time.monotonic() - 11)
+def test_a_lease_is_as_old_as_its_question_not_its_answer(small_workshop: Workshop, clock: Clock) -> None:
+    lease = Lease(claimed(small_workshop, 30), 10, since=clock.now - 9)
+    lease.heard(jobs.Beat(still_mine=True), asked_at=clock.now - 11)
     assert not lease.lost
-    lease.heard(jobs.Beat(still_mine=True), asked_at=time.monotonic())
+    lease.heard(jobs.Beat(still_mine=True), asked_at=clock.now)
+    clock.now += 9
     assert not lease.lost
-    lease.heard(jobs.Beat(still_mine=False), asked_at=time.monotonic())
+    lease.heard(jobs.Beat(still_mine=False), asked_at=clock.now)
     assert lease.lost
 
 
-def test_presence_from_the_start_to_the_end(workshop: Workshop) -> None:
-    heartbeat = workshop.heartbeat()
+def test_presence_from_the_start_to_the_end(
+    small_workshop: Workshop, beating: Callable[..., Beating]
+) -> None:
+    heartbeat = beating()
 
     def present() -> list[tuple[str, str | None]]:
-        with workshop.database.reading() as tx:
+        with small_workshop.database.reading() as tx:
             return [(one.id, one.job_id) for one in workers.alive(tx, 60)]
 
-    until(lambda: present() == [(heartbeat.worker_id, None)])
-    job = claimed(workshop, 30)
+    heartbeat.beat_again()
+    assert present() == [(heartbeat.worker_id, None)]
+    job = claimed(small_workshop, 30)
     with heartbeat.keeping([job], since=time.monotonic()):
-        until(lambda: present() == [(heartbeat.worker_id, job.id)])
+        heartbeat.beat_again()
+        assert present() == [(heartbeat.worker_id, job.id)]
     heartbeat.stop()
     assert present() == []
 
@@ -103,60 +157,57 @@ def test_a_database_that_cannot_be_reached_harms_nothing(
     tmp_path_factory: pytest.TempPathFactory, stopped_first: bool
 ) -> None:
     nowhere = tmp_path_factory.mktemp("nowhere") / "missing" / "folder" / "ridgeline.db"
-    heartbeat = Heartbeat(Database(f"sqlite:///{nowhere}"), queues=("cpu",), lease_seconds=1)
+    heartbeat = Beating(Database(f"sqlite:///{nowhere}"), queues=("cpu",), lease_seconds=1)
     heartbeat.start()
     if not stopped_first:
-        time.sleep(0.4)
+        heartbeat.beat_again()
     heartbeat.stop()
 
 
-def test_a_job_that_hangs_takes_its_process_with_it(small_workshop: Workshop) -> None:
-    job, ended = claimed(small_workshop, 2), []
-    heartbeat = Heartbeat(
-        small_workshop.everybodys,
-        queues=("cpu",),
-        lease_seconds=2,
-        progress_seconds=0.6,
-        end=lambda: ended.append(time.monotonic()),
-    )
-    heartbeat.start()
-    with heartbeat.keeping([job], since=time.monotonic()) as (lease,):
-        for _ in range(8):
-            time.sleep(0.1)
+def test_a_job_that_hangs_takes_its_process_with_it(
+    small_workshop: Workshop, beating: Callable[..., Beating], clock: Clock
+) -> None:
+    job, ended = claimed(small_workshop, 2), list[float]()
+    heartbeat = beating(2000, progress_seconds=600, end=lambda: ended.append(clock.now))
+    with heartbeat.keeping([job], since=clock.now) as (lease,):
+        for _ in range(4):
+            clock.now += 500
+            heartbeat.beat_again()
             lease.pulse(1.5)
+        heartbeat.beat_again()
         assert not ended, "it gets on, if slowly"
         assert small_workshop.look(job).runtime_seconds == 1.5
-        until(lambda: bool(ended), 3)
+        clock.now += 601
+        heartbeat.beat_again()
+        assert ended == [clock.now]
         before = small_workshop.look(job).lease_expires_at
-        time.sleep(0.7)
+        heartbeat.beat_again()
         assert small_workshop.look(job).lease_expires_at == before, "nobody renews it any more"
-    heartbeat.stop()
 
 
-def test_processes_of_one_worker_share_its_node(small_workshop: Workshop) -> None:
-    heartbeats = [small_workshop.heartbeat(), small_workshop.heartbeat()]
-
-    def nodes() -> list[str | None]:
-        with small_workshop.database.reading() as tx:
-            return [one.node for one in workers.alive(tx, 60)]
-
-    until(lambda: len(nodes()) == len(heartbeats))
-    assert set(nodes()) == {node()}
+def test_processes_of_one_worker_share_its_node(
+    small_workshop: Workshop, beating: Callable[..., Beating]
+) -> None:
+    heartbeats = [beating(), beating()]
+    for heartbeat in heartbeats:
+        heartbeat.beat_again()
+    with small_workshop.database.reading() as tx:
+        nodes = [one.node for one in workers.alive(tx, 60)]
+    assert nodes == [node()] * 2
     assert str(os.getppid()) in node()
 
 
-def test_a_job_that_holds_more_than_it_may_is_noticed(small_workshop: Workshop) -> None:
-    job = claimed(small_workshop, 1)
-    memory = Memory(64 * 1024**2)
-    heartbeat = Heartbeat(small_workshop.everybodys, queues=("cpu",), lease_seconds=1, memory=memory)
-    heartbeat.start()
+def test_a_job_that_holds_more_than_it_may_is_noticed(
+    small_workshop: Workshop, beating: Callable[..., Beating]
+) -> None:
+    job, heartbeat = claimed(small_workshop, 1), beating(memory=Memory(64 * 1024**2))
     with heartbeat.keeping([job], since=time.monotonic()) as (lease,):
-        time.sleep(0.4)
+        heartbeat.beat_again()
         assert not lease.out_of_memory
         held = b"x" * (128 * 1024**2)
-        until(lambda: lease.out_of_memory)
+        heartbeat.beat_again()
+        assert lease.out_of_memory
         assert held
-    heartbeat.stop()
 
 
 REFUSED = """

@@ -16,6 +16,7 @@ from models.stacks import Measured
 from store import events
 from tests.models.building import table
 from tests.worker.building import SHORT, Workshop, at_epoch, slow
+from tests.worker.clocks import Clock
 from worker import driving
 
 
@@ -49,10 +50,13 @@ def test_data_problems_are_told(workshop: Workshop) -> None:
     assert "column 'x3' alone tells the target in 150 of 150 rows" in leak["detail"]
 
 
-def test_they_are_told_before_an_epoch_that_takes_long_is_over(small_workshop: Workshop) -> None:
+def test_they_are_told_before_an_epoch_that_takes_long_is_over(
+    small_workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock.of(monkeypatch, "worker.curves", "worker.heartbeat", "worker.runner")
     job, seen = small_workshop.add_job(leaky(), **SHORT), list[int]()
 
-    class Looking(slow(0.3, pulse_seconds=0.05)):  # type: ignore[misc]
+    class Looking(slow(0.4, pulse_seconds=0.1, clock=clock)):  # type: ignore[misc]
         def pulses(self) -> Iterator[Measured]:
             for measured in super().pulses():
                 if measured and not seen:
@@ -63,17 +67,17 @@ def test_they_are_told_before_an_epoch_that_takes_long_is_over(small_workshop: W
     assert seen == [2]
 
 
-def test_members_of_a_stack_are_told_each_its_own(workshop: Workshop) -> None:
+def test_members_of_a_stack_are_told_each_its_own(small_workshop: Workshop) -> None:
     settings = SHORT | {"metrics": ["accuracy", "roc_auc"]}
     watching = {"early_stopping": {"monitor": "val_roc_auc", "patience": 2}}
-    both = workshop.add_stack(
+    both = small_workshop.add_stack(
         one_class(), {}, {"regularization": watching}, **settings, split={"column": "split"}
     )
-    assert workshop.run(at_most=64)
-    plain, watched = ({each["pointer"] for each in told(workshop, job)} for job in both)
+    assert small_workshop.run(at_most=64)
+    plain, watched = ({each["pointer"] for each in told(small_workshop, job)} for job in both)
     assert "/metrics/1" in plain
     assert "/regularization/early_stopping/monitors/0/metric" in watched
-    assert workshop.look(both[1]).stop_reason == "max_epochs"
+    assert small_workshop.look(both[1]).stop_reason == "max_epochs"
 
 
 def one_class() -> Table:
@@ -88,35 +92,35 @@ def one_class() -> Table:
     return Table(made.frame.with_columns(split=pl.Series(splits)), description)
 
 
-def test_an_attempt_that_follows_tells_nothing_twice(workshop: Workshop) -> None:
-    job = workshop.add_job(leaky(), **SHORT)
+def test_an_attempt_that_follows_tells_nothing_twice(small_workshop: Workshop) -> None:
+    job = small_workshop.add_job(leaky(), **SHORT)
     told_to_stop = threading.Event()
-    workshop.run(stack=at_epoch(3, told_to_stop.set), draining=told_to_stop.is_set, backoff_seconds=0)
-    assert workshop.look(job).status == "queued"
-    workshop.run()
-    done = workshop.look(job)
+    small_workshop.run(stack=at_epoch(3, told_to_stop.set), draining=told_to_stop.is_set, backoff_seconds=0)
+    assert small_workshop.look(job).status == "queued"
+    small_workshop.run()
+    done = small_workshop.look(job)
     assert (done.status, done.attempt) == ("succeeded", 2)
-    assert len(told(workshop, job)) == 2
+    assert len(told(small_workshop, job)) == 2
 
 
-def test_fista_that_has_not_converged_is_told_at_the_end(workshop: Workshop) -> None:
-    job = workshop.add_job(optimizer={"kind": "fista"}, training={"max_epochs": 3})
-    workshop.run()
-    (warning,) = told(workshop, job)
+def test_fista_that_has_not_converged_is_told_at_the_end(small_workshop: Workshop) -> None:
+    job = small_workshop.add_job(optimizer={"kind": "fista"}, training={"max_epochs": 3})
+    small_workshop.run()
+    (warning,) = told(small_workshop, job)
     assert warning["pointer"] == "/training/max_epochs"
-    assert "not converged" in (workshop.look(job).stop_detail or "")
+    assert "not converged" in (small_workshop.look(job).stop_detail or "")
 
 
-def test_of_good_data_nothing_is_told(workshop: Workshop) -> None:
-    job = workshop.add_job(**SHORT)
-    workshop.run()
-    assert told(workshop, job) == []
+def test_of_good_data_nothing_is_told(small_workshop: Workshop) -> None:
+    job = small_workshop.add_job(**SHORT)
+    small_workshop.run()
+    assert told(small_workshop, job) == []
 
 
 @pytest.mark.parametrize("error", [FloatingPointError("a column that nobody thought of"), MemoryError()])
 @pytest.mark.parametrize("name", ["repeated_rows", "undefined_series"])
 def test_looking_for_notices_ends_no_job(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, name: str, error: Exception
+    small_workshop: Workshop, monkeypatch: pytest.MonkeyPatch, name: str, error: Exception
 ) -> None:
     def stumble(*_: Any, **__: Any) -> None:
         raise error
@@ -126,6 +130,6 @@ def test_looking_for_notices_ends_no_job(
         row_notices.data_problems,
         row_notices.row_notices,
     )
-    job = workshop.add_job(**SHORT)
-    workshop.run()
-    assert workshop.look(job).status == "succeeded"
+    job = small_workshop.add_job(**SHORT)
+    small_workshop.run()
+    assert small_workshop.look(job).status == "succeeded"

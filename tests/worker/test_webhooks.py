@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
-import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,9 +26,12 @@ from store.outbox import Delivery
 from store.session import Database
 from store.settings import Settings
 from store.webhooks import Webhook
+from tests.forks import forked
 from tests.markdown import Page
 from tests.receivers import Receiver, dripping, receiving, silent, status
 from tests.store.examples import add_job
+from tests.worker.dying import send_and_die
+from worker import reconciler
 from worker import webhooks as sending
 from worker.outbound import OutboundError, Receipt
 from worker.webhooks import Deliverer, Slots, headers, pause_after
@@ -48,14 +49,32 @@ ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 
 @pytest.fixture(autouse=True)
-def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "LOOK_SECONDS", 0.05)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(sending, "_AGAIN_SECONDS", 0.02)
+
+
+class Looking(Deliverer):
+    """A deliverer whose looks are counted."""
+
+    looks = 0
+
+    def look(self) -> None:
+        try:
+            super().look()
+        finally:
+            self.looks += 1
+
+    def look_again(self) -> None:
+        """Wait until a look has ended that began after this was called: what was to go is on its way."""
+        wanted = self.looks + 2
+        until(lambda: self.looks >= wanted)
 
 
 @contextmanager
-def delivering(database: Database, **settings: Any) -> Iterator[Deliverer]:
+def delivering(database: Database, **settings: Any) -> Iterator[Looking]:
     """A running deliverer."""
-    deliverer = Deliverer(database, Settings(**{**QUICK, **settings}))
+    deliverer = Looking(database, Settings(**{**QUICK, **settings}))
     deliverer.start()
     try:
         yield deliverer
@@ -87,7 +106,7 @@ def until(true: Callable[[], bool], seconds: float = 15) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it does not come about"
-        time.sleep(0.01)
+        time.sleep(0.005)
 
 
 def all_are(database: Database, webhook: Webhook, *wanted: str) -> None:
@@ -195,13 +214,13 @@ def test_what_never_arrives_is_dead_in_the_end_and_can_be_sent_again(database: D
 
 @ON_SQLITE
 def test_between_tries_it_waits_as_long_as_was_set(database: Database) -> None:
-    with receiving(status(500)) as receiver, delivering(database, webhook_retries="0.3s, 0.6s"):
+    with receiving(status(500)) as receiver, delivering(database, webhook_retries="0.1s, 0.2s"):
         webhook, _ = listen(database, receiver)
         add_job(database)
         all_are(database, webhook, "dead")
         first, second, third = (each.at for each in receiver.received)
-    assert second - first > 0.24
-    assert third - second > 0.48
+    assert second - first > 0.08
+    assert third - second > 0.16
 
 
 @ON_SQLITE
@@ -238,7 +257,7 @@ def test_a_test_is_tried_once(database: Database) -> None:
 
 
 def test_a_receiver_that_is_gone_disables_its_webhook(database: Database) -> None:
-    with receiving(status(410)) as receiver, delivering(database):
+    with receiving(status(410)) as receiver, delivering(database) as deliverer:
         webhook, _ = listen(database, receiver)
         other, _ = listen(database, receiver, url=receiver.url + "/other", events=["job.failed"])
         add_job(database)
@@ -251,13 +270,13 @@ def test_a_receiver_that_is_gone_disables_its_webhook(database: Database) -> Non
         assert (told.response_status, told.attempts) == (410, 1)
         assert told.detail == "the receiver answered 410; the webhook was disabled"
         add_job(database)
-        time.sleep(0.2)
+        deliverer.look_again()
         assert len(receiver.received) == 1
 
 
 def test_each_of_several_that_a_receiver_refuses_tells_its_own_answer(database: Database) -> None:
     """Four are on their way at once: the first 410 disables the webhook, the others' answers are kept too."""
-    with receiving(silent(0.2, then=410)) as receiver:
+    with receiving(silent(0.1, then=410)) as receiver:
         webhook, _ = listen(database, receiver)
         for _ in range(6):
             add_job(database)
@@ -323,7 +342,7 @@ def test_why_it_failed_is_said_without_what_was_answered(database: Database) -> 
 
 
 def test_what_is_deleted_or_disabled_on_its_way_troubles_nobody(database: Database) -> None:
-    with receiving(silent(0.3)) as receiver, delivering(database):
+    with receiving(silent(0.1)) as receiver, delivering(database):
         deleted, _ = listen(database, receiver)
         disabled, _ = listen(database, receiver, url=receiver.url + "/2")
         add_job(database)
@@ -345,10 +364,10 @@ def test_what_is_deleted_or_disabled_on_its_way_troubles_nobody(database: Databa
 def test_several_deliverers_share_the_work(database: Database) -> None:
     with receiving() as receiver, delivering(database), delivering(database), delivering(database):
         webhook, _ = listen(database, receiver)
-        for _ in range(20):
+        for _ in range(12):
             add_job(database)
-        all_are(database, webhook, *["delivered"] * 20)
-        assert len({each.id for each in receiver.received}) == len(receiver.received) == 20
+        all_are(database, webhook, *["delivered"] * 12)
+        assert len({each.id for each in receiver.received}) == len(receiver.received) == 12
 
 
 @ON_SQLITE
@@ -356,10 +375,10 @@ def test_a_slow_receiver_holds_up_nobody_else(database: Database) -> None:
     with (
         receiving(dripping(60)) as slow,
         receiving() as quick,
-        delivering(database, webhook_seconds=60.0, drain_seconds=1.0),
+        delivering(database, webhook_seconds=60.0, drain_seconds=0.1),
     ):
         listen(database, slow)
-        for _ in range(30):
+        for _ in range(sending.SLOTS + 1):
             add_job(database)
         slow.wait_for(sending.SLOTS_OF_A_WEBHOOK)
         webhook, _ = listen(database, quick)
@@ -375,11 +394,11 @@ def test_a_backlog_goes_out_as_fast_as_it_is_taken(
     monkeypatch.setattr(sending, "LOOK_SECONDS", 60.0)
     with receiving() as receiver:
         webhook, _ = listen(database, receiver)
-        for _ in range(40):
+        for _ in range(16):
             add_job(database)
         with delivering(database):
-            all_are(database, webhook, *["delivered"] * 40)
-    assert len(receiver.received) == 40
+            all_are(database, webhook, *["delivered"] * 16)
+    assert len(receiver.received) == 16
 
 
 def waits(webhook: str, project: str = "p") -> Waiting:
@@ -432,27 +451,8 @@ def test_whose_turn_it_is() -> None:
 
 # ── dying, and outages ──────────────────────────────────────────────────────────────────────────────────────
 
-DIES = """
-    import os, signal, sys, time
-    from store.session import Database
-    from store.settings import Settings
-    from worker import webhooks
-    from worker.outbound import Outbound
 
-    webhooks.GRACE_SECONDS = 0.0
-    out = Outbound(seconds=1, private_hosts={"127.0.0.1"})
-
-    def post_and_die(*said):
-        assert out.post(*said).status == 204
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    settings = Settings(webhook_seconds=1)
-    deliverer = webhooks.Deliverer(Database(sys.argv[1]), settings, post=post_and_die)
-    deliverer.start()
-    time.sleep(60)
-"""
-
-
+@ON_SQLITE
 def test_who_is_killed_between_sending_and_noting_it_is_stood_in_for(
     database: Database, database_url: str
 ) -> None:
@@ -460,10 +460,9 @@ def test_who_is_killed_between_sending_and_noting_it_is_stood_in_for(
     with receiving() as receiver:
         webhook, _ = listen(database, receiver)
         add_job(database)
-        dying = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(DIES), database_url], cwd=ROOT, check=False, timeout=60
-        )
-        assert dying.returncode == -signal.SIGKILL
+        with forked(send_and_die, database_url) as dying:
+            dying.join(60)
+        assert dying.exitcode == -signal.SIGKILL
         [first] = receiver.received
         assert look(database, webhook, first.id).status == "pending"
         with delivering(database):
@@ -504,10 +503,11 @@ def test_a_database_that_is_away_is_said_once_and_waited_for(
     away.set()
     looked = dispatch.waiting
     monkeypatch.setattr(dispatch, "waiting", lambda tx: 1 / 0 if away.is_set() else looked(tx))  # type: ignore[arg-type]
-    with receiving() as receiver, delivering(database):
+    with receiving() as receiver, delivering(database) as deliverer:
         webhook, _ = listen(database, receiver)
         add_job(database)
-        time.sleep(0.3)
+        for _ in range(3):
+            deliverer.look_again()
         assert len(said) == 1
         away.clear()
         all_are(database, webhook, "delivered")
@@ -515,14 +515,15 @@ def test_a_database_that_is_away_is_said_once_and_waited_for(
 
 @ON_SQLITE
 def test_stopping_waits_for_what_is_on_its_way(database: Database) -> None:
-    with receiving(silent(0.5)) as receiver:
+    with receiving(silent(0.3)) as receiver:
         webhook, _ = listen(database, receiver)
         add_job(database)
-        with delivering(database):
+        with delivering(database) as deliverer:
             receiver.wait_for(1)
         assert statuses(database, webhook) == ["delivered"]
         add_job(database)
-        time.sleep(0.2)
+        deliverer.look()
+        assert not deliverer._thread.is_alive()
         assert len(receiver.received) == 1, "and begins nothing more"
 
 
@@ -531,12 +532,13 @@ def test_stopping_does_not_wait_for_ever(database: Database) -> None:
     with receiving(silent(20)) as receiver:
         listen(database, receiver)
         add_job(database)
-        with delivering(database, drain_seconds=0.6):
+        with delivering(database, drain_seconds=0.2):
             receiver.wait_for(1)
             begun = time.monotonic()
         assert time.monotonic() - begun < 10
 
 
+@ON_SQLITE
 def test_the_reconciler_sends_and_stops_when_told(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
@@ -558,18 +560,15 @@ def test_the_reconciler_sends_and_stops_when_told(
     assert len(receiver.received) == 1
 
 
-def test_a_wrong_setting_keeps_the_reconciler_from_starting(tmp_path: Path) -> None:
-    environment = {**os.environ, "RIDGELINE_WEBHOOK_RETRIES": "soon", "RIDGELINE_DATA_DIR": str(tmp_path)}
-    started = subprocess.run(
-        [sys.executable, "-m", "worker.reconciler"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert started.returncode == 1
-    assert "'soon' is no duration: write a number and s, m, h or d" in started.stderr
+def test_a_wrong_setting_keeps_the_reconciler_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RIDGELINE_WEBHOOK_RETRIES", "soon")
+    monkeypatch.setenv("RIDGELINE_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(reconciler, "Reconciler", lambda *_: pytest.fail("it started"))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with pytest.raises(ValueError, match="'soon' is no duration: write a number and s, m, h or d"):
+        reconciler.main()
 
 
 @ON_SQLITE
@@ -579,8 +578,8 @@ def test_what_is_leased_is_left_alone(database: Database) -> None:
         add_job(database)
         with database.writing() as tx:
             [claimed] = dispatch.claim(tx, webhook.id, limit=1, lease_seconds=60)
-        with delivering(database):
-            time.sleep(0.3)
+        with delivering(database) as deliverer:
+            deliverer.look_again()
             assert receiver.received == []
             with database.writing() as tx:
                 tx.execute(tables.deliveries.update().values(due_at=now()))

@@ -58,6 +58,23 @@ CASES: dict[str, tuple[str, Case]] = {
         "good_fit",
         scripted(decay(0.7, 0.05, 40, 3), decay(0.7, 0.14, 40, 3), data=description((30, 30), rows=60)),
     ),
+    # Both are small, and what was not seen costs fifty times as much: 4 % of the baseline, known by heart.
+    "small losses, one of them fifty times the other": (
+        "overfitting",
+        scripted(decay(0.7, 0.0006, 60, 4), decay(0.7, 0.03, 60, 4)),
+    ),
+    "small losses, one of them six times the other": (
+        "good_fit",
+        scripted(decay(0.7, 0.005, 60, 4), decay(0.7, 0.03, 60, 4)),
+    ),
+    "losses so small that no metric shows them": (
+        "good_fit",
+        scripted(decay(0.7, 0.00001, 120, 4), decay(0.7, 0.01, 120, 4)),
+    ),
+    "fifty times the other, by a few rows": (
+        "good_fit",
+        scripted(decay(0.7, 0.0006, 60, 4), decay(0.7, 0.03, 60, 4), data=description((50, 50), rows=100)),
+    ),
     "flat at the baseline": ("underfitting", scripted([0.7] * 30, [0.7] * 30)),
     "creeping near the baseline": (
         "underfitting",

@@ -50,6 +50,22 @@ def test_a_network_that_learns_wrong_labels_by_heart_overfits(seed: int) -> None
     assert best.verdict != "overfitting" or "l2" in {each.technique for each in best.suggestions}
 
 
+def test_a_network_that_knows_its_rows_fifty_times_better_than_others_overfits() -> None:
+    """Both losses are small, and 96 of 100 rows are answered rightly: the ratio tells. A gentle L2 helps."""
+    digits = bundled("digits")
+    settings = {"network": {"hidden": [128, 64]}, "training": {"max_epochs": 40, "batch_size": 32}}
+    case = trained_case(digits, **settings)
+    found = diagnose(case)
+    losses = {split: case.measured(split, "loss") for split in ("train", "validation", "test")}
+    assert losses["validation"] > 30 * losses["train"]
+    assert losses["validation"] - losses["train"] < 0.05 * np.log(10)
+    assert found.verdict == "overfitting"
+    assert "times as much" in found.summary
+    changed = merged(case.spec.model_dump(mode="json"), found.suggestions[0].patch)
+    assert found.suggestions[0].technique == "l2"
+    assert retrained(JobSpec.model_validate(changed), digits).measured("test", "loss") < losses["test"]
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_least_squares_with_half_as_many_columns_as_rows_overfits(seed: int) -> None:
     found = diagnose(trained_case(few_of_many(seed, rows=120, columns=60), **seeded(seed, **EXACT)))
