@@ -18,7 +18,7 @@ from store import migrate
 from store.session import Connection, Database
 from store.settings import Settings
 from store.tables import DEFAULT_PROJECT, metadata, projects
-from tests import browsers, servers
+from tests import browsers, budget, servers
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for what the tests start: see tests/models/conftest.py
 
@@ -42,28 +42,6 @@ def _temporary_files_in_memory() -> None:
 
 _temporary_files_in_memory()
 
-LONGEST = (
-    "tests/test_clients.py",
-    "tests/test_pasted.py",
-    "tests/worker/test_processes.py",
-    "tests/store/test_arrows.py",
-    "tests/test_end_to_end.py",
-    "tests/cli/test_up.py",
-    "tests/chaos/test_short.py",
-    "tests/cli/test_demo.py",
-    "tests/api/test_datasets.py",
-    "tests/api/test_fuzzing.py",
-    "tests/cli/test_run_script.py",
-    "tests/api/test_bombs.py",
-    "tests/test_device.py",
-    "tests/models/test_checkpoints.py",
-    "tests/cli/",
-    "tests/worker/",
-    "tests/models/",
-    "tests/test_architecture.py",
-)
-"""What takes long comes first: begun last, it would keep one process busy while the other has no more."""
-
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "browser: needs a Chromium; `./run browser` installs one")
@@ -72,12 +50,20 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Two processes share the modules in this order."""
 
-    def rank(item: pytest.Item) -> int:
-        path = item.nodeid.partition("::")[0]
-        return next((place for place, long in enumerate(LONGEST) if path.startswith(long)), len(LONGEST))
-
-    items.sort(key=rank)
+    items.sort(key=budget.rank)
     browsers.leave_out(config, items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Modules are shared among the processes, and folders that have a server of their own stay whole."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByServer(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return budget.server_of(nodeid) or super()._split_scope(nodeid)
+
+    return ByServer(config, log)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -89,6 +75,9 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What was left out is said where people look: at the end."""
     if line := browsers.report(terminalreporter.config):
+        terminalreporter.write_line(line, yellow=True)
+    passed = terminalreporter.getreports("passed") + terminalreporter.getreports("")
+    if line := budget.describe(budget.find_slow(passed)):
         terminalreporter.write_line(line, yellow=True)
 
 
