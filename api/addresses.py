@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import lru_cache
+from collections.abc import Iterator
 from typing import Final
 
-from fastapi import FastAPI, Request
-from fastapi.routing import iter_route_contexts
+from fastapi import Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, iter_route_contexts
 
 from models.complaints import MOST, printable
 from models.errors import Complaint
@@ -28,14 +29,15 @@ def allowed(request: Request) -> list[str]:
     return sorted(found | {"HEAD"} if "GET" in found else found)
 
 
-@lru_cache(maxsize=8)
-def _query_names(app: FastAPI) -> dict[tuple[str, str], list[str]]:
-    """Route and method → the query parameters that the OpenAPI document tells of."""
-    return {
-        (path, method.upper()): [each["name"] for each in said.get("parameters", ()) if each["in"] == "query"]
-        for path, methods in app.openapi()["paths"].items()
-        for method, said in methods.items()
-    }
+def query_names(route: APIRoute) -> list[str]:
+    """The query parameters that a route takes, in the order in which the OpenAPI document tells of them."""
+    return list(dict.fromkeys(_queries_of(route.dependant)))
+
+
+def _queries_of(dependant: Dependant) -> Iterator[str]:
+    yield from (field.alias for field in dependant.query_params)
+    for each in dependant.dependencies:
+        yield from _queries_of(each)
 
 
 def wrong_queries(request: Request) -> list[Complaint]:
@@ -43,11 +45,12 @@ def wrong_queries(request: Request) -> list[Complaint]:
 
     No route takes a list of values: of two, one would be passed over, and another question answered.
     """
-    given = request.query_params.multi_items()
+    if not (given := request.query_params.multi_items()):
+        return []
     if len(given) > MOST_PARAMETERS:
         detail = f"a request has at most {MOST_PARAMETERS} query parameters, and these are {len(given)}"
         return [Complaint("/query", detail, len(given))]
-    known = _query_names(request.app).get((request.scope["route"].path_format, request.method), [])
+    known = query_names(request.scope["route"])
     effort = Effort()
     counted = Counter(name for name, _ in given)
     unknown = [_unknown(name, known, effort) for name in counted if not _knows(known, name)]

@@ -8,8 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from starlette.testclient import TestClient
+
+from api.addresses import query_names
 
 VERB_AND_NOUN = re.compile(r"[a-z]+(_[a-z]+)+")
 STATUSES_OF_BAD_INPUT = ("400", "404", "422")
@@ -98,3 +102,20 @@ def test_what_creates_takes_an_idempotency_key(document: dict[str, Any]) -> None
         if any(one["name"] == "Idempotency-Key" for one in operation.get("parameters", ()))
     }
     assert takes >= {"submit_job", "upload_dataset", "create_webhook", "create_key", "create_project"}
+
+
+def test_a_route_takes_the_queries_that_the_document_tells_of(app: FastAPI, document: dict[str, Any]) -> None:
+    """What is asked is held against the route; to write the document takes most of a second."""
+    told = {
+        (path, method): [one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"]
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+    taken = {
+        (route.path_format, method.lower()): query_names(route.original_route)
+        for route in iter_route_contexts(app.routes)
+        for method in route.methods or ()
+        if isinstance(route.original_route, APIRoute)
+    }
+    assert {each: taken[each] for each in told} == told
+    assert not [each for each, names in taken.items() if names and each not in told]
