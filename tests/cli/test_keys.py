@@ -4,60 +4,49 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 import typer
 
+from api.app import create_app
 from cli import main as program
-from cli.client import Client, RidgelineError
+from cli.client import Client
 from cli.exits import Exit
 from cli.keys import _made_there
 from cli.main import app
-from cli.processes import Child, Program, room
-from cli.up import address_of, with_free_port
 from store.settings import Settings
+from tests.api.sockets import listening
 from tests.cli.scripted import Answer, scripted
 
 Run = Callable[..., int]
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    folder = tmp_path_factory.mktemp("keys")
-    return with_free_port(Settings(data_dir=folder, auth="keys", port=0, auth_failures_per_minute=1000))
+def settings(prepared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    folder = tmp_path_factory.mktemp("keys") / "data"
+    shutil.copytree(prepared_folder, folder)
+    return Settings(data_dir=folder, auth="keys", auth_failures_per_minute=1000)
 
 
 @pytest.fixture(scope="module")
 def address(settings: Settings) -> Iterator[str]:
-    """A server, started by hand as on a machine of its own."""
-    log = settings.data_dir / "api.log"
-    child = Child(Program("api", room("api"), settings.environment(), log=log), print)
-    try:
-        with Client(address_of(settings)) as client:
-            deadline = time.monotonic() + 60
-            while not _is_up(client):
-                assert time.monotonic() < deadline, child.last_words(20)
-                time.sleep(0.05)
-        yield client.server
-    finally:
-        child.ask_to_stop()
-        child.wait(time.monotonic() + 20, hurry=lambda: False)
-
-
-def _is_up(client: Client) -> bool:
-    try:
-        return bool(client.get("/healthz"))
-    except RidgelineError:
-        return False
+    """A server, as on a machine of its own: nothing leads from the data folder to it."""
+    with listening(create_app(settings)) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture
 def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run `ridgeline …` on the server's own machine; gives the exit code."""
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # what the server logs is not read
     monkeypatch.setenv("RIDGELINE_DATA_DIR", str(settings.data_dir))
     monkeypatch.delenv("RIDGELINE_KEY", raising=False)
 
@@ -71,14 +60,26 @@ def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
     return run
 
 
+@pytest.fixture(scope="module")
+def first_key(settings: Settings) -> str:
+    """Made on the machine, by a program that writes into the database."""
+    printed = TextIOWrapper(BytesIO(), encoding="utf-8", write_through=True)
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
+        patch.setenv("RIDGELINE_DATA_DIR", str(settings.data_dir))
+        patch.setattr(sys, "argv", ["ridgeline", "keys", "create", "--local", "first"])
+        with pytest.raises(SystemExit) as ended:
+            program.main()
+    assert ended.value.code in (None, Exit.OK)
+    printed.seek(0)
+    return printed.read().strip()
+
+
 @pytest.fixture
-def first(run: Run, address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
-    """The first key, made on the machine; it is in the environment from then on."""
-    assert run("keys", "create", "--local", "first") == Exit.OK
-    key = capsys.readouterr().out.strip()
-    monkeypatch.setenv("RIDGELINE_KEY", key)
+def first(run: Run, address: str, first_key: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The first key; it and the server are in the environment from then on."""
+    monkeypatch.setenv("RIDGELINE_KEY", first_key)
     monkeypatch.setenv("RIDGELINE_SERVER", address)
-    return key
+    return first_key
 
 
 def said(run: Run, capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:

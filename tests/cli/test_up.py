@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,10 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from cli import main as program
 from cli import up as module
 from cli.client import Client, RidgelineError, UnreachableError
 from cli.occupancy import occupant
-from cli.processes import ROOMS, StartError, room
+from cli.processes import ROOMS, Child, StartError, room
 from cli.supervisor import Supervisor
 from store.settings import Settings
 
@@ -72,12 +75,13 @@ def eventually(condition: Callable[[], object], excuse: Callable[[], str], secon
 
 
 @contextmanager
-def ridgeline_up(folder: Path, *arguments: str) -> Iterator[Running]:
-    folder.mkdir(parents=True, exist_ok=True)
+def ridgeline_up(prepared: Path, folder: Path) -> Iterator[Running]:
+    """On a folder that has been used before."""
+    shutil.copytree(prepared, folder)
     output = folder.parent / "said"
     environment = Settings(data_dir=folder, port=0, concurrency=1).environment()
     with output.open("wb") as file:
-        command = [*room("cli"), "up", *arguments]
+        command = [*room("cli"), "up"]
         process = subprocess.Popen(command, cwd=ROOMS, env=environment, stdout=file, stderr=file)
     running = Running(process, folder, output)
     try:
@@ -88,8 +92,8 @@ def ridgeline_up(folder: Path, *arguments: str) -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with ridgeline_up(tmp_path_factory.mktemp("up with a space") / "da ta") as found:
+def running(prepared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with ridgeline_up(prepared_folder, tmp_path_factory.mktemp("up with a space") / "da ta") as found:
         eventually(lambda: "ready " in found.said(), found.said)
         yield found
 
@@ -105,49 +109,46 @@ def test_everything_it_started_is_its_child(running: Running) -> None:
     assert set(running.parts()) == PARTS
 
 
-def test_a_second_one_on_the_same_folder_is_refused(running: Running) -> None:
-    environment = Settings(data_dir=running.folder, port=0).environment()
-    second = subprocess.run(
-        [*room("cli"), "up"],
-        cwd=ROOMS,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert second.returncode == 1
-    assert f"Ridgeline already runs on {running.folder} at {running.address}" in second.stderr
+@pytest.fixture
+def up(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Run `ridgeline up …` on a data folder, here since nothing is to be started; its exit code and words."""
+
+    def up(folder: Path, *arguments: str) -> tuple[int, str]:
+        monkeypatch.setenv("RIDGELINE_DATA_DIR", str(folder))
+        monkeypatch.setattr(sys, "argv", ["ridgeline", "up", *arguments])
+        monkeypatch.setattr(Child, "__init__", lambda *_: pytest.fail("something was started"))
+        with pytest.raises(SystemExit) as ended:
+            program.main()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, capsys.readouterr().err
+
+    return up
 
 
-def test_a_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None:
+def test_a_second_one_on_the_same_folder_is_refused(
+    running: Running, up: Callable[..., tuple[int, str]]
+) -> None:
+    code, said = up(running.folder, "--port", "0")
+    assert code == 1
+    assert f"Ridgeline already runs on {running.folder} at {running.address}" in " ".join(said.split("\n"))
+
+
+def test_a_taken_port_is_told_before_anything_starts(
+    tmp_path: Path, up: Callable[..., tuple[int, str]]
+) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with ridgeline_up(tmp_path / "data", "--port", str(port)) as refused:
-            assert refused.process.wait(60) == 1
-    assert refused.said() == (
-        f"✗ port {port} is in use; choose another with --port, or --port 0 for a free one\n"
-    )
-
-
-@pytest.mark.parametrize("name", sorted(PARTS))
-def test_a_part_that_is_killed_comes_back(running: Running, name: str) -> None:
-    before = running.parts()[name]
-    os.kill(before, signal.SIGKILL)
-    eventually(lambda: running.parts().get(name, before) != before, running.said)
-    assert f"{name} ended (SIGKILL); starting it again in 0.5 s" in running.said()
-    assert running.address is not None
-    with Client(running.address) as client:
-        eventually(lambda: is_ready(client), running.said)
+        told = up(tmp_path / "data", "--port", str(port))
+    assert told == (1, f"✗ port {port} is in use; choose another with --port, or --port 0 for a free one\n")
 
 
 def test_a_followed_job_outlives_the_api(running: Running) -> None:
     assert running.address is not None
     numbers: list[int] = []
     with Client(running.address) as client:
-        spec = {"dataset": "digits", "regularization": {}, "training": {"max_epochs": 100, "batch_size": 32}}
+        spec = {"dataset": "digits", "regularization": {}, "training": {"max_epochs": 40, "batch_size": 32}}
         job = client.post("/v1/jobs", spec)
         for event in client.events(job["id"]):
             numbers.append(event.number)
@@ -156,6 +157,7 @@ def test_a_followed_job_outlives_the_api(running: Running) -> None:
         assert numbers == list(range(1, len(numbers) + 1)), "nothing lost, nothing repeated"
         eventually(lambda: is_ready(client), running.said)  # It may have ended before the API was back.
         assert client.get(f"/v1/jobs/{job['id']}")["status"] == "succeeded"
+    assert "api ended (SIGKILL); starting it again in 0.5 s" in running.said()
 
 
 def is_ready(client: Client) -> bool:
@@ -163,6 +165,25 @@ def is_ready(client: Client) -> bool:
         return bool(client.get("/readyz"))
     except RidgelineError:
         return False
+
+
+def test_parts_that_are_killed_come_back(running: Running) -> None:
+    """All at once but for the API, whose turn has come above."""
+    killed = {name: pid for name, pid in running.parts().items() if name != "api"}
+    assert killed.keys() == PARTS - {"api"}
+    for pid in killed.values():
+        os.kill(pid, signal.SIGKILL)
+
+    def are_back() -> bool:
+        parts = running.parts()
+        return all(parts.get(name, pid) != pid for name, pid in killed.items())
+
+    eventually(are_back, running.said)
+    for name in killed:
+        assert f"{name} ended (SIGKILL); starting it again in 0.5 s" in running.said()
+    assert running.address is not None
+    with Client(running.address) as client:
+        eventually(lambda: is_ready(client), running.said)
 
 
 def test_one_ctrl_c_stops_everything_within_seconds(running: Running) -> None:
@@ -180,11 +201,12 @@ def test_one_ctrl_c_stops_everything_within_seconds(running: Running) -> None:
         client.get("/healthz")
 
 
-def test_nothing_outlives_one_that_is_killed(tmp_path: Path) -> None:
-    with ridgeline_up(tmp_path / "data") as killed:
-        eventually(lambda: "ready " in killed.said(), killed.said)
+def test_nothing_outlives_one_that_is_killed(prepared_folder: Path, tmp_path: Path) -> None:
+    """As soon as all are there, the process that trains too."""
+    with ridgeline_up(prepared_folder, tmp_path / "data") as killed:
+        eventually(lambda: killed.parts().keys() == PARTS, killed.said)
+        eventually(lambda: len(killed.everything()) > len(PARTS), killed.said)
         everything = killed.everything()
-        assert len(everything) > len(PARTS), "the worker has forked a process that trains"
         killed.process.kill()
         killed.process.wait()
         eventually(lambda: not alive(everything), lambda: f"{alive(everything)} live on", 40)
