@@ -176,6 +176,12 @@ def sqlite_database(kept_sqlite: Database) -> Database:
     return _emptied(kept_sqlite)
 
 
+@pytest.fixture
+def postgresql_database(kept_postgresql: Database) -> Database:
+    """The same on PostgreSQL alone, for what only a database with locks on rows does."""
+    return _emptied(kept_postgresql)
+
+
 def _emptied(kept: Database) -> Database:
     with kept.writing() as tx:
         _empty(tx)

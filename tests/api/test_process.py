@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
+import psutil
 import pytest
 
 
@@ -40,6 +41,11 @@ def address_of(child: subprocess.Popen[bytes], log: Path) -> str:
     raise AssertionError(log.read_text())
 
 
+def count_connections(process: int) -> int:
+    """Clients that a server has right now."""
+    return sum(each.status == psutil.CONN_ESTABLISHED for each in psutil.Process(process).net_connections())
+
+
 def test_it_serves_and_stops_with_streams_and_polls_open(
     process: tuple[subprocess.Popen[bytes], str],
 ) -> None:
@@ -59,8 +65,11 @@ def test_it_serves_and_stops_with_streams_and_polls_open(
                     httpx2.get(f"{address}/v1/jobs/{job}?wait=60", timeout=30).status_code
                 )
             )
+            connected = count_connections(child.pid)
             waiting.start()
-            time.sleep(0.3)
+            while count_connections(child.pid) == connected:
+                time.sleep(0.01)
+            time.sleep(0.1)  # It has sent its request as soon as it was connected.
             child.send_signal(signal.SIGTERM)
             started = time.monotonic()
             list(lines)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 from store import migrate
+from store.files import Files
 from store.session import Database
 from store.tables import DEFAULT_PROJECT
 from tests.store.examples import add_job
@@ -41,3 +43,8 @@ def find_nothing_to_upgrade(database_url: str) -> None:
     """Ends with 1 where alembic was loaded for that."""
     migrate.upgrade(Database(database_url))
     sys.exit("alembic" in sys.modules)
+
+
+def put(files_url: str, key: str, path: str) -> None:
+    """Store a file."""
+    Files(files_url).put(key, Path(path))

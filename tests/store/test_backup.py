@@ -21,6 +21,9 @@ from store.tables import DEFAULT_PROJECT
 from tests.servers import Databases
 from tests.store.examples import add_dataset, add_job, claim, look, points, snapshot
 
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+"""For what does not depend on where a backup comes from."""
+
 
 @pytest.fixture
 def files(tmp_path: Path) -> Files:
@@ -99,6 +102,7 @@ def test_everything_comes_back_into_either_database(
     migrate.check(elsewhere)
 
 
+@ON_SQLITE
 def test_what_was_running_goes_on_after_a_restore(lived_in: Database, files: Files, tmp_path: Path) -> None:
     backup.create(lived_in, files, tmp_path / "backup")
     with Database(f"sqlite:///{tmp_path}/restored.db") as unbound:
@@ -113,16 +117,19 @@ def test_what_was_running_goes_on_after_a_restore(lived_in: Database, files: Fil
         assert look(restored, claim(restored)).status == "running"
 
 
+@ON_SQLITE
 def test_a_backup_is_readable_for_its_owner_alone(lived_in: Database, files: Files, tmp_path: Path) -> None:
     backup.create(lived_in, files, tmp_path / "backup")
     assert (tmp_path / "backup").stat().st_mode & 0o077 == 0
 
 
+@ON_SQLITE
 def test_an_existing_folder_is_left_alone(database: Database, files: Files, tmp_path: Path) -> None:
     with pytest.raises(BackupError, match="exists already"):
         backup.create(database, files, tmp_path)
 
 
+@ON_SQLITE
 def test_a_row_without_its_file_is_said(lived_in: Database, files: Files, tmp_path: Path) -> None:
     for found in list(files.list("weights")):
         files.delete(found.key)
@@ -131,6 +138,7 @@ def test_a_row_without_its_file_is_said(lived_in: Database, files: Files, tmp_pa
     assert not (tmp_path / "backup").exists()
 
 
+@ON_SQLITE
 def test_what_is_deleted_meanwhile_is_left_out(
     lived_in: Database, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,6 +188,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_backup_is_refused_whole(
     lived_in: Database, files: Files, tmp_path: Path, damage: str
@@ -190,9 +199,9 @@ def test_a_damaged_backup_is_refused_whole(
     with Database(f"sqlite:///{tmp_path}/restored.db") as restored:
         with pytest.raises(BackupError, match=said):
             backup.restore(tmp_path / "backup", restored, Files(str(tmp_path / "other")))
-        migrate.upgrade(restored)
         with restored.reading() as tx:
-            assert tx.execute(sa.select(tables.jobs)).all() == []
+            if sa.inspect(tx).has_table("jobs"):
+                assert tx.execute(sa.select(tables.jobs)).all() == []
 
 
 def test_a_database_in_use_is_not_overwritten(lived_in: Database, files: Files, tmp_path: Path) -> None:
@@ -203,6 +212,7 @@ def test_a_database_in_use_is_not_overwritten(lived_in: Database, files: Files, 
     assert snapshot(lived_in) == before
 
 
+@ON_SQLITE
 def test_a_backup_of_a_newer_version_is_refused(lived_in: Database, files: Files, tmp_path: Path) -> None:
     backup.create(lived_in, files, tmp_path / "backup")
     manifest = tmp_path / "backup" / "manifest.json"

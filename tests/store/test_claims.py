@@ -16,7 +16,6 @@ from store.errors import ActionNotAllowed, NotFound
 from store.files import Stored
 from store.jobs import Job, turns
 from store.session import Database
-from store.tables import DEFAULT_PROJECT
 from tests.store.examples import add_dataset, add_job, claim, look, points, running, together
 from tests.store.watching import plan, statements
 
@@ -88,7 +87,7 @@ def test_a_look_tells_whether_something_waits(database: Database) -> None:
 
 
 def test_two_claims_race_and_one_wins(database: Database) -> None:
-    for _ in range(10):
+    for _ in range(6):
         job = add_job(database)
         claims = _claims_of_four(_claim, database)
         (won,) = [claimed for claimed in claims if claimed]
@@ -97,23 +96,22 @@ def test_two_claims_race_and_one_wins(database: Database) -> None:
         assert look(database, job).fence == 1
 
 
-def test_what_another_is_just_taking_is_passed_over(postgres_url: str) -> None:
+def test_what_another_is_just_taking_is_passed_over(postgresql_database: Database) -> None:
     """Where rows are locked one by one, nobody waits for a claim or reconciler that has not committed yet."""
-    with Database(postgres_url) as everybodys:
-        database = everybodys.of(DEFAULT_PROJECT)
-        first, second = add_job(database), add_job(database)
-        with database.writing() as slow:
-            (taken,) = jobs.claim(slow, worker="slow", queues=["cpu"], lease_seconds=-1)
-            assert taken.id == first.id
-            assert claim(database, lease_seconds=-1).id == second.id
-        with database.writing() as slow, database.writing() as other:
-            assert len(jobs.expire(slow, max_attempts=3, backoff_seconds=0).requeued) == 2
-            other.exec_driver_sql("SET LOCAL lock_timeout = '1s'")
-            assert jobs.expire(other, max_attempts=3, backoff_seconds=0) == jobs.Expired()
+    database = postgresql_database
+    first, second = add_job(database), add_job(database)
+    with database.writing() as slow:
+        (taken,) = jobs.claim(slow, worker="slow", queues=["cpu"], lease_seconds=-1)
+        assert taken.id == first.id
+        assert claim(database, lease_seconds=-1).id == second.id
+    with database.writing() as slow, database.writing() as other:
+        assert len(jobs.expire(slow, max_attempts=3, backoff_seconds=0).requeued) == 2
+        other.exec_driver_sql("SET LOCAL lock_timeout = '1s'")
+        assert jobs.expire(other, max_attempts=3, backoff_seconds=0) == jobs.Expired()
 
 
 def test_many_claims_take_each_job_once(database: Database) -> None:
-    queued = {add_job(database).id for _ in range(30)}
+    queued = {add_job(database).id for _ in range(16)}
 
     def take_all(database: Database, worker: str) -> list[str]:
         return [job.id for job in iter(partial(_claim, database, worker), None)]
@@ -139,7 +137,7 @@ def _succeed(database: Database, job: Job) -> bool:
 def test_an_acknowledged_cancel_is_never_followed_by_succeeded(database: Database) -> None:
     """P5, with the two racing: either the cancel is refused because it came too late, or it is kept."""
     seen = set()
-    for _ in range(30):
+    for _ in range(12):
         job = running(database)
 
         acknowledged, succeeded = together(
@@ -155,7 +153,7 @@ def test_an_acknowledged_cancel_is_never_followed_by_succeeded(database: Databas
 
 
 def test_cancelling_and_claiming_race(database: Database) -> None:
-    for _ in range(20):
+    for _ in range(8):
         job = add_job(database)
 
         works: list[Callable[[], object]] = [
@@ -256,7 +254,7 @@ def _worker_pauses(database: Database, job: Job) -> bool:
 
 def test_pausing_and_cancelling_race_and_the_cancel_holds(database: Database) -> None:
     for build in (add_job, running):
-        for _ in range(10):
+        for _ in range(6):
             job = build(database)
             together([partial(_act, database, job, "pause"), partial(_act, database, job, "cancel")])
             now = look(database, job)
@@ -268,7 +266,7 @@ def test_pausing_and_cancelling_race_and_the_cancel_holds(database: Database) ->
 
 
 def test_pausing_and_finishing_race_and_one_wish_is_left(database: Database) -> None:
-    for _ in range(10):
+    for _ in range(6):
         job = running(database)
         paused, finished = together(
             [partial(_act, database, job, "pause"), partial(_act, database, job, "finish")]
@@ -280,7 +278,7 @@ def test_pausing_and_finishing_race_and_one_wish_is_left(database: Database) -> 
 
 
 def test_resuming_and_the_pause_itself_race_and_the_job_goes_on(database: Database) -> None:
-    for _ in range(10):
+    for _ in range(6):
         job = running(database)
         _act(database, job, "pause")
         paused, resumed = together(
@@ -295,7 +293,7 @@ def test_resuming_and_the_pause_itself_race_and_the_job_goes_on(database: Databa
 
 
 def test_resuming_and_claiming_race(database: Database) -> None:
-    for _ in range(10):
+    for _ in range(6):
         job = add_job(database)
         _act(database, job, "pause")
         works: list[Callable[[], object]] = [
@@ -314,7 +312,7 @@ def test_resuming_and_claiming_race(database: Database) -> None:
 
 
 def test_pausing_and_claiming_race(database: Database) -> None:
-    for _ in range(10):
+    for _ in range(6):
         job = add_job(database)
         works: list[Callable[[], object]] = [
             partial(_act, database, job, "pause"),
@@ -381,18 +379,17 @@ def test_a_project_that_had_nothing_is_not_owed_more_than_one_turn(database: Dat
     assert [claim(database).project_id for _ in range(4)] == ["b", "a", "b", "a"]
 
 
-def test_fairness_holds_between_claims_of_the_same_moment(postgres_url: str) -> None:
+def test_fairness_holds_between_claims_of_the_same_moment(postgresql_database: Database) -> None:
     """A claim that has not committed counts as its project's turn, and holds up nobody."""
-    with Database(postgres_url) as everybodys:
-        a, b = _projects(everybodys, "a", "b")
-        for _ in range(3):
-            add_job(a)
-        add_job(b)
-        with everybodys.writing() as slow:
-            (first,) = jobs.claim(slow, worker="slow", queues=["cpu"], lease_seconds=30)
-            assert first.project_id == "a"
-            assert [claim(everybodys).project_id for _ in range(3)] == ["b", "a", "a"]
-            assert _claim(everybodys, "late") is None
+    a, b = _projects(postgresql_database, "a", "b")
+    for _ in range(3):
+        add_job(a)
+    add_job(b)
+    with postgresql_database.writing() as slow:
+        (first,) = jobs.claim(slow, worker="slow", queues=["cpu"], lease_seconds=30)
+        assert first.project_id == "a"
+        assert [claim(postgresql_database).project_id for _ in range(3)] == ["b", "a", "a"]
+        assert _claim(postgresql_database, "late") is None
 
 
 def test_a_claim_probes_an_index_for_each_project(database: Database) -> None:

@@ -15,7 +15,6 @@ from store.columns import now
 from store.curves import record
 from store.jobs import Job, companions, turns
 from store.session import Database
-from store.tables import DEFAULT_PROJECT
 from tests.store.examples import add_dataset, add_job, look, points, together
 from tests.store.watching import plan, sorts, statements
 
@@ -31,7 +30,9 @@ def dataset_id(database: Database) -> str:
 
 def add_alike(database: Database, dataset_id: str, number: int, **changes: Any) -> list[str]:
     """So many queued jobs that may be trained together, oldest first."""
-    return [add_job(database, dataset_id=dataset_id, **{**ALIKE, **changes}).id for _ in range(number)]
+    values: dict[str, Any] = {"spec": {"dataset": "digits"}, "max_epochs": 50, **ALIKE, **changes}
+    with database.writing() as tx:
+        return [jobs.add(tx, dataset_id=dataset_id, **values).id for _ in range(number)]
 
 
 def claim(
@@ -243,7 +244,7 @@ def test_stacks_race_and_no_job_is_taken_twice(database: Database, dataset_id: s
 
 def test_cancelling_and_claiming_together_race(database: Database, dataset_id: str) -> None:
     """A cancel that was acknowledged before the claim keeps its job out; after it, the worker is asked."""
-    for _ in range(10):
+    for _ in range(6):
         added = add_alike(database, dataset_id, 3)
 
         def cancel(job_id: str) -> list[Job]:
@@ -261,16 +262,15 @@ def test_cancelling_and_claiming_together_race(database: Database, dataset_id: s
                     assert now.status == "cancelled"
 
 
-def test_what_another_is_just_taking_is_passed_over(postgres_url: str) -> None:
-    with Database(postgres_url) as everybodys:
-        database = everybodys.of(DEFAULT_PROJECT)
-        with database.writing() as tx:
-            dataset_id = add_dataset(tx).id
-        added = add_alike(database, dataset_id, 6)
-        with database.writing() as slow:
-            taking = {"worker": "slow", "queues": ["cpu"], "lease_seconds": 30}
-            assert names(jobs.claim(slow, **taking, at_most=4)) == added[:4]  # type: ignore[arg-type]
-            assert names(claim(database)) == added[4:]
+def test_what_another_is_just_taking_is_passed_over(postgresql_database: Database) -> None:
+    database = postgresql_database
+    with database.writing() as tx:
+        dataset_id = add_dataset(tx).id
+    added = add_alike(database, dataset_id, 6)
+    with database.writing() as slow:
+        taking = {"worker": "slow", "queues": ["cpu"], "lease_seconds": 30}
+        assert names(jobs.claim(slow, **taking, at_most=4)) == added[:4]  # type: ignore[arg-type]
+        assert names(claim(database)) == added[4:]
 
 
 # ── each project its turn, and everybody is told ────────────────────────────────────────────────────────────

@@ -72,7 +72,7 @@ def test_resuming_anywhere_loses_and_repeats_nothing(database: Database) -> None
         for after in range(whole[-1].number + 2):
             rest = events.stream_after(tx, job.id, after)
             assert rest == [event for event in whole if event.number > after]
-        for _ in range(30):
+        for _ in range(10):
             gathered: list[Event] = []
             while piece := events.stream_after(
                 tx, job.id, gathered[-1].number if gathered else 0, limit=chance.randint(1, 5)
@@ -98,7 +98,7 @@ def test_reading_while_it_is_written_loses_and_repeats_nothing(database: Databas
     reader.start()
     chance = random.Random(1)
     epoch = 0
-    while epoch < 300:
+    while epoch < 150:
         with database.writing() as tx:
             count = chance.randint(1, 5)
             assert curves.record(tx, job.id, job.fence, points(epoch + 1, epoch + count))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -185,19 +184,13 @@ def test_bundled_datasets_are_shared_and_charged_to_nobody(database: Database) -
 # ── python -m store.keys ────────────────────────────────────────────────────────────────────────────────────
 
 
-def program(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "store.keys", *words],
-        env={**os.environ, "RIDGELINE_DATA_DIR": str(folder / "new folder")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_the_first_key_is_made_without_any_other(tmp_path: Path) -> None:
+def test_the_first_key_is_made_without_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Also where there is no database yet."""
-    done = program(tmp_path, "first")
+    monkeypatch.setenv("RIDGELINE_DATA_DIR", str(tmp_path / "new folder"))
+    monkeypatch.delenv("RIDGELINE_DATABASE_URL", raising=False)
+    done = subprocess.run([sys.executable, "-m", "store.keys", "first"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     with (
@@ -208,6 +201,6 @@ def test_the_first_key_is_made_without_any_other(tmp_path: Path) -> None:
     assert holder is not None
     assert (holder.key_id, holder.project_id) == (told["id"], DEFAULT_PROJECT)
     assert "admin" in holder.scopes
-    refused = program(tmp_path, "second", "--project", "project_none")
-    assert refused.returncode == 1
-    assert refused.stderr.strip() == "there is no project 'project_none'"
+    with pytest.raises(SystemExit, match="there is no project 'project_none'"):
+        keys.main(["second", "--project", "project_none"])
+    assert capsys.readouterr().out == ""

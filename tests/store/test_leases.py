@@ -285,7 +285,7 @@ def test_a_pause_does_not_save_a_job_that_has_cost_too_many_workers(database: Da
 
 
 def test_a_pause_and_the_loss_of_the_job_race(database: Database) -> None:
-    for _ in range(10):
+    for _ in range(6):
         job = running(database, lease_seconds=-1)
 
         def pause(job: Job = job) -> str:

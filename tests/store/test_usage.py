@@ -300,8 +300,8 @@ class Walk:
 
 def test_whatever_is_done_in_any_order(database: Database, tmp_path: Path) -> None:
     walk = Walk(database, Files(str(tmp_path / "files")), seed=1)
-    for _ in range(6):
-        for _ in range(30):
+    for _ in range(5):
+        for _ in range(25):
             walk.step()
         check(database)
 
@@ -329,7 +329,7 @@ def test_pruning_takes_from_each_project_what_was_its_own(database: Database, tm
 def test_many_charge_many_projects_at_once(database: Database) -> None:
     """In any order, rows of others held meanwhile: nobody waits in a circle, and nothing is lost."""
     names = [f"project_{number}" for number in range(6)]
-    rounds, each = 15, 3
+    rounds, each = 8, 3
 
     def charge(seed: int) -> None:
         chance = random.Random(seed)
@@ -398,7 +398,7 @@ def test_several_correct_at_once_and_it_is_added_once(drifted: Database) -> None
 
 def test_correcting_beside_work_that_goes_on(drifted: Database) -> None:
     def work() -> None:
-        for _ in range(10):
+        for _ in range(6):
             add_job(drifted)
             job = claim(drifted)
             with drifted.writing() as tx:

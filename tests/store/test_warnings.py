@@ -9,6 +9,7 @@ import pytest
 from store import curves, events, jobs
 from store.session import Database
 from tests.store.examples import STATES, add_job, claim, look, points, snapshot
+from tests.store.trials import rows_of
 
 FIRST = {"pointer": "/split", "detail": "class 'a' has no training row", "kind": "spec"}
 SECOND = {"pointer": "/dataset", "detail": "row 3 is row 7", "kind": "data_problem"}
@@ -57,11 +58,11 @@ def test_another_attempt_finds_the_same_and_adds_nothing(database: Database) -> 
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_a_job_that_nobody_has_is_left_alone(database: Database, state: str) -> None:
-    job = STATES[state](database)
-    before = snapshot(database)
-    assert add(database, job, FIRST) is (job.status == "running")
-    assert (snapshot(database) == before) is (job.status != "running")
+def test_a_job_that_nobody_has_is_left_alone(sqlite_database: Database, state: str) -> None:
+    job = STATES[state](sqlite_database)
+    before = rows_of(sqlite_database)
+    assert add(sqlite_database, job, FIRST) is (job.status == "running")
+    assert (rows_of(sqlite_database) == before) is (job.status != "running")
 
 
 def test_they_take_their_numbers_among_the_epochs(database: Database) -> None:

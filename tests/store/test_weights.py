@@ -8,7 +8,6 @@ from store import jobs, weights
 from store.errors import NotFound
 from store.files import Stored
 from store.session import Database
-from store.tables import DEFAULT_PROJECT
 from tests.store.examples import claim, elsewhere, running, snapshot
 
 
@@ -48,14 +47,13 @@ def test_each_attempt_has_a_key_of_its_own(database: Database) -> None:
     assert weights.key(first.id, first.fence) != weights.key(second.id, second.fence)
 
 
-def test_a_job_cannot_be_lost_while_its_weights_are_written(postgres_url: str) -> None:
+def test_a_job_cannot_be_lost_while_its_weights_are_written(postgresql_database: Database) -> None:
     """Where rows are locked one by one: whoever was asked for the fence holds it until the commit."""
-    with Database(postgres_url) as unbound:
-        database = unbound.of(DEFAULT_PROJECT)
-        job = running(database, lease_seconds=-1)
-        with database.writing() as tx, database.writing() as other:
-            assert weights.put(tx, job.id, job.fence, Stored("weights/w", "c" * 64, 1), {})
-            assert jobs.expire(other, max_attempts=3, backoff_seconds=0) == jobs.Expired()
+    database = postgresql_database
+    job = running(database, lease_seconds=-1)
+    with database.writing() as tx, database.writing() as other:
+        assert weights.put(tx, job.id, job.fence, Stored("weights/w", "c" * 64, 1), {})
+        assert jobs.expire(other, max_attempts=3, backoff_seconds=0) == jobs.Expired()
 
 
 def test_they_go_with_the_job(database: Database) -> None:
