@@ -6,10 +6,10 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -106,9 +106,11 @@ def test_followed_as_json_the_output_is_the_job_alone(
 def test_ctrl_c_stops_the_watching_and_not_the_job(
     run: Run, script: Script, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    has_ended = Event()
+
     def interrupted() -> Answer:
         os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(1)  # The stream stays open while the user's Ctrl-C arrives.
+        has_ended.wait(20)  # The stream stays open while the user's Ctrl-C arrives.
         return Answer(status=204)
 
     script.answer(answers.job(status="running", result=None))
@@ -117,6 +119,7 @@ def test_ctrl_c_stops_the_watching_and_not_the_job(
     try:
         assert run("watch", "job_1") == Exit.INTERRUPTED
     finally:
+        has_ended.set()
         signal.signal(signal.SIGINT, before)
     assert "The job goes on; `ridgeline watch job_1` follows it again." in capsys.readouterr().err
     assert [asked.method for asked in script.asked] == ["GET", "GET"], "nobody cancelled it"
