@@ -81,10 +81,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(line, yellow=True)
 
 
+gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """What is loaded by now stays to the end; the collector need not go through it again and again."""
+    """What is loaded by now stays to the end; until now and from now on the collector need not go through it."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def _log_plainly() -> None:
