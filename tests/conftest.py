@@ -85,7 +85,7 @@ gc.disable()
 
 
 def pytest_collection_finish() -> None:
-    """What is loaded by now stays to the end; until now and from now on the collector need not go through it."""
+    """What is loaded by now stays to the end: the collector need go through it neither before nor after."""
     gc.collect()
     gc.freeze()
     gc.enable()
