@@ -28,6 +28,8 @@ def index(jobs: sa.Table) -> None:
     sa.Index("ix_jobs_created", of.project_id, of.created_at, of.id)
     for filtered in (of.status, of.stop_reason, of.name):
         sa.Index(f"ix_jobs_{filtered.name}", of.project_id, filtered, of.created_at, of.id)
+    # Which jobs lack a number that others have is found by their shape.
+    sa.Index("ix_jobs_shape", of.project_id, of.shape, of.created_at, of.id)
     sa.Index("ix_jobs_dataset", of.dataset_id, of.created_at, of.id)
     sa.Index("ix_jobs_study", of.study_id, of.created_at, of.id)
     queued, unfinished = of.status == "queued", of.finished_at.is_(None)

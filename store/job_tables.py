@@ -26,6 +26,9 @@ jobs = sa.Table(
     sa.Column("warnings", Json, nullable=False),
     sa.Column("metadata", Json, nullable=False),
     sa.Column("result", Json),
+    sa.Column(
+        "shape", Whole
+    ),  # equal for jobs that have the same numbers in `scores`; NULL where they have none
     sa.Column("error", Json),
     sa.Column("environment", Json),
     sa.Column("request_id", Text(200)),

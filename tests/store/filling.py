@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+
 import sqlalchemy as sa
 
+from store.jobs.labels import digest
 from store.session import Connection
 
 SPEC = "{}"
@@ -63,6 +66,93 @@ def add_weights(tx: Connection, size: int) -> None:
         ),
         {"size": size},
     )
+
+
+def add_results(tx: Connection, number: int) -> None:
+    """So many jobs of the default project, nearly all with results, on three datasets whose scores lie apart.
+
+    A tenth have failed, half of these without a result; a twentieth was cancelled; the oldest twenty wait.
+    Labels: `team` for a third, `even` and `odd`, `early` for the jobs of the first dataset, `rare`.
+    """
+    if tx.dialect.name == "postgresql":
+        tx.exec_driver_sql("SET LOCAL session_replication_role = replica")
+    for place, name in enumerate(("first", "second", "third")):
+        tx.exec_driver_sql(
+            f"""INSERT INTO datasets (id, project_id, name, bundled, sha256, bytes, target, task, rows,
+                features, description, table_key, table_sha256, table_bytes, row_bytes, created_at)
+            VALUES ('ds_{name}', 'default', '{name}', {_false(tx)}, '{place}', 1, 'y', 'classification', 1, 1,
+                '{{}}', '{name}', '{name}', 100, 0, {_clock(tx)})"""
+        )
+    tenth, draw = _rest("n", 10), f"({_rest('CAST(n AS BIGINT) * 48271', 100_003)} / 100003.0)"
+    dataset = f"CASE WHEN {tenth} < 6 THEN 'first' WHEN {tenth} < 9 THEN 'second' ELSE 'third' END"
+    floor = f"CASE WHEN {tenth} < 6 THEN 0.9 WHEN {tenth} < 9 THEN 0.7 ELSE 0.5 END"
+    twentieth = _rest("n / 10", 20)
+    status = (
+        f"CASE WHEN n <= 20 THEN 'queued' WHEN {twentieth} = 1 THEN 'cancelled' "
+        f"WHEN {twentieth} IN (2, 3) THEN 'failed' ELSE 'succeeded' END"
+    )
+    reason = (
+        f"CASE WHEN n <= 20 THEN NULL WHEN {twentieth} = 1 THEN 'cancelled' "
+        f"WHEN {twentieth} IN (2, 3) THEN 'diverged' ELSE 'max_epochs' END"
+    )
+    result = f"CASE WHEN n > 20 AND {twentieth} NOT IN (1, 2) THEN {_result(tx, floor, draw)} END"
+    at, begun = _ago(tx, "2000000 - n"), _ago(tx, f"2000000.5 - n + 40 * {draw}")
+    padding = 600 * "x"
+    tx.exec_driver_sql(
+        f"""INSERT INTO jobs (id, project_id, dataset_id, name, status, stop_reason, spec, warnings, metadata,
+            queue, priority, due_at, fence, attempt, lost, last_event, epoch, max_epochs, stack_limit,
+            row_bytes, created_at, started_at, finished_at, result)
+        SELECT 'job_r' || {_digits(tx, "n", 30)}, 'default', 'ds_' || {dataset},
+            CASE WHEN {tenth} = 3 THEN NULL ELSE 'credit-' || {_digits(tx, "n", 6)} END, {status}, {reason},
+            '{{"padding":"{padding}"}}', '[]', '{{}}', 'cpu', 0, {at}, 0, 1, 0, 1, 50, 50, 16, 1000, {at},
+            CASE WHEN n > 20 THEN {begun} END, CASE WHEN n > 20 THEN {_ago(tx, "1999900 - n")} END, {result}
+        FROM {_numbers(tx, number)}"""
+    )
+    labels = {
+        ("team", "risk"): _rest("n", 3) + " = 0",
+        ("even", "yes"): _rest("n", 2) + " = 0",
+        ("odd", "yes"): _rest("n", 2) + " = 1",
+        ("early", "yes"): f"{tenth} < 6",
+        ("rare", "yes"): _rest("n", 2000) + " = 8",
+    }
+    for (key, value), whose in labels.items():
+        tx.exec_driver_sql(
+            f"""INSERT INTO labels (project_id, digest, created_at, job_id)
+            SELECT 'default', '{digest(key, value)}', created_at, id FROM (
+                SELECT id, created_at, CAST(substr(id, 6) AS INTEGER) AS n FROM jobs
+                WHERE project_id = 'default'
+            ) AS numbered WHERE {whose}"""
+        )
+
+
+def _result(tx: Connection, floor: str, draw: str) -> str:
+    """The JSON text of a result with four numbers for each split."""
+    measured = '{{"loss":%s,"accuracy":%s,"f1":%s,"roc_auc":%s,"loss_se":0.01}}'.replace("{{", "{").replace(
+        "}}", "}"
+    )
+    document = (
+        f'{{"best_epoch":%s,"last_epoch":50,"restored_epoch":7,"parameters":4810,"train":{measured},'
+        f'"validation":{measured},"test":{measured},"generalization_gap":%s}}'
+    )
+    score = f"round(CAST({floor} + 0.1 * {draw} AS numeric), 6)"
+    values = ["7", *(3 * [score, score, score, score]), score]
+    parts = document.split("%s")
+    pieces = [f"'{parts[0]}'"]
+    for value, part in zip(values, parts[1:], strict=True):
+        pieces += [f"CAST({value} AS text)", f"'{part}'"]
+    return f"CAST({' || '.join(pieces)} AS json)" if tx.dialect.name == "postgresql" else " || ".join(pieces)
+
+
+def add_scores(tx: Connection) -> None:
+    """What the results of all jobs are sorted by, as the upgrade puts it down."""
+    migration = importlib.import_module("store.migrations.versions.0009_finding_the_best")
+    tx.exec_driver_sql(migration.scores_of_results(tx.dialect.name))
+    tx.exec_driver_sql(migration.shapes_of_scores(tx))
+
+
+def _rest(number: str, divisor: int) -> str:
+    """The remainder, without the sign that drivers take for a parameter."""
+    return f"(({number}) - ({number}) / {divisor} * {divisor})"
 
 
 def _numbers(tx: Connection, last: int) -> str:

@@ -59,7 +59,9 @@ def _row_bytes(tx: Connection, job: Any) -> int:
         row_sizes.JOB
         + sum(_text(getattr(job, name)) for name in documents)
         + len((job.stop_detail or "").encode())
+        + len((job.notes or "").encode())
         + row_sizes.LABEL * len(_rows_of(tx, tables.labels, job.id))
+        + row_sizes.SCORE * len(_rows_of(tx, tables.scores, job.id))
         + sum(row_sizes.EVENT + _text(row.data) for row in _rows_of(tx, tables.events, job.id))
         + row_sizes.ATTEMPT * len(_rows_of(tx, tables.attempts, job.id))
         + sum(row_sizes.EPOCH + _text(row._mapping["values"]) + _text(row.nonfinite) for row in curve)
@@ -76,7 +78,8 @@ def _true(tx: Connection) -> dict[str, Usage]:
 
     for dataset in tx.execute(sa.select(tables.datasets)).all():
         if not dataset.bundled:
-            rows = row_sizes.DATASET + _text(dataset.description)
+            rows = row_sizes.DATASET + _text(dataset.description) + len((dataset.user_notes or "").encode())
+            rows += _text(dataset.metadata or None)
             add(dataset.project_id, dataset.table_bytes + rows)
     for job in tx.execute(sa.select(tables.jobs)).all():
         add(job.project_id, _row_bytes(tx, job), int(job.finished_at is None))
