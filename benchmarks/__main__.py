@@ -36,6 +36,7 @@ ASKED_FOR = {
     "h2o": "the same work through our service and through H2O-3's; needs Java",
     "diagnosis": "verdicts and first suggestions against what is true of 300 jobs drawn at random",
     "million": "claims, quotas and gauges on PostgreSQL beside a million jobs",
+    "finding": "sorted and narrowed lists of jobs beside a hundred thousand, on both databases",
     "device": "a GPU: is it right there, how do jobs end, how quick is it; takes --device cpu --quick",
     "growth": "time and memory over members, rows, columns, epochs and jobs stored; draws docs/growth.svg",
 }
