@@ -21,6 +21,8 @@ _LETTERS: Final = 8
 
 def find_dataset(tx: Connection, word: str) -> Dataset:
     """The dataset that a word means; `NotFound`, or `SpecError` at `/dataset` where it may mean several."""
+    if "\0" in word:  # No name has one, and PostgreSQL would not even take the question.
+        raise NotFound("dataset", word)
     if word in BUNDLED and (bundled := datasets.find_bundled(tx, word)):
         return bundled
     with suppress(NotFound):

@@ -222,11 +222,13 @@ def _typical(present: pl.Series, kind: Kind) -> float | str | None:
     if not len(present):
         return None
     if kind in ("numeric", "datetime"):
-        middle = float(np.median(as_array(present, kind)))
+        # Of halves: the mean of the two in the middle may lie beyond what a float holds.
+        middle = 2.0 * float(np.median(as_array(present, kind) / 2.0))
         if not isfinite(middle):
             return None
         # Rounded, or the median of an odd number of rows would be one row's cell, to the last digit.
-        return float(round(middle)) if kind == "datetime" else float(f"{middle:.3g}")
+        rounded = float(round(middle)) if kind == "datetime" else float(f"{middle:.3g}")
+        return rounded if isfinite(rounded) else middle
     commonest = present.value_counts(name="rows").sort("rows", present.name, descending=[True, False])
     value, rows = commonest[present.name][0], int(commonest["rows"][0])
     if rows < COMMON_ROWS:

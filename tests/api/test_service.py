@@ -79,16 +79,16 @@ def test_head_of_a_stream_ends(client: TestClient) -> None:
     ("path", "methods"),
     [
         ("/v1/jobs", "GET, HEAD, OPTIONS, POST"),
-        ("/v1/jobs/some", "DELETE, GET, HEAD, OPTIONS"),
+        ("/v1/jobs/some", "DELETE, GET, HEAD, OPTIONS, PATCH"),
         ("/v1/jobs/some/cancel", "OPTIONS, POST"),
-        ("/v1/datasets/some", "DELETE, GET, HEAD, OPTIONS"),
+        ("/v1/datasets/some", "DELETE, GET, HEAD, OPTIONS, PATCH"),
         ("/docs", "GET, HEAD, OPTIONS"),
     ],
 )
 def test_an_address_says_what_it_answers(client: TestClient, path: str, methods: str) -> None:
     response = client.options(path)
     assert (response.status_code, response.headers["allow"]) == (204, methods)
-    refused = client.patch(path)
+    refused = client.put(path)
     problem(refused, 405)
     assert refused.headers["allow"] == methods
 
