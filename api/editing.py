@@ -20,7 +20,7 @@ def edit_job(server: Server, caller: Caller, job_id: str, changes: JobChanges) -
     """Commit what is to become different of a job, in whatever status it is."""
 
     def change(job: Job) -> Described:
-        metadata = _merged(changes, job.metadata)
+        metadata = _merge_labels(changes, job.metadata)
         return Described(changes.name_or(job.name), metadata, changes.notes_or(job.notes))
 
     with caller.database.writing() as tx:
@@ -35,7 +35,7 @@ def edit_dataset(server: Server, caller: Caller, dataset_id: str, changes: Datas
     def change(dataset: Dataset) -> tuple[str, dict[str, Any], str | None]:
         if dataset.bundled:
             raise BundledDatasetError("a bundled dataset is everybody's, and stays as it is")
-        metadata = _merged(changes, dataset.metadata)
+        metadata = _merge_labels(changes, dataset.metadata)
         return changes.name_or(dataset.name), metadata, changes.notes_or(dataset.user_notes)
 
     with caller.database.writing() as tx:
@@ -50,7 +50,7 @@ def _refuse_without_room(server: Server, tx: Connection) -> None:
         server.quotas.make_room_for_bytes(tx)
 
 
-def _merged(changes: JobChanges | DatasetChanges, before: dict[str, Any]) -> dict[str, Any]:
+def _merge_labels(changes: JobChanges | DatasetChanges, before: dict[str, Any]) -> dict[str, Any]:
     """The labels as they are to be, within the bounds of a spec's."""
     merged = changes.metadata_over(before)
     if merged == before:

@@ -27,7 +27,7 @@ def find_dataset(tx: Connection, word: str) -> Dataset:
         return bundled
     with suppress(NotFound):
         return datasets.get(tx, word)
-    found = dataset_names.called(tx, word)
+    found = dataset_names.find_called(tx, word)
     if not found:
         raise NotFound("dataset", word)
     if len(found) > 1:
@@ -46,34 +46,34 @@ def find_dataset_of_spec(tx: Connection, word: str) -> Dataset:
         raise SpecError([Complaint("/dataset", detail, word[:80], near)]) from None
 
 
-def overshadowed(tx: Connection, word: str) -> str | None:
+def warn_of_namesakes(tx: Connection, word: str) -> str | None:
     """What to know where a bundled dataset was meant by a word that others are called by too."""
     if word not in BUNDLED:
         return None
-    others = [each for each in dataset_names.called(tx, word) if not each.bundled]
+    others = [each for each in dataset_names.find_called(tx, word) if not each.bundled]
     if not others:
         return None
-    names = ", ".join(_told_apart(others)[:MOST_CALLED])
+    names = ", ".join(_distinguish(others)[:MOST_CALLED])
     return f"{word!r} is the bundled dataset; of those that were uploaded under this name write {names}"
 
 
 def _ambiguous(word: str, found: Sequence[Listed]) -> Complaint:
     """Several datasets: how to write each, and what tells them apart."""
     shown = found[:MOST_CALLED]
-    names = _told_apart(shown)
-    told = "; ".join(_described(name, each) for name, each in zip(names, shown, strict=True))
+    names = _distinguish(shown)
+    told = "; ".join(_describe(name, each) for name, each in zip(names, shown, strict=True))
     more = "; and more" if len(found) > MOST_CALLED else ""
     several = "several datasets are" if len(found) > MOST_CALLED else f"{len(found)} datasets are"
     return Complaint("/dataset", f"{several} called {printable(word)!r}: {told}{more}", word[:80], names[0])
 
 
-def _described(name: str, dataset: Listed) -> str:
+def _describe(name: str, dataset: Listed) -> str:
     created = dataset.created_at.strftime("%Y-%m-%d %H:%M")
     about = f"{dataset.rows:,} rows, target {printable(dataset.target)}, created {created}"
     return f"{name} ({about})" if name == dataset.id else f"{name} ({dataset.id}, {about})"
 
 
-def _told_apart(found: Sequence[Listed]) -> list[str]:
+def _distinguish(found: Sequence[Listed]) -> list[str]:
     """How to write each so that it means no other: by its id where the same bytes have two targets."""
     begins = [(each.name, each.sha256[:_LETTERS]) for each in found]
     return [

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from api.naming import find_dataset_of_spec, overshadowed
+from api.naming import find_dataset_of_spec, warn_of_namesakes
 from api.schemas import description_of
 from models import cost
 from models.defaults import Completed, complete
@@ -69,7 +69,7 @@ def plan(tx: Connection, spec: JobSpec, settings: Settings) -> Plan:
     completed = complete(_by_id(spec, dataset), description)
     estimate = cost.estimate(completed.spec, description)
     affordable(estimate, completed.spec, settings)
-    return Plan(dataset, completed, estimate, overshadowed(tx, spec.dataset))
+    return Plan(dataset, completed, estimate, warn_of_namesakes(tx, spec.dataset))
 
 
 def _by_id(spec: JobSpec, dataset: Dataset) -> JobSpec:

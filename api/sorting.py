@@ -22,7 +22,7 @@ _SPENDS_THE_TEST: Final = (
 )
 
 
-def _known(sort: str) -> str:
+def _check_sort(sort: str) -> str:
     if sort in _KNOWN:
         return sort
     sign, key = ("-", sort[1:]) if sort.startswith("-") else ("", sort)
@@ -42,7 +42,7 @@ JobSort = Annotated[
             "largest first. Jobs that lack it come last either way, the newest first."
         ),
     ),
-    AfterValidator(_known),
+    AfterValidator(_check_sort),
     WithJsonSchema({"type": "string", "enum": list(_SORTS)}),
 ]
 

@@ -81,7 +81,7 @@ def _show(console: Console, client: Client, digits: Path) -> None:
     console.print(Text("✓ ", "green").append(_trained_together(jobs), "default"))
     results = {name: [job["result"] for job in jobs if job["metadata"]["recipe"] == name] for name in RECIPES}
     _say(console, "Validation loss", "of the first seed, with nothing and with everything")
-    console.print(_drawn(console, client, jobs))
+    console.print(_draw(console, client, jobs))
     about = f"mean ± standard deviation of {SEEDS} seeds, ● the best; {spoiled.rows['test']} test rows"
     _say(console, "Side by side", about)
     console.print(Padding(comparison(results), (0, 0, 1, 2), expand=False))
@@ -120,12 +120,12 @@ def _await(console: Console, client: Client, jobs: int) -> None:
     """Until all have ended, with a bar where somebody looks."""
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("networks trained", total=jobs)
-        while (done := _ended(client, jobs)) < jobs:
+        while (done := _count_ended(client, jobs)) < jobs:
             progress.update(bar, completed=done)
             time.sleep(POLL_SECONDS)
 
 
-def _ended(client: Client, jobs: int) -> int:
+def _count_ended(client: Client, jobs: int) -> int:
     return sum(job["status"] in FINAL for job in client.listing("/v1/jobs", jobs))
 
 
@@ -135,7 +135,7 @@ def _trained_together(jobs: list[dict[str, Any]]) -> str:
     return f"{len(jobs)} networks trained, up to {together} of them together as one stack"
 
 
-def _drawn(console: Console, client: Client, jobs: list[dict[str, Any]]) -> Text:
+def _draw(console: Console, client: Client, jobs: list[dict[str, Any]]) -> Text:
     """Two curves over each other, as the server draws them."""
     shown = [next(job["id"] for job in jobs if job["metadata"]["recipe"] == name) for name in (FIRST, LAST)]
     query = {"jobs": ",".join(shown), "series": "val_loss", "format": "txt", **look(console)}

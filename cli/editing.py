@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -13,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from cli import views
-from cli.options import AsJson, Server, connect, job_id, show
+from cli.options import AsJson, Server, connect, job_id, read_pairs, show
 
 
 def edit(
@@ -38,7 +37,8 @@ def edit(
     """Change the name, the labels or the notes of a job or a dataset, whatever its status."""
     changes: dict[str, Any] = {"name": name, "notes": notes}
     changes = {key: value for key, value in changes.items() if value is not None}
-    if labels := {**_set_labels(label or ()), **dict.fromkeys(remove or ())}:
+    labels = {key: _read_scalar(value) for key, value in read_pairs(label or (), "--set")}
+    if labels := labels | dict.fromkeys(remove or ()):
         changes["metadata"] = labels
     if not changes:
         raise typer.BadParameter("nothing is to be changed; give --name, --notes, --set or --remove")
@@ -47,16 +47,6 @@ def edit(
         path = f"jobs/{job_id(client, thing)}" if is_job else f"datasets/{quote(thing, safe='')}"
         answer = client.patch(f"/v1/{path}", changes)
         show(_describe(answer, answer["notes"] if is_job else answer["user_notes"]), answer, raw=raw)
-
-
-def _set_labels(written: Iterable[str]) -> dict[str, Any]:
-    labels = {}
-    for each in written:
-        key, equals, value = each.partition("=")
-        if not (key and equals):
-            raise typer.BadParameter(f"{each!r} is no KEY=VALUE", param_hint="--set")
-        labels[key] = _read_scalar(value)
-    return labels
 
 
 def _read_scalar(word: str) -> Any:

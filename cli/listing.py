@@ -12,7 +12,7 @@ from rich.text import Text
 from cli import views
 from cli.client import Client
 from cli.leaderboards import jobs_table, read_directions
-from cli.options import AsJson, Server, connect, note, show
+from cli.options import AsJson, Server, connect, note, read_pairs, show
 
 WITHOUT_COLUMN = ("created_at", "name")
 """What jobs may be sorted by and every list shows anyway."""
@@ -40,7 +40,8 @@ def jobs(
     raw: AsJson = False,
 ) -> None:
     """List jobs, the newest first, or sorted by what came of them with the best marked."""
-    filters = {"status": status, "dataset": dataset, "name": name, "sort": sort, **_labels(metadata or ())}
+    labels = {f"metadata.{key}": value for key, value in read_pairs(metadata or (), "--metadata")}
+    filters = {"status": status, "dataset": dataset, "name": name, "sort": sort, **labels}
     with connect(server) as client:
         names = _columns(sort, metric or ())
         directions = _known_directions(client, names, metric or ()) if names and not raw else {}
@@ -61,17 +62,6 @@ def datasets(
     with connect(server) as client:
         found = list(client.listing("/v1/datasets", limit, name=name))
         show(views.datasets_table(found) if found else Text("No datasets.", "dim"), found, raw=raw)
-
-
-def _labels(written: Iterable[str]) -> dict[str, str]:
-    """`team=risk` → the query's `metadata.team`."""
-    labels = {}
-    for each in written:
-        key, equals, value = each.partition("=")
-        if not (key and equals):
-            raise typer.BadParameter(f"{each!r} is no KEY=VALUE", param_hint="--metadata")
-        labels[f"metadata.{key}"] = value
-    return labels
 
 
 def _columns(sort: str | None, metrics: Iterable[str]) -> list[str]:

@@ -6,7 +6,7 @@ import functools
 import inspect
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from typing import Annotated, Any
 
@@ -88,6 +88,15 @@ def job_id(client: Client, job: str) -> str:
     if not newest:
         raise typer.BadParameter("there are no jobs yet")
     return str(newest[0]["id"])
+
+
+def read_pairs(written: Iterable[str], option: str) -> Iterator[tuple[str, str]]:
+    """`team=risk` → ("team", "risk"), of each that was given to an option; a value may hold a `=` itself."""
+    for each in written:
+        key, equals, value = each.partition("=")
+        if not (key and equals):
+            raise typer.BadParameter(f"{each!r} is no KEY=VALUE", param_hint=option)
+        yield key, value
 
 
 def terminal(*, stderr: bool = False) -> Console:

@@ -32,7 +32,7 @@ def meanings(word: str) -> Iterator[sa.ColumnElement[bool]]:
         yield sa.and_(datasets.c.name == written[1], begins)
 
 
-def called(tx: Connection, word: str) -> list[Listed]:
+def find_called(tx: Connection, word: str) -> list[Listed]:
     """The datasets of this project that a word stands for, the newest first: one more than are told of."""
     by_age = (datasets.c.created_at.desc(), datasets.c.id.desc())
     for meant in meanings(word):

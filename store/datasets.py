@@ -14,7 +14,7 @@ from store import ids, row_sizes, usage
 from store.columns import now
 from store.errors import DatasetInUse, NotFound
 from store.files import Stored
-from store.names import named
+from store.names import match_name
 from store.pages import Page, Sort, paged, to_page
 from store.projects import current, here, only, own
 from store.session import Connection
@@ -184,7 +184,7 @@ def page(
     """One page of a project's datasets, without their descriptions."""
     statement = sa.select(*_LISTED).where(only(tx, datasets))
     if name is not None:
-        statement = statement.where(named(datasets.c.name, name))
+        statement = statement.where(match_name(datasets.c.name, name))
     rows = tx.execute(
         paged(statement, datasets.c.created_at, datasets.c.id, sort=sort, cursor=cursor, limit=limit)
     )

@@ -15,7 +15,7 @@ def is_prefix(word: str) -> bool:
     return word.endswith(_STAR) and not word.endswith(_LITERAL)
 
 
-def named(column: sa.ColumnElement[str], word: str) -> sa.ColumnElement[bool]:
+def match_name(column: sa.ColumnElement[str], word: str) -> sa.ColumnElement[bool]:
     """The rows that a word asks for; as a range where it is a prefix, which an index answers."""
     if not is_prefix(word):
         return column == (word[: -len(_LITERAL)] + _STAR if word.endswith(_LITERAL) else word)

@@ -171,22 +171,22 @@ def kept_sqlite(migrated_sqlite: Path) -> Iterator[Database]:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest) -> Database:
     """The same test on both: an empty database with the newest schema, as the default project sees it."""
-    return _emptied(request.getfixturevalue(f"kept_{request.param}"))
+    return _empty_all(request.getfixturevalue(f"kept_{request.param}"))
 
 
 @pytest.fixture
 def sqlite_database(kept_sqlite: Database) -> Database:
     """The same on SQLite alone, for what does not depend on the database."""
-    return _emptied(kept_sqlite)
+    return _empty_all(kept_sqlite)
 
 
 @pytest.fixture
 def postgresql_database(kept_postgresql: Database) -> Database:
     """The same on PostgreSQL alone, for what only a database with locks on rows does."""
-    return _emptied(kept_postgresql)
+    return _empty_all(kept_postgresql)
 
 
-def _emptied(kept: Database) -> Database:
+def _empty_all(kept: Database) -> Database:
     with kept.writing() as tx:
         _empty(tx)
         tx.execute(projects.insert().values(id=DEFAULT_PROJECT, name=DEFAULT_PROJECT))

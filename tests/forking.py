@@ -1,13 +1,8 @@
-"""Programs in processes that are forked from one which has loaded their libraries, instead of started anew.
-
-Only for tests to which a program's start is nothing but waiting: what a new process inherits, loads and is
-kept from is not to be seen here.
-"""
+"""Programs in forked processes (see `tests.forks`) instead of started anew: `python -m …` as it stands."""
 
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 import runpy
 import sys
@@ -20,14 +15,9 @@ from typing import Any
 
 from api import describing
 from store.settings import Settings
-
-LOADED = ("tests.forking", "models.describe", "models.datasets.reading", "polars")
-"""What no program has to load any more. Not torch, nor anything that has threads or files by then."""
+from tests.forks import FORKS
 
 PYTHON = sys.executable
-
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(list(LOADED))
 
 
 class Fork:
@@ -45,7 +35,7 @@ class Fork:
     ) -> None:
         streams = (_Descriptor(output), _Descriptor(complaints))
         given = (module, [*arguments], dict(environment), folder, *streams)
-        self.process = _context.Process(target=_run, args=given, daemon=True)
+        self.process = FORKS.Process(target=_run, args=given, daemon=True)
         self.process.start()
 
     @property
@@ -65,10 +55,10 @@ class _Descriptor:
         self.number = number
 
     def __reduce__(self) -> Any:
-        return _arrived, (reduction.DupFd(self.number),)
+        return _take, (reduction.DupFd(self.number),)
 
 
-def _arrived(sent: Any) -> int:
+def _take(sent: Any) -> int:
     number: int = sent.detach()
     return number
 

@@ -171,14 +171,14 @@ async def list_jobs(
         with caller.database.reading() as tx:
             found = jobs.walk(tx, filters.chosen(), sort=sort, cursor=cursor, limit=limit)
             return page_of(
-                request, found, limit=limit, answer=_shown, cursor=_cursor, notices=notices_of(sort)
+                request, found, limit=limit, answer=_answer_of, cursor=_cursor, notices=notices_of(sort)
             )
 
     async with server.outgoing.turns:
         return await run_in_threadpool(read)
 
 
-def _shown(found: Found) -> JobAnswer:
+def _answer_of(found: Found) -> JobAnswer:
     return JobAnswer.of(found.job)
 
 

@@ -55,7 +55,7 @@ def _frame(name: str) -> pl.DataFrame:
     try:
         x, target = _files(name)
     except FileNotFoundError:  # a scikit-learn that keeps them otherwise
-        x, target = _loaded(name)
+        x, target = _load(name)
     features = {column: x[:, index] for index, column in enumerate(_FEATURES[name])}
     return pl.DataFrame({**features, "target": target})
 
@@ -76,9 +76,9 @@ def _files(name: str) -> tuple[np.ndarray[Any, Any], Any]:
             rows = _numbers(folder / "digits.csv.gz", ",")
             return rows[:, :-1], rows[:, -1].astype(int)
         case "wine":
-            return _labelled(folder / "wine_data.csv")
+            return _read_labelled(folder / "wine_data.csv")
         case _:
-            return _labelled(folder / f"{name}.csv")
+            return _read_labelled(folder / f"{name}.csv")
 
 
 def _numbers(path: Path, delimiter: str | None = None) -> np.ndarray[Any, Any]:
@@ -86,14 +86,14 @@ def _numbers(path: Path, delimiter: str | None = None) -> np.ndarray[Any, Any]:
         return np.loadtxt(file, delimiter=delimiter)
 
 
-def _labelled(path: Path) -> tuple[np.ndarray[Any, Any], list[str]]:
+def _read_labelled(path: Path) -> tuple[np.ndarray[Any, Any], list[str]]:
     """The first line counts rows and columns and names the classes, whose numbers end the others."""
     with path.open(encoding="utf-8", newline="") as file:
         (_, _, *labels), *rows = csv.reader(file)
     return np.array([row[:-1] for row in rows], dtype=float), [labels[int(row[-1])] for row in rows]
 
 
-def _loaded(name: str) -> tuple[np.ndarray[Any, Any], Any]:
+def _load(name: str) -> tuple[np.ndarray[Any, Any], Any]:
     """The same, from scikit-learn itself."""
     from sklearn import datasets
 

@@ -40,11 +40,11 @@ class Narrowed:
     conditions: Sequence[Condition]
     """The same, asked of a row of `jobs`."""
 
-    def sieved(self, job_id: sa.ColumnElement[str]) -> list[Condition]:
+    def sieve(self, job_id: sa.ColumnElement[str]) -> list[Condition]:
         """The condition that the filters leave one of this project's jobs, by sets: for many jobs."""
         return [job_id.in_(each) for each in self.sets]
 
-    def looked_up(self, job_id: sa.ColumnElement[str]) -> list[Condition]:
+    def look_up(self, job_id: sa.ColumnElement[str]) -> list[Condition]:
         """The same by a look at the job: for few."""
         return [_holds_of(job_id, self.conditions)]
 
@@ -55,7 +55,7 @@ def narrow(tx: Connection, filters: Filters) -> Narrowed:
     if not ways:
         return Narrowed(None, (), ())
     sets = [_in_order_of_its_index(tx, each) for each in _sets(tx, filters)]
-    return Narrowed(_gathered(tx, ways), sets, [each.condition for each in ways])
+    return Narrowed(_gather(tx, ways), sets, [each.condition for each in ways])
 
 
 def _in_order_of_its_index(tx: Connection, rows: sa.Select[Any]) -> sa.Select[Any]:
@@ -99,7 +99,7 @@ class _Way:
     """The same, asked of a row of `jobs`."""
 
 
-def _gathered(tx: Connection, ways: Sequence[_Way]) -> sa.Subquery | None:
+def _gather(tx: Connection, ways: Sequence[_Way]) -> sa.Subquery | None:
     """What the filters leave, by the way of the one that leaves the fewest, if that is few."""
     for most in (_FEW, MOST):
         counted = [sa.select(sa.func.count()).select_from(each.jobs.limit(most).subquery()) for each in ways]

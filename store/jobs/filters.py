@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from store.dataset_names import ids_called
-from store.names import is_prefix, named
+from store.names import is_prefix, match_name
 from store.session import Connection
 from store.tables import jobs
 
@@ -51,7 +51,7 @@ def conditions_of(tx: Connection, filters: Filters, table: sa.FromClause = jobs)
     if filters.study is not None:
         found["study"] = of.study_id == filters.study
     if filters.name is not None:
-        found["name"] = named(of.name, filters.name)
+        found["name"] = match_name(of.name, filters.name)
     return found
 
 

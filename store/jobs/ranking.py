@@ -73,7 +73,7 @@ def walk(
     tx: Connection, filters: Filters, *, sort: str, cursor: str | None, limit: int
 ) -> Iterator[tuple[Job, str]]:
     """The jobs of a page and one more if more follow, each with the cursor of what comes behind it."""
-    yield from _fetched(tx, find(tx, filters, sort=sort, cursor=cursor, limit=limit + 1), sort)
+    yield from _fetch(tx, find(tx, filters, sort=sort, cursor=cursor, limit=limit + 1), sort)
 
 
 def find(
@@ -81,7 +81,7 @@ def find(
 ) -> list[tuple[int, Place]]:
     """Where so many jobs stand in a list: in which part of it, and at which place, whose last is the id."""
     key, descending = sort.removeprefix("-"), sort.startswith("-")
-    part, place = (0 if key != AGE else 1, None) if cursor is None else _read(cursor, sort)
+    part, place = (0 if key != AGE else 1, None) if cursor is None else _read_cursor(cursor, sort)
     found: list[tuple[int, Place]] = []
     with without(tx, "seqscan", "bitmapscan"):
         narrowed = narrow(tx, filters)
@@ -107,7 +107,7 @@ def _order_of(tx: Connection, key: str, narrowed: Narrowed, *, descending: bool)
         by_age = (own.c.created_at, own.c.id) if few is None else (few.c.created_at, few.c.job_id)
         return Order(mine if few is None else sa.select(few), by_age, descending)
     if few is not None:
-        valued = _valued(few, key)
+        valued = _with_values(few, key)
         rows = sa.select(valued).where(valued.c.value.is_not(None))
         ties = (valued.c.created_at, valued.c.job_id) if key == NAME else (valued.c.job_id,)
         return Order(rows, (valued.c.value, *ties), descending)
@@ -124,11 +124,11 @@ def _rows_in(
     """The rows of a page. Of the next jobs in order most pages are full; only else the list is sieved."""
     if narrowed.few is not None or not narrowed.sets:
         return tx.execute(order.behind(place, limit)).all()
-    glimpsed = tx.execute(order.next(place, _GLIMPSED).where(narrowed.looked_up).behind(None, limit)).all()
+    glimpsed = tx.execute(order.next(place, _GLIMPSED).where(narrowed.look_up).behind(None, limit)).all()
     if len(glimpsed) == limit:
         return glimpsed
     with without(tx, "nestloop"):  # in which PostgreSQL would look up one job after the other all the same
-        return tx.execute(order.where(narrowed.sieved).behind(place, limit)).all()
+        return tx.execute(order.where(narrowed.sieve).behind(place, limit)).all()
 
 
 def _rows_that_lack(
@@ -146,7 +146,7 @@ def _rows_that_lack(
     ).subquery("every")
     order = Order(sa.select(every), (every.c.created_at, every.c.id), True)
     with without(tx, *(("nestloop",) if narrowed.sets else ())):
-        return tx.execute(order.where(narrowed.sieved).behind(place, limit)).all()
+        return tx.execute(order.where(narrowed.sieve).behind(place, limit)).all()
 
 
 def _lacking_by_shape(tx: Connection, key: str) -> Iterator[Order]:
@@ -166,7 +166,7 @@ def _lacking_by_shape(tx: Connection, key: str) -> Iterator[Order]:
             yield Order(mine.where(own.c.shape == shape), by, True)
 
 
-def _valued(few: sa.Subquery, key: str) -> sa.Subquery:
+def _with_values(few: sa.Subquery, key: str) -> sa.Subquery:
     """Some jobs with the number of each, or NULL; the limit keeps it from being looked up again and again."""
     value = _value_of(few.c.job_id, key).label("value")
     return sa.select(few.c.job_id, few.c.created_at, value).limit(MOST).subquery()
@@ -181,7 +181,7 @@ def _value_of(job_id: sa.ColumnElement[str], key: str) -> sa.ScalarSelect[Any]:
     return number.correlate_except(scores).scalar_subquery()
 
 
-def _fetched(tx: Connection, found: Sequence[tuple[int, Place]], sort: str) -> Iterator[tuple[Job, str]]:
+def _fetch(tx: Connection, found: Sequence[tuple[int, Place]], sort: str) -> Iterator[tuple[Job, str]]:
     """The whole jobs, at first a few at a time; one that has just been deleted is left out."""
     start, size = 0, _FIRST_JOBS
     while some := found[start : start + size]:
@@ -209,7 +209,7 @@ def _microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
-def _read(cursor: str, sort: str) -> tuple[int, Place]:
+def _read_cursor(cursor: str, sort: str) -> tuple[int, Place]:
     """The part and the place that a cursor stands for; `BadCursor` where it is not of this sort."""
     if sort.removeprefix("-") == AGE:
         return 1, place_of(cursor)
@@ -218,12 +218,12 @@ def _read(cursor: str, sort: str) -> tuple[int, Place]:
         whose, part, *place = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
         if whose != sort:
             raise BadCursor
-        return _understood(sort.removeprefix("-") == NAME, part, place)
+        return _place_in(sort.removeprefix("-") == NAME, part, place)
     except (ValueError, TypeError, OverflowError, binascii.Error) as error:
         raise BadCursor from error
 
 
-def _understood(by_name: bool, part: Any, place: list[Any]) -> tuple[int, Place]:
+def _place_in(by_name: bool, part: Any, place: list[Any]) -> tuple[int, Place]:
     if type(part) is not int or not (place and isinstance(place[-1], str) and ids.possible(place[-1])):
         raise BadCursor
     match part, place:
