@@ -11,6 +11,7 @@ from api.plans import large_metadata
 from api.schemas.changes import MOST_LABELS, DatasetChanges, JobChanges
 from models.errors import Complaint
 from store import datasets, jobs, projects, usage
+from store.columns import json_text
 from store.datasets import Dataset
 from store.jobs import Described, Job
 from store.session import Connection
@@ -53,7 +54,7 @@ def _refuse_without_room(server: Server, tx: Connection) -> None:
 def _merge_labels(changes: JobChanges | DatasetChanges, before: dict[str, Any]) -> dict[str, Any]:
     """The labels as they are to be, within the bounds of a spec's."""
     merged = changes.metadata_over(before)
-    if merged == before:
+    if json_text(merged) == json_text(before):
         return before  # They may be from before there were bounds.
     if len(merged) > MOST_LABELS:
         detail = f"there may be {MOST_LABELS} labels, and these would be {len(merged)}"

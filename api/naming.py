@@ -17,6 +17,8 @@ from store.errors import NotFound
 from store.session import Connection
 
 _LETTERS: Final = 8
+LONGEST_WORD: Final = 200
+"""What a spec takes for a dataset."""
 
 
 def find_dataset(tx: Connection, word: str) -> Dataset:
@@ -31,7 +33,7 @@ def find_dataset(tx: Connection, word: str) -> Dataset:
     if not found:
         raise NotFound("dataset", word)
     if len(found) > 1:
-        raise SpecError([_ambiguous(word, found)])
+        raise SpecError([_ambiguous(tx, word, found)])
     return datasets.get(tx, found[0].id)
 
 
@@ -53,14 +55,14 @@ def warn_of_namesakes(tx: Connection, word: str) -> str | None:
     others = [each for each in dataset_names.find_called(tx, word) if not each.bundled]
     if not others:
         return None
-    names = ", ".join(_distinguish(others)[:MOST_CALLED])
+    names = ", ".join(_distinguish(tx, others)[:MOST_CALLED])
     return f"{word!r} is the bundled dataset; of those that were uploaded under this name write {names}"
 
 
-def _ambiguous(word: str, found: Sequence[Listed]) -> Complaint:
+def _ambiguous(tx: Connection, word: str, found: Sequence[Listed]) -> Complaint:
     """Several datasets: how to write each, and what tells them apart."""
     shown = found[:MOST_CALLED]
-    names = _distinguish(shown)
+    names = _distinguish(tx, shown)
     told = "; ".join(_describe(name, each) for name, each in zip(names, shown, strict=True))
     more = "; and more" if len(found) > MOST_CALLED else ""
     several = "several datasets are" if len(found) > MOST_CALLED else f"{len(found)} datasets are"
@@ -73,10 +75,15 @@ def _describe(name: str, dataset: Listed) -> str:
     return f"{name} ({about})" if name == dataset.id else f"{name} ({dataset.id}, {about})"
 
 
-def _distinguish(found: Sequence[Listed]) -> list[str]:
-    """How to write each so that it means no other: by its id where the same bytes have two targets."""
-    begins = [(each.name, each.sha256[:_LETTERS]) for each in found]
-    return [
-        f"{printable(each.name)}@{each.sha256[:_LETTERS]}" if begins.count(begin) == 1 else each.id
-        for each, begin in zip(found, begins, strict=True)
-    ]
+def _distinguish(tx: Connection, found: Sequence[Listed]) -> list[str]:
+    """How to write each so that it means no other; by its id where nothing else that can be written does."""
+    return [_short_form(tx, each) or each.id for each in found]
+
+
+def _short_form(tx: Connection, dataset: Listed) -> str | None:
+    """A name with letters of the sha256, if it can be written as it is shown and means this one alone."""
+    written = f"{dataset.name}@{dataset.sha256[:_LETTERS]}"
+    if printable(written) != written or len(written) > LONGEST_WORD:
+        return None
+    meant = dataset_names.find_called(tx, written)
+    return written if [each.id for each in meant] == [dataset.id] else None

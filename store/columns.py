@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DontWrapMixin
@@ -93,6 +94,11 @@ def _checked_children(item: Any) -> list[Any]:
         case _:
             raise Unbindable(f"a {type(item).__name__} cannot be stored as JSON")
     return []
+
+
+def json_text(document: Any) -> bytes:
+    """A document's text, to compare it by: to Python 1, 1.0 and true are equal, to people they are not."""
+    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
 
 
 class Text(TypeDecorator[str]):

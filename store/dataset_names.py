@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Final
 
 import sqlalchemy as sa
@@ -22,29 +21,35 @@ _LETTERS: Final = re.compile(rf"(.+)@([0-9a-f]{{{FEWEST_LETTERS},64}})", re.DOTA
 _MOST_NAMES: Final = 200
 
 
-def meanings(word: str) -> Iterator[sa.ColumnElement[bool]]:
-    """What a word may stand for, the likeliest first: an id, a name, a name with letters of the sha256."""
-    if ids.possible(word):
-        yield datasets.c.id == word
-    yield datasets.c.name == word
-    if (written := _LETTERS.fullmatch(word)) is not None:
-        begins = datasets.c.sha256.startswith(written[2].lower(), autoescape=True)
-        yield sa.and_(datasets.c.name == written[1], begins)
-
-
 def find_called(tx: Connection, word: str) -> list[Listed]:
-    """The datasets of this project that a word stands for, the newest first: one more than are told of."""
+    """The datasets of this project that a word stands for, the newest first: one more than are told of.
+
+    An id is nothing else. Other words may stand for several: a name may look like another's with its letters.
+    """
     by_age = (datasets.c.created_at.desc(), datasets.c.id.desc())
-    for meant in meanings(word):
+    for meant in (_by_id(word), _by_name(word)):
         found = select_listed().where(only(tx, datasets), meant).order_by(*by_age).limit(MOST_CALLED + 1)
         if rows := tx.execute(found).all():
             return [Listed(**row._mapping) for row in rows]
     return []
 
 
+def _by_id(word: str) -> sa.ColumnElement[bool]:
+    return datasets.c.id == word if ids.possible(word) else sa.false()
+
+
+def _by_name(word: str) -> sa.ColumnElement[bool]:
+    """A name, or a name with letters of the sha256."""
+    called = datasets.c.name == word
+    if (written := _LETTERS.fullmatch(word)) is None:
+        return called
+    begins = datasets.c.sha256.startswith(written[2].lower(), autoescape=True)
+    return sa.or_(called, sa.and_(datasets.c.name == written[1], begins))
+
+
 def ids_called(tx: Connection, word: str) -> list[str]:
     """The ids of all that a word may stand for: a list is narrowed to all of them."""
-    found = sa.select(datasets.c.id).where(only(tx, datasets), sa.or_(*meanings(word)))
+    found = sa.select(datasets.c.id).where(only(tx, datasets), sa.or_(_by_id(word), _by_name(word)))
     return list(tx.execute(found).scalars())
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from store import ids, row_sizes, usage
-from store.columns import now
+from store.columns import json_text, now
 from store.errors import DatasetInUse, NotFound
 from store.files import Stored
 from store.names import match_name
@@ -150,14 +150,17 @@ def edit(
     tx: Connection, dataset_id: str, change: Callable[[Dataset], tuple[str, Mapping[str, Any], str | None]]
 ) -> Dataset:
     """Call a dataset otherwise, or say something else of it: `change` answers name, metadata and notes."""
-    mine = sa.select(*_WHOLE).where(datasets.c.id == dataset_id, only(tx, datasets)).with_for_update()
+    mine = sa.select(*_WHOLE).where(datasets.c.id == dataset_id, only(tx, datasets))
+    # A weaker lock than a deletion's: whoever submits a job on it holds the project's row, which is wanted
+    # here next, and asks that the dataset stays, for which he need not wait.
+    mine = mine.with_for_update(key_share=True)
     row = tx.execute(mine).one_or_none() if ids.possible(dataset_id) else None
     if row is None:
         raise NotFound("dataset", dataset_id)
     before = Dataset(**row._mapping)
     name, metadata, notes = change(before)
     edited = replace(before, name=name, metadata=dict(metadata), user_notes=notes)
-    if edited == before:
+    if _saying(edited) == _saying(before):
         return before
     more = _said_bytes(edited) - _said_bytes(before)
     values = {"name": name, "metadata": edited.metadata, "user_notes": notes}
@@ -166,6 +169,10 @@ def edit(
     if not before.bundled:
         usage.charge(tx, before.project_id, stored_bytes=more)
     return edited
+
+
+def _saying(dataset: Listed) -> tuple[str, str | None, bytes]:
+    return dataset.name, dataset.user_notes, json_text(dataset.metadata)
 
 
 def _said_bytes(dataset: Listed) -> int:

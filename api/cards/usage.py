@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from models.datasets import Column
+from models.datasets.rounding import round_within
 from models.graphs import Port
 
 _MOST_WRITTEN: Final = 20
@@ -50,6 +51,7 @@ def _middle(column: Column) -> str:
     """Of a column that was described before medians were: half way between its ends."""
     if column.kind == "boolean":
         return "0.0"
-    ends = (column.minimum, column.maximum)
-    known = [end for end in ends if end is not None and math.isfinite(end)]
-    return repr(float(f"{known[0] / 2 + known[1] / 2:.3g}")) if len(known) == len(ends) else "numpy.nan"
+    low, high = column.minimum, column.maximum
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return "numpy.nan"
+    return repr(round_within(low / 2 + high / 2, low, high))

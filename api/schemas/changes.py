@@ -45,7 +45,7 @@ class _Changes(Frozen):
         if self.metadata is None:
             return {}
         merged = {**before, **self.metadata}
-        return {key: value for key, value in merged.items() if self.metadata.get(key, value) is not None}
+        return {key: value for key, value in merged.items() if key not in self.metadata or value is not None}
 
 
 class JobChanges(_Changes):

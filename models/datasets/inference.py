@@ -14,6 +14,7 @@ from models.datasets.findings import counted, some, some_columns
 from models.datasets.frames import Form, TypedFrame
 from models.datasets.labels import labels_of
 from models.datasets.names import is_index, row_remarks, target_remarks
+from models.datasets.rounding import round_within
 from models.datasets.table import Table, as_array
 from models.datasets.values import EXACT
 from models.encoding import MAX_LEVELS
@@ -223,12 +224,12 @@ def _typical(present: pl.Series, kind: Kind) -> float | str | None:
         return None
     if kind in ("numeric", "datetime"):
         # Of halves: the mean of the two in the middle may lie beyond what a float holds.
-        middle = 2.0 * float(np.median(as_array(present, kind) / 2.0))
+        numbers = as_array(present, kind)
+        middle = 2.0 * float(np.median(numbers / 2.0))
         if not isfinite(middle):
             return None
         # Rounded, or the median of an odd number of rows would be one row's cell, to the last digit.
-        rounded = float(round(middle)) if kind == "datetime" else float(f"{middle:.3g}")
-        return rounded if isfinite(rounded) else middle
+        return round_within(middle, float(numbers.min()), float(numbers.max()), whole=kind == "datetime")
     commonest = present.value_counts(name="rows").sort("rows", present.name, descending=[True, False])
     value, rows = commonest[present.name][0], int(commonest["rows"][0])
     if rows < COMMON_ROWS:

@@ -90,7 +90,7 @@ def _ask(tx: Connection, job_id: str, action: Action | None) -> None:
 
 def delete(tx: Connection, job_id: str) -> list[str]:
     """Delete a finished job with its curve and log; answers its files' keys, to delete after the commit."""
-    job = get(tx, job_id)
+    job = held(tx, job_id)  # Or notes that are written meanwhile would stay counted.
     gone = 0
     if job.is_final:
         kept = sa.select(weights.c.key).where(weights.c.job_id == job_id)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from store import row_sizes, usage
+from store.columns import json_text
 from store.jobs import labels
 from store.jobs.actions import held
 from store.jobs.row import Job
@@ -31,13 +32,14 @@ def edit(tx: Connection, job_id: str, change: Callable[[Job], Described]) -> Job
     job = held(tx, job_id)
     wanted = change(job)
     edited = replace(job, name=wanted.name, metadata=dict(wanted.metadata), notes=wanted.notes)
-    if edited == job:
+    relabelled = json_text(edited.metadata) != json_text(job.metadata)
+    if (edited.name, edited.notes) == (job.name, job.notes) and not relabelled:
         return job
     more = _bytes_of(edited) - _bytes_of(job)
     values = {"name": edited.name, "metadata": edited.metadata, "notes": edited.notes}
     tx.execute(jobs.update().where(jobs.c.id == job.id).values(**values, row_bytes=jobs.c.row_bytes + more))
     usage.charge(tx, job.project_id, stored_bytes=more)
-    if edited.metadata != job.metadata:
+    if relabelled:
         labels.rewrite(tx, edited)
     return edited
 

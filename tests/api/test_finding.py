@@ -134,6 +134,20 @@ def test_an_ambiguous_name_lists_what_it_may_mean(client: TestClient) -> None:
     assert all(each["id"] in told for each in (first, third)), "the same bytes are told apart by their ids"
 
 
+def test_what_is_offered_to_tell_datasets_apart_means_that_one(
+    client: TestClient,
+) -> None:
+    """Also beside a dataset whose very name is what would be offered, and where a name cannot be written."""
+    for number, name in ((50, "odd"), (60, "a\u202eb"), (70, "l" * 200)):
+        made = [upload(client, rows(1, number + more), name=name).json() for more in range(2)]
+        upload(client, rows(1, number + 2), name=f"{name}@{made[0]['sha256'][:8]}"[:200])
+        (complaint,) = problem(validated(client, name), 422)["errors"]
+        offered = complaint["suggestion"]
+        assert validated(client, offered).json()["dataset"]["name"] == name
+        looks_like_both = f"{name}@{made[0]['sha256'][:8]}"
+        assert validated(client, looks_like_both).status_code == 422
+
+
 def test_a_misspelt_name_gets_the_one_that_was_meant(client: TestClient) -> None:
     upload(client, rows(6), name="households")
     (complaint,) = problem(validated(client, "housholds"), 422)["errors"]
@@ -180,6 +194,26 @@ def test_a_jobs_name_labels_and_notes_change_and_its_spec_stays(client: TestClie
     cleared = client.patch(address, json={"name": None, "metadata": None, "notes": None}).json()
     assert (cleared["name"], cleared["metadata"], cleared["notes"]) == (None, {}, None)
     assert client.get("/v1/jobs?metadata.set=changed").json()["data"] == []
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, False), (1, True), (1, 1.0), ("1", 1), (True, 1)])
+def test_a_label_that_only_changes_its_kind_is_changed(client: TestClient, before: Any, after: Any) -> None:
+    job = submit(client, metadata={"kind": before})["id"]
+    changed = client.patch(f"/v1/jobs/{job}", json={"metadata": {"kind": after}}).json()
+    assert json.dumps(changed["metadata"]["kind"]) == json.dumps(after)
+    assert json.dumps(client.get(f"/v1/jobs/{job}").json()["metadata"]["kind"]) == json.dumps(after)
+    found = client.get("/v1/jobs", params={"metadata.kind": json.dumps(after)}).json()["data"]
+    assert job in {each["id"] for each in found}
+
+
+def test_a_label_that_says_null_stays_unless_it_is_named(client: TestClient) -> None:
+    job = submit(client, metadata={"empty": None, "a": 1})["id"]
+    changed = client.patch(f"/v1/jobs/{job}", json={"metadata": {"b": 2}}).json()
+    assert changed["metadata"] == {"empty": None, "a": 1, "b": 2}
+    assert client.patch(f"/v1/jobs/{job}", json={"metadata": {"empty": None}}).json()["metadata"] == {
+        "a": 1,
+        "b": 2,
+    }
 
 
 def test_a_datasets_name_labels_and_notes_change(client: TestClient) -> None:
