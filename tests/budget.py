@@ -36,7 +36,29 @@ LONGEST: Final = (
 SHARING: Final = ("tests/dashboard/",)
 """Folders whose modules share a server and a browser, which each process would start anew."""
 
-ALLOWED: Final[dict[str, str]] = {}
+ALLOWED: Final[dict[str, str]] = {
+    "tests/api/test_access.py::test_whoever_starts_one_is_told_why_not": "starts a program that must refuse",
+    "tests/api/test_bombs.py::test_a_bomb_is_refused_and_leaves_nothing": "starts the server that forks",
+    "tests/api/test_fuzzing.py::test_nothing_that_the_document_allows": "requests drawn for every operation",
+    "tests/api/test_hanging_files.py::test_sixty_requests_for_files": "files that hang are waited for",
+    "tests/api/test_in_flight.py::test_a_killed_servers_upload": "a real server is killed",
+    "tests/chaos/test_short.py::": "workers, broker and API are killed while clients work",
+    "tests/cli/test_demo.py::": "the demo itself, with 25 networks",
+    "tests/cli/test_run_script.py::test_the_first_run": "a real environment is made",
+    "tests/cli/test_up.py::": "real programs are started, killed and waited for",
+    "tests/dashboard/": "pages in a real browser",
+    "tests/models/test_command.py::test_it_trains_and_prints": "a process of its own that loads torch",
+    "tests/store/test_million.py::test_few_rows_are_touched": "the first one fills the tables",
+    "tests/test_architecture.py::test_importing_opens": "loads every module",
+    "tests/test_architecture.py::test_what_must_start_quickly": "loads every module",
+    "tests/test_browsers.py::test_without_one": "runs the tests' own runner inside of it",
+    "tests/test_clients.py::": "an installation, and clients as people start them",
+    "tests/test_device.py::test_jobs_on_a_device": "all tests of a pretended device",
+    "tests/test_end_to_end.py::": "an installation, and a worker whose lease runs out",
+    "tests/test_pasted.py::": "every command of the pages, each a program that starts",
+    "tests/worker/test_processes.py::": "a real worker with its children",
+    "tests/worker/test_side_effects.py::test_every_side_effect": "cut off at each of them",
+}
 """By the beginning of its id: why a test may take longer."""
 
 

@@ -1,4 +1,4 @@
-"""Names and notes that change while others submit and delete: nobody waits for ever, and the sums are right."""
+"""Names and notes that change while others submit and delete: nobody waits for ever, and sums are right."""
 
 from __future__ import annotations
 
